@@ -1,0 +1,50 @@
+# Every target makes what it needs; a fresh clone needs Python >= 3.11 and nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format unit lock clean
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+venv: $(STAMP)   ## make .venv from the hashed lock and install the project into it
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "replicator needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --no-deps --require-hashes -r requirements/build.lock
+	$(PIP) install --no-deps --no-build-isolation --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: venv       ## two clusters, a real stream, a real outage, a failover (<= 5 minutes)
+	$(BIN)/replicator demo
+
+test: venv       ## every test that needs nothing but Python
+	$(BIN)/python -m pytest
+
+check: venv      ## lint, format, types, layers, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit
+
+unit: venv       ## unit tests only
+	$(BIN)/python -m pytest tests/unit
+
+format: venv     ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: venv       ## resolve requirements.lock anew (hashes and names only)
+	$(PIP) install uv
+	printf 'setuptools>=80\nwheel\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/build.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --all-extras --overrides requirements/overrides.txt pyproject.toml requirements/dev.in -o requirements.lock
+
+clean:           ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

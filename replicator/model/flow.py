@@ -1,0 +1,118 @@
+"""A flow: one source to target replication, and the states it can be in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from replicator.model.names import ClusterName, FlowName, TopicName
+from replicator.model.objectives import Objectives
+
+
+class Naming(StrEnum):
+    """What a topic is called on the target: the same, or `<source>.<topic>`."""
+
+    IDENTITY = "identity"
+    PREFIX = "prefix"
+
+
+class Delivery(StrEnum):
+    """Whether the worker writes records and positions in one transaction."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+class FlowState(StrEnum):
+    """The first that applies, in this order."""
+
+    STOPPED = "STOPPED"
+    PAUSED = "PAUSED"
+    FAILED_OVER = "FAILED_OVER"
+    UNKNOWN = "UNKNOWN"
+    FAILED = "FAILED"
+    STALLED = "STALLED"
+    DEGRADED = "DEGRADED"
+    LAGGING = "LAGGING"
+    HEALTHY = "HEALTHY"
+
+
+def pattern_to_regex(pattern: str) -> str:
+    """Return the full-match regular expression of a pattern: a glob, or `re:EXPRESSION`."""
+    if pattern.startswith("re:"):
+        return pattern.removeprefix("re:")
+    return "".join(_glob_piece(char) for char in pattern)
+
+
+def _glob_piece(char: str) -> str:
+    return {"*": ".*", "?": "."}.get(char) or re.escape(char)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which names are meant: any of `include` and none of `exclude`; exclude always wins."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+    def matches(self, name: str) -> bool:
+        """Whether `name` is selected."""
+        return _any_matches(self.include, name) and not _any_matches(self.exclude, name)
+
+
+def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(re.fullmatch(pattern_to_regex(pattern), name) for pattern in patterns)
+
+
+ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats")
+"""Topics no flow carries as data: Kafka's and our own, MM2's, heartbeats (they travel by themselves)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One source → target replication: source and checkpoint connectors and our heartbeat."""
+
+    name: FlowName
+    source: ClusterName
+    target: ClusterName
+    topics: Selection = Selection()
+    groups: Selection = Selection()
+    naming: Naming = Naming.IDENTITY
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    objectives: Objectives = Objectives()
+    connector: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source_connector(self) -> str:
+        """Name of the MirrorSourceConnector."""
+        return f"{self.name}.source"
+
+    @property
+    def checkpoint_connector(self) -> str:
+        """Name of the MirrorCheckpointConnector."""
+        return f"{self.name}.checkpoint"
+
+    def carries_topic(self, topic: str) -> bool:
+        """Whether this flow replicates `topic` of the source."""
+        return self.topics.matches(topic) and not _any_matches(ALWAYS_EXCLUDED_TOPICS, topic)
+
+    def remote_topic(self, topic: TopicName) -> TopicName:
+        """Return what `topic` of the source is called on the target.
+
+        Source: IdentityReplicationPolicy still prefixes every name that ends in `heartbeats`.
+        """
+        if self.naming is Naming.PREFIX or topic.endswith("heartbeats"):
+            return TopicName(f"{self.source}.{topic}")
+        return topic
+
+    @property
+    def syncs_topic(self) -> TopicName:
+        """MM2's offset-syncs topic, which our template keeps on the target."""
+        return TopicName(f"mm2-offset-syncs.{self.source}.internal")
+
+    @property
+    def checkpoints_topic(self) -> TopicName:
+        """MM2's checkpoints topic on the target."""
+        return TopicName(f"{self.source}.checkpoints.internal")
