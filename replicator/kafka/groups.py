@@ -1,0 +1,198 @@
+"""Consumer groups: list, read, commit (empty groups only, read back), delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError
+from confluent_kafka import TopicPartition as VendorPartition
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import NotFound, OperationFailed, PreflightBlocked, ReplicatorError
+from replicator.kafka.connection import Connection, request_seconds
+from replicator.kafka.translate import kafka_error_of
+from replicator.model.names import GroupName, TopicName, TopicPartition
+from replicator.model.observations import GroupObservation, GroupState
+
+GROUPS_IN_FLIGHT = 100
+"""Groups asked at once: bounds librdkafka's queue and the answer's memory."""
+
+_STATES = {
+    ConsumerGroupState.EMPTY: GroupState.EMPTY,
+    ConsumerGroupState.DEAD: GroupState.DEAD,
+    ConsumerGroupState.STABLE: GroupState.ACTIVE,
+    ConsumerGroupState.PREPARING_REBALANCING: GroupState.ACTIVE,
+    ConsumerGroupState.COMPLETING_REBALANCING: GroupState.ACTIVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupListing:
+    """One line of the list of groups. `type` is the protocol: classic, consumer or unknown."""
+
+    group: GroupName
+    state: GroupState
+    type: str
+    is_simple: bool
+
+
+class Groups:
+    """The consumer groups of one cluster."""
+
+    def __init__(self, connection: Connection, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
+        """Return every group we may see."""
+        doing = "list groups"
+        with self._connection.translated(doing):
+            future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
+        answer = self._connection.wait(future, doing=doing, deadline=deadline)
+        if answer.errors:
+            with self._connection.translated(doing):
+                raise answer.errors[0]
+        return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
+
+    def committed(self, groups: Iterable[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
+        """Return state, members and committed positions (next record to read) of each group.
+
+        A group that does not exist is returned DEAD and without positions.
+        """
+        wanted = list(groups)
+        found: dict[GroupName, GroupObservation] = {}
+        for start in range(0, len(wanted), GROUPS_IN_FLIGHT):
+            found |= self._committed_batch(wanted[start : start + GROUPS_IN_FLIGHT], deadline)
+        return found
+
+    def _committed_batch(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
+        described = self._describe(groups, deadline)
+        with self._connection.translated("read committed offsets"):
+            asked = {group: self._ask_committed(group, deadline) for group in groups}
+        now = self._clock.now()
+        return {
+            group: GroupObservation(
+                cluster=self._connection.access.name,
+                group=group,
+                state=described[group][0],
+                members=described[group][1],
+                observed_at=now,
+                committed=self._positions(group, future, deadline),
+            )
+            for group, future in asked.items()
+        }
+
+    def _ask_committed(self, group: GroupName, deadline: Deadline) -> Any:
+        request = [ConsumerGroupTopicPartitions(group)]
+        futures = self._connection.admin.list_consumer_group_offsets(
+            request, require_stable=True, request_timeout=request_seconds(deadline)
+        )
+        return futures[group]
+
+    def _positions(self, group: GroupName, future: Any, deadline: Deadline) -> dict[TopicPartition, int]:
+        try:
+            answer = self._connection.wait(future, doing=f"read offsets of group {group}", deadline=deadline)
+        except NotFound:
+            return {}
+        found = {}
+        for vendor in answer.topic_partitions:
+            if vendor.error is not None:
+                raise OperationFailed(
+                    f"cluster {self._connection.access.name}: group {group}: {vendor.topic}[{vendor.partition}]: "
+                    f"{vendor.error.str()}"
+                )
+            if vendor.offset >= 0:
+                found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset
+        return found
+
+    def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, tuple[GroupState, int]]:
+        with self._connection.translated("describe groups"):
+            futures = self._connection.admin.describe_consumer_groups(
+                list(groups), request_timeout=request_seconds(deadline)
+            )
+        return {GroupName(name): self._state_of(name, future, deadline) for name, future in futures.items()}
+
+    def _state_of(self, name: str, future: Any, deadline: Deadline) -> tuple[GroupState, int]:
+        try:
+            answer = self._connection.wait(future, doing=f"describe group {name}", deadline=deadline)
+        except ReplicatorError as exc:
+            if _says_group_is_missing(exc):
+                return GroupState.DEAD, 0
+            raise
+        state = _STATES.get(answer.state, GroupState.UNKNOWN)
+        return (GroupState.ACTIVE if answer.members else state), len(answer.members)
+
+    def commit(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
+        """Leave the group at exactly these positions, read back from the cluster.
+
+        Metadata and leader epoch are left out on purpose: the client appends a NUL to any metadata,
+        and another cluster's epochs mean nothing here.
+
+        Raises:
+            PreflightBlocked: the group has members; a live group's positions are its own.
+            OperationFailed: the broker refused, or reads back something else.
+        """
+        if not offsets:
+            return
+        self._refuse_active(group, deadline)
+        self._alter(group, offsets, deadline)
+        self._read_back(group, offsets, deadline)
+
+    def _refuse_active(self, group: GroupName, deadline: Deadline) -> None:
+        state, members = self._describe([group], deadline)[group]
+        if state not in (GroupState.EMPTY, GroupState.DEAD):
+            raise PreflightBlocked(
+                f"cluster {self._connection.access.name}: group {group} is {state.value} with {members} members; "
+                "its positions are its own",
+                hint="stop the group's consumers on this cluster, then run the same command again",
+            )
+
+    def _alter(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
+        vendor = [VendorPartition(tp.topic, tp.partition, offset) for tp, offset in sorted(offsets.items())]
+        doing = f"commit offsets of group {group}"
+        with self._connection.translated(doing):
+            futures = self._connection.admin.alter_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, vendor)], request_timeout=request_seconds(deadline)
+            )
+        answer = self._connection.wait(futures[group], doing=doing, deadline=deadline)
+        refused = [f"{tp.topic}[{tp.partition}]: {tp.error.str()}" for tp in answer.topic_partitions if tp.error]
+        if refused:
+            raise OperationFailed(f"cluster {self._connection.access.name}: {doing}: {'; '.join(refused)}")
+
+    def _read_back(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
+        seen = self.committed([group], deadline)[group].committed
+        wrong = {tp: seen.get(tp) for tp, offset in offsets.items() if seen.get(tp) != offset}
+        if wrong:
+            listed = ", ".join(f"{tp}: wanted {offsets[tp]}, reads back {got}" for tp, got in wrong.items())
+            raise OperationFailed(f"cluster {self._connection.access.name}: group {group}: {listed}")
+
+    def delete(self, groups: Iterable[GroupName], deadline: Deadline) -> None:
+        """Leave the groups deleted; one that does not exist is no error."""
+        wanted = [str(group) for group in groups]
+        if not wanted:
+            return
+        with self._connection.translated("delete groups"):
+            futures = self._connection.admin.delete_consumer_groups(wanted, request_timeout=request_seconds(deadline))
+        for name, future in futures.items():
+            try:
+                self._connection.wait(future, doing=f"delete group {name}", deadline=deadline)
+            except ReplicatorError as exc:
+                if not _says_group_is_missing(exc):
+                    raise
+
+
+def _says_group_is_missing(exc: Exception) -> bool:
+    error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
+    return error is not None and error.code() == KafkaError.GROUP_ID_NOT_FOUND
+
+
+def _listing(entry: Any) -> GroupListing:
+    kind = entry.type.name.lower() if getattr(entry, "type", None) is not None else "unknown"
+    return GroupListing(
+        group=GroupName(entry.group_id),
+        state=_STATES.get(entry.state, GroupState.UNKNOWN),
+        type=kind,
+        is_simple=bool(entry.is_simple_consumer_group),
+    )

@@ -1,0 +1,103 @@
+"""A lease by group membership: the member that holds partition 0 of an election topic may act.
+
+The broker is the judge. A holder that dies loses the lease after its session; one that closes gives
+it back at once; one that is frozen loses it too, and learns so at its next poll. The lease alone
+stops nobody's late writes: whoever wins opens the journal's transactional id, and that fences them.
+
+    holder    poll ── poll ── poll ──╳ killed
+    newcomer        join ············ (session runs out) ── assigned partition 0
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as VendorPartition
+
+from replicator.clock import Deadline
+from replicator.kafka.connection import Connection
+from replicator.model.names import TopicName
+
+POLL_SECONDS = 0.1
+
+
+class Lease:
+    """Membership of one election, kept alive by a thread of its own until released."""
+
+    def __init__(self, connection: Connection, *, group: str, topic: TopicName, session_seconds: float) -> None:
+        self._connection = connection
+        self._consumer = Consumer(
+            connection.properties(
+                **{
+                    "group.id": group,
+                    "client.id": f"{group}.candidate",
+                    "session.timeout.ms": int(session_seconds * 1000),
+                    "heartbeat.interval.ms": max(200, int(session_seconds * 1000 / 6)),
+                    "max.poll.interval.ms": max(10_000, int(session_seconds * 1000)),
+                    "partition.assignment.strategy": "cooperative-sticky",
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "latest",
+                    "allow.auto.create.topics": False,
+                }
+            )
+        )
+        self._is_held = threading.Event()
+        self._was_answered = threading.Event()
+        self._is_over = threading.Event()
+        self._failure: KafkaException | None = None
+        with connection.translated(f"join the election {group}"):
+            self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._lost, on_lost=self._lost)
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{group}", daemon=True)
+        self._thread.start()
+
+    def _assigned(self, consumer: Consumer, partitions: list[VendorPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if partitions:
+            consumer.pause(partitions)
+            self._is_held.set()
+        self._was_answered.set()
+
+    def _lost(self, _consumer: Consumer, _partitions: list[VendorPartition]) -> None:
+        self._is_held.clear()
+
+    def _keep(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                self._consumer.poll(POLL_SECONDS)
+            except KafkaException as exc:
+                self._failure = exc
+                self._is_held.clear()
+                self._was_answered.set()
+                return
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process holds the lease, as far as it has been told."""
+        return self._is_held.is_set()
+
+    def wait_for_answer(self, deadline: Deadline) -> bool:
+        """Return whether the election gave us the lease; False when somebody alive holds it."""
+        self._was_answered.wait(deadline.left)
+        if self._failure is not None:
+            with self._connection.translated("take part in the election"):
+                raise self._failure
+        return self.is_held
+
+    def wait_until_held(self, deadline: Deadline) -> bool:
+        """Return True as soon as the lease is ours, False when the deadline passes first."""
+        return self._is_held.wait(deadline.left)
+
+    def release(self) -> None:
+        """Leave the election; the next candidate is chosen at once."""
+        self._is_over.set()
+        self._thread.join(timeout=10.0)
+        self._is_held.clear()
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
