@@ -6,12 +6,14 @@ acts, it never decides: no retry of an act, no choice of an offset, no opinion o
 
 from replicator.kafka.cluster import KafkaCluster
 from replicator.kafka.connection import probe_listeners
+from replicator.kafka.consuming import GroupConsumer
 from replicator.kafka.groups import GroupListing
 from replicator.kafka.lease import Lease
 from replicator.kafka.reading import RangeRead, Record, Tail
 from replicator.kafka.writing import Outgoing, TransactionalWriter, Writer
 
 __all__ = [
+    "GroupConsumer",
     "GroupListing",
     "KafkaCluster",
     "Lease",

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.kafka.connection import Connection
+from replicator.kafka.consuming import GroupConsumer
 from replicator.kafka.groups import Groups
 from replicator.kafka.lease import Lease
 from replicator.kafka.positions import Positions
@@ -14,7 +15,7 @@ from replicator.kafka.reading import RangeRead, RangeReader, Tail
 from replicator.kafka.topics import Topics
 from replicator.kafka.writing import TransactionalWriter, Writer, fence_transactional_ids
 from replicator.model.cluster import ClusterAccess, ClusterDescription
-from replicator.model.names import ClusterName, TopicName, TopicPartition
+from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 
 
 class KafkaCluster:
@@ -64,6 +65,12 @@ class KafkaCluster:
     def tail(self, topics: Iterable[TopicName], *, is_committed_only: bool = True) -> Tail:
         """Return a reader of the topics from their log start, going on where it stopped."""
         return Tail(self._connection, topics, is_committed_only=is_committed_only)
+
+    def subscribe(
+        self, group: GroupName, topics: Iterable[TopicName], *, start: str = "earliest", protocol: str = "classic"
+    ) -> GroupConsumer:
+        """Return a new member of the group, subscribed to the topics."""
+        return GroupConsumer(self._connection, group=group, topics=tuple(topics), start=start, protocol=protocol)
 
     def writer(self, client_id: str, **properties: Any) -> Writer:
         """Return an idempotent producer; `properties` are librdkafka's, dots as underscores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import TopicName, TopicPartition
 
 Header = tuple[str, bytes | None]
+Acked = Callable[[TopicPartition, int], None]
 FENCERS = 8
 """Transactional ids fenced at once: each needs its own short-lived producer."""
 
@@ -42,17 +43,27 @@ class Writer:
         self._failures: list[KafkaError] = []
         self._written: dict[TopicPartition, int] = {}
 
-    def send(self, record: Outgoing) -> None:
-        """Hand one record to the producer; its fate is known after `flush`."""
-        with self._connection.translated(f"write to {record.topic}"):
-            _produce(self._producer, record, on_delivery=self._note)
+    def send(self, record: Outgoing, *, on_acked: Acked | None = None) -> None:
+        """Hand one record to the producer; its fate is known after `flush`.
 
-    def _note(self, error: KafkaError | None, message: Message) -> None:
+        `on_acked` is called with partition and offset when the cluster has acknowledged the record.
+        """
+
+        def note(error: KafkaError | None, message: Message) -> None:
+            self._note(error, message, on_acked)
+
+        with self._connection.translated(f"write to {record.topic}"):
+            _produce(self._producer, record, on_delivery=note)
+
+    def _note(self, error: KafkaError | None, message: Message, on_acked: Acked | None) -> None:
         if error is not None:
             self._failures.append(error)
             return
         tp = TopicPartition(TopicName(message.topic() or ""), message.partition() or 0)
-        self._written[tp] = max(self._written.get(tp, -1), message.offset() or 0)
+        offset = message.offset() or 0
+        self._written[tp] = max(self._written.get(tp, -1), offset)
+        if on_acked is not None:
+            on_acked(tp, offset)
 
     def flush(self, deadline: Deadline) -> dict[TopicPartition, int]:
         """Return the highest acknowledged offset by partition once every record sent is acknowledged.
@@ -118,6 +129,23 @@ class TransactionalWriter:
         except KafkaException as exc:
             raise self._give_up(failures[0] if failures else kafka_error_of(exc), deadline) from exc
         return offsets
+
+    def abandon(self, records: Sequence[Outgoing], deadline: Deadline) -> None:
+        """Leave the records written and their transaction aborted: no committed reader ever sees them."""
+        failures: list[KafkaError] = []
+
+        def note(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(error)
+
+        try:
+            self._producer.begin_transaction()
+            for record in records:
+                _produce(self._producer, record, on_delivery=note)
+            self._producer.flush(max(0.1, deadline.left))
+            self._producer.abort_transaction(max(0.1, deadline.left))
+        except KafkaException as exc:
+            raise self._give_up(failures[0] if failures else kafka_error_of(exc), deadline) from exc
 
     def _give_up(self, error: KafkaError | None, deadline: Deadline) -> ReplicatorError:
         doing = f"append under {self._id}"
