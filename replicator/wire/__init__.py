@@ -1,0 +1,11 @@
+"""Raw record batches over the Kafka protocol: own sockets, kafka-python's codec, nobody's transport.
+
+Owns connections (TLS, SASL), leader routing, the batch format (walk, CRC proof, transactions), and the
+records inside (decode, encode, rebuild). The only room that imports kafka-python; its types stop here.
+Never decides what is worth keeping: it hands out bytes and says whether they are whole.
+"""
+
+from replicator.wire.client import RawClient
+from replicator.wire.counting import count_visible
+
+__all__ = ["RawClient", "count_visible"]

@@ -1,0 +1,333 @@
+"""The one file that knows kafka-python's protocol codec: calls out, answers in, all in our own types.
+
+A `Call` knows how to write itself for a version and how to read its answer. Versions are capped so
+that topic names (not ids) travel: Fetch at 12 and Produce at 9, which brokers from 2.1 to 4.x accept.
+Its messages are not a promised interface: pinned in pyproject.toml, held by tests/unit/wire.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Generic, TypeVar
+
+from kafka.errors import InvalidMetadataError, RetriableError, for_code
+from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse
+from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
+from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
+from kafka.protocol.sasl import (
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+    SaslHandshakeRequest,
+    SaslHandshakeResponse,
+)
+
+from replicator.errors import DataCorrupt
+from replicator.model.names import TopicName, TopicPartition
+from replicator.wire.answers import (
+    BrokerAddress,
+    Fault,
+    FetchAnswer,
+    FetchedPartition,
+    LeaderTable,
+    OffsetAnswer,
+    ProducedPartition,
+    ProducerIdentity,
+    SaslAnswer,
+    VersionRanges,
+)
+from replicator.wire.transactions import AbortedTransaction
+
+Answer = TypeVar("Answer")
+
+ACKS_ALL = -1
+ANY_REPLICA = -1
+SESSIONLESS_EPOCH = -1
+UNSUPPORTED_VERSION = 35
+_CORRELATION = struct.Struct(">i")
+_ERROR = struct.Struct(">h")
+_GONE = frozenset({3, 100})  # UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID
+_DENIED = frozenset({29, 30, 31, 53, 58, 65})
+_OUT_OF_RANGE = 1
+_DUPLICATE_SEQUENCE = 46
+_OUT_OF_ORDER_SEQUENCE = 45
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """One request of one API: the versions it can speak and how to write and read it."""
+
+    name: str
+    api_key: int
+    min_version: int
+    max_version: int
+    build: Callable[[int], Any]
+    response: Any
+    read: Callable[[Any], Answer]
+
+    def encode(self, *, version: int, correlation_id: int, client_id: str) -> bytes:
+        """Return the framed request, size prefix included."""
+        message = self.build(version)
+        message.with_header(correlation_id=correlation_id, client_id=client_id)
+        return bytes(message.encode(version=version, header=True, framed=True))
+
+    def decode(self, frame: memoryview, *, version: int, correlation_id: int) -> Answer:
+        """Return the answer in a frame (without its size). Raises: DataCorrupt when it cannot be read."""
+        try:
+            body = self._skip_header(frame, version, correlation_id)
+            if self.response is ApiVersionsResponse and _ERROR.unpack_from(frame, body) == (UNSUPPORTED_VERSION,):
+                return self.read(ApiVersionsResponse(version=0, error_code=UNSUPPORTED_VERSION, api_keys=[]))
+            return self.read(self.response.decode(frame[body:], version=version))
+        except (ValueError, IndexError, struct.error, UnicodeDecodeError) as exc:
+            raise DataCorrupt(f"a broker's answer to {self.name} v{version} does not decode: {exc}") from exc
+
+    def _skip_header(self, frame: memoryview, version: int, correlation_id: int) -> int:
+        (seen,) = _CORRELATION.unpack_from(frame, 0)
+        if seen != correlation_id:
+            raise ValueError(f"answer {seen} came where {correlation_id} was due")
+        position = _CORRELATION.size
+        is_flexible = self.response.flexible_version_q(version) and self.response is not ApiVersionsResponse
+        return _skip_tags(frame, position) if is_flexible else position
+
+
+def _skip_tags(frame: memoryview, position: int) -> int:
+    count, position = _read_uvarint(frame, position)
+    for _ in range(count):
+        _tag, position = _read_uvarint(frame, position)
+        size, position = _read_uvarint(frame, position)
+        position += size
+    return position
+
+
+def _read_uvarint(frame: memoryview, position: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while shift < 35:
+        byte = frame[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise ValueError("a varint is too long")
+
+
+def classify(code: int) -> Fault | None:
+    """Return what an error code means to us; None for success."""
+    if code == 0:
+        return None
+    known = {
+        _OUT_OF_RANGE: Fault.OUT_OF_RANGE,
+        _DUPLICATE_SEQUENCE: Fault.DUPLICATE,
+        _OUT_OF_ORDER_SEQUENCE: Fault.OUT_OF_ORDER,
+    }
+    if code in known:
+        return known[code]
+    if code in _GONE:
+        return Fault.GONE
+    if code in _DENIED:
+        return Fault.DENIED
+    kind = for_code(code)
+    if issubclass(kind, InvalidMetadataError):
+        return Fault.STALE_LEADER
+    return Fault.RETRY if issubclass(kind, RetriableError) else Fault.REFUSED
+
+
+def name_error(code: int) -> str:
+    """Return Kafka's own name of an error code, as in `NOT_LEADER_OR_FOLLOWER`-style logs, with the number."""
+    return f"{for_code(code).__name__.removesuffix('Error')} ({code})"
+
+
+def call_api_versions(*, software_version: str) -> Call[VersionRanges]:
+    """Ask a broker which versions of which APIs it speaks."""
+    return Call(
+        "ApiVersions", ApiVersionsRequest.API_KEY, 0, 3,
+        lambda version: ApiVersionsRequest(
+            version=version, **_named(version >= 3, client_software_name="replicator",
+                                      client_software_version=software_version)),
+        ApiVersionsResponse,
+        lambda answer: VersionRanges(
+            answer.error_code, {api.api_key: (api.min_version, api.max_version) for api in answer.api_keys}),
+    )  # fmt: skip
+
+
+def call_sasl_handshake(mechanism: str) -> Call[SaslAnswer]:
+    """Ask a broker to take up `mechanism`."""
+    return Call(
+        "SaslHandshake", SaslHandshakeRequest.API_KEY, 1, 1,
+        lambda version: SaslHandshakeRequest(version=version, mechanism=mechanism),
+        SaslHandshakeResponse,
+        lambda answer: SaslAnswer(answer.error_code, ", ".join(answer.mechanisms or ()), b""),
+    )  # fmt: skip
+
+
+def call_sasl_authenticate(token: bytes) -> Call[SaslAnswer]:
+    """Send one token of the mechanism."""
+    return Call(
+        "SaslAuthenticate", SaslAuthenticateRequest.API_KEY, 0, 2,
+        lambda version: SaslAuthenticateRequest(version=version, auth_bytes=token),
+        SaslAuthenticateResponse,
+        lambda answer: SaslAnswer(answer.error_code, answer.error_message or "", bytes(answer.auth_bytes or b"")),
+    )  # fmt: skip
+
+
+def call_metadata(topics: Iterable[TopicName]) -> Call[LeaderTable]:
+    """Ask for brokers and the leaders of `topics`. Never makes a topic."""
+    names = sorted(set(topics))
+    return Call(
+        "Metadata", MetadataRequest.API_KEY, 4, 9,
+        lambda version: MetadataRequest(
+            version=version,
+            topics=[MetadataRequest.MetadataRequestTopic(version=version, name=name) for name in names],
+            allow_auto_topic_creation=False),
+        MetadataResponse,
+        _read_metadata,
+    )  # fmt: skip
+
+
+def _read_metadata(answer: Any) -> LeaderTable:
+    leaders = {
+        TopicPartition(TopicName(topic.name), partition.partition_index): partition.leader_id
+        for topic in answer.topics
+        for partition in topic.partitions
+    }
+    return LeaderTable(
+        cluster_id=answer.cluster_id,
+        brokers={b.node_id: BrokerAddress(b.node_id, b.host, b.port) for b in answer.brokers},
+        partitions=frozenset(leaders),
+        leaders={tp: leader for tp, leader in leaders.items() if leader >= 0},
+        topic_errors={TopicName(topic.name): topic.error_code for topic in answer.topics if topic.error_code},
+    )
+
+
+def call_list_offsets(timestamps: Mapping[TopicPartition, int], *, is_committed_only: bool) -> Call[OffsetAnswer]:
+    """Ask the leader for offsets by time; -1 is the end (the LSO when committed only), -2 the log start."""
+    by_topic = _group_by_topic(timestamps)
+    return Call(
+        "ListOffsets", ListOffsetsRequest.API_KEY, 2, 7,
+        lambda version: ListOffsetsRequest(
+            version=version, replica_id=ANY_REPLICA, isolation_level=int(is_committed_only),
+            topics=[
+                ListOffsetsRequest.ListOffsetsTopic(
+                    version=version, name=topic,
+                    partitions=[
+                        ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition(
+                            version=version, partition_index=tp.partition, timestamp=timestamps[tp])
+                        for tp in partitions
+                    ])
+                for topic, partitions in by_topic
+            ]),
+        ListOffsetsResponse,
+        lambda answer: OffsetAnswer({
+            TopicPartition(TopicName(topic.name), p.partition_index): (p.error_code, p.offset)
+            for topic in answer.topics for p in topic.partitions
+        }),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSpot:
+    """Where to read one partition on, and how many bytes at most."""
+
+    partition: TopicPartition
+    offset: int
+    max_bytes: int
+
+
+def call_fetch(
+    spots: Sequence[FetchSpot], *, is_committed_only: bool, max_bytes: int, max_wait_ms: int
+) -> Call[FetchAnswer]:
+    """Ask the leader for raw batches; the broker fills partitions in the order given (KIP-74)."""
+    by_topic = [(topic, list(group)) for topic, group in groupby(spots, key=lambda spot: spot.partition.topic)]
+    return Call(
+        "Fetch", FetchRequest.API_KEY, 4, 12,
+        lambda version: FetchRequest(
+            version=version, replica_id=ANY_REPLICA, max_wait_ms=max_wait_ms, min_bytes=1, max_bytes=max_bytes,
+            isolation_level=int(is_committed_only), session_id=0, session_epoch=SESSIONLESS_EPOCH,
+            topics=[
+                FetchRequest.FetchTopic(
+                    version=version, topic=topic,
+                    partitions=[
+                        FetchRequest.FetchTopic.FetchPartition(
+                            version=version, partition=spot.partition.partition, fetch_offset=spot.offset,
+                            partition_max_bytes=spot.max_bytes)
+                        for spot in group
+                    ])
+                for topic, group in by_topic
+            ],
+            forgotten_topics_data=[]),
+        FetchResponse,
+        _read_fetch,
+    )  # fmt: skip
+
+
+def _read_fetch(answer: Any) -> FetchAnswer:
+    return FetchAnswer(
+        error_code=answer.error_code or 0,
+        throttle_seconds=(answer.throttle_time_ms or 0) / 1000,
+        partitions=tuple(
+            _read_fetched(TopicName(topic.topic), partition)
+            for topic in answer.responses
+            for partition in topic.partitions
+        ),
+    )
+
+
+def _read_fetched(topic: TopicName, partition: Any) -> FetchedPartition:
+    return FetchedPartition(
+        partition=TopicPartition(topic, partition.partition_index),
+        error_code=partition.error_code,
+        log_start=partition.log_start_offset,
+        last_stable=partition.last_stable_offset,
+        end=partition.high_watermark,
+        aborted=tuple(AbortedTransaction(a.producer_id, a.first_offset) for a in partition.aborted_transactions or ()),
+        records=memoryview(partition.records or b""),
+    )
+
+
+def call_init_producer_id() -> Call[ProducerIdentity]:
+    """Ask for a fresh idempotent producer id."""
+    return Call(
+        "InitProducerId", InitProducerIdRequest.API_KEY, 0, 4,
+        lambda version: InitProducerIdRequest(
+            version=version, transactional_id=None, transaction_timeout_ms=60_000),
+        InitProducerIdResponse,
+        lambda answer: ProducerIdentity(answer.error_code, answer.producer_id, answer.producer_epoch),
+    )  # fmt: skip
+
+
+def call_produce(
+    batches: Mapping[TopicPartition, bytes | bytearray], *, timeout_ms: int
+) -> Call[tuple[ProducedPartition, ...]]:
+    """Append one batch per partition, acknowledged by all in-sync replicas."""
+    by_topic = _group_by_topic(batches)
+    return Call(
+        "Produce", ProduceRequest.API_KEY, 3, 9,
+        lambda version: ProduceRequest(
+            version=version, transactional_id=None, acks=ACKS_ALL, timeout_ms=timeout_ms,
+            topic_data=[
+                ProduceRequest.TopicProduceData(
+                    version=version, name=topic,
+                    partition_data=[
+                        ProduceRequest.TopicProduceData.PartitionProduceData(
+                            version=version, index=tp.partition, records=batches[tp])
+                        for tp in partitions
+                    ])
+                for topic, partitions in by_topic
+            ]),
+        ProduceResponse,
+        lambda answer: tuple(
+            ProducedPartition(
+                TopicPartition(TopicName(topic.name), p.index), p.error_code, p.base_offset, p.error_message)
+            for topic in answer.responses for p in topic.partition_responses
+        ),
+    )  # fmt: skip
+
+
+def _named(is_wanted: bool, **values: str) -> dict[str, str]:
+    return values if is_wanted else {}
+
+
+def _group_by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[TopicName, list[TopicPartition]]]:
+    return [(topic, list(group)) for topic, group in groupby(sorted(partitions), key=lambda tp: tp.topic)]
