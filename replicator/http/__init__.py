@@ -1,0 +1,9 @@
+"""One HTTP client for the rooms above: Connect REST and the supervisor's API.
+
+Owns the HTTP library, its timeouts and its exceptions. Never retries a request that may have changed
+something, never follows a redirect, never reads proxy settings, never knows whom it talks to.
+"""
+
+from replicator.http.client import ANSWER_BYTES_MAX, HttpClient, Response
+
+__all__ = ["ANSWER_BYTES_MAX", "HttpClient", "Response"]
