@@ -1,0 +1,57 @@
+"""Settings: one YAML file, its environment overrides and its defaults become typed, checked values.
+
+Owns the names and meanings of every configuration key, where a value came from, and the errors that name file,
+line, column, key and the nearest known key. Secrets stay references (`env:NAME`, `file:/path`) until a door is
+about to be opened. Never talks to a cluster, and never writes a file. Only the supervisor and the faces see it
+whole: rooms below receive `ClusterAccess`, `Flow` and the like.
+"""
+
+from replicator.settings.checks import find_problems
+from replicator.settings.clusters import ClusterSettings, ConnectSettings, Runtime, SecuritySettings
+from replicator.settings.document import Document, json_schema
+from replicator.settings.flows import FlowSettings
+from replicator.settings.load import (
+    ConnectAccess,
+    Origin,
+    Settings,
+    candidate_paths,
+    find_config,
+    load_settings,
+    settings_of,
+)
+from replicator.settings.upkeep import (
+    FailoverSettings,
+    HookSettings,
+    KeepSettings,
+    ScheduleSettings,
+    SnapshotsSettings,
+    SupervisorSettings,
+)
+from replicator.settings.values import zone_of
+from replicator.settings.yaml_file import parse_yaml
+
+__all__ = [
+    "ClusterSettings",
+    "ConnectAccess",
+    "ConnectSettings",
+    "Document",
+    "FailoverSettings",
+    "FlowSettings",
+    "HookSettings",
+    "KeepSettings",
+    "Origin",
+    "Runtime",
+    "ScheduleSettings",
+    "SecuritySettings",
+    "Settings",
+    "SnapshotsSettings",
+    "SupervisorSettings",
+    "candidate_paths",
+    "find_config",
+    "find_problems",
+    "json_schema",
+    "load_settings",
+    "parse_yaml",
+    "settings_of",
+    "zone_of",
+]

@@ -1,0 +1,115 @@
+"""The sections `clusters` and `connect`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from replicator.model.cluster import SecurityProtocol
+from replicator.settings.values import Addresses, FilePath, SecretReference, Section, TopicText, Url
+
+
+class SecuritySettings(Section):
+    """How we prove ourselves to a cluster and whom we trust."""
+
+    protocol: SecurityProtocol = Field(
+        default=SecurityProtocol.PLAINTEXT, description="Kafka's listener protocol; the default is Kafka's own."
+    )
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="SASL mechanism; needed by SASL_SSL and SASL_PLAINTEXT."
+    )
+    username: str | None = Field(default=None, min_length=1, description="SASL user.")
+    password: SecretReference | None = Field(
+        default=None, description="SASL password, by reference: env:NAME or file:/path. Never the text itself."
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authorities to trust; without it, the system's. Relative to this file.",
+    )
+    certificate_file: FilePath | None = Field(
+        default=None, description="PEM file of our own certificate, for mutual TLS."
+    )
+    key_file: FilePath | None = Field(
+        default=None, description="PEM file of our own key; refused if others than its owner can read it."
+    )
+    key_password: SecretReference | None = Field(default=None, description="Password of key_file, by reference.")
+    insecure: bool = Field(
+        default=False,
+        description="Must be true where nothing is encrypted (PLAINTEXT, SASL_PLAINTEXT): said aloud, not by default.",
+    )
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the protocol encrypts."""
+        return self.protocol in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
+
+    @property
+    def is_sasl(self) -> bool:
+        """Whether the protocol asks for a user and a password."""
+        return self.protocol in (SecurityProtocol.SASL_SSL, SecurityProtocol.SASL_PLAINTEXT)
+
+
+class ClusterSettings(Section):
+    """One Kafka cluster."""
+
+    bootstrap: Addresses = Field(
+        description="host:port of some brokers, separated by commas.", examples=["kafka-1.example.com:9093"]
+    )
+    cluster_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="The id the cluster must answer with; without it a wrong cluster at the right address goes unseen.",
+    )
+    security: SecuritySettings = Field(default=SecuritySettings(), description="How to reach it safely.")
+
+
+class Runtime(StrEnum):
+    """Where the Connect workers of a cluster run."""
+
+    DOCKER = "docker"
+    PROCESS = "process"
+    EXTERNAL = "external"
+
+
+class ConnectSettings(Section):
+    """The Kafka Connect beside one cluster: it writes to that cluster."""
+
+    runtime: Runtime = Field(
+        default=Runtime.EXTERNAL,
+        description="docker and process: we start the worker; external: it is yours, at `url`.",
+    )
+    url: Url = Field(
+        default="http://127.0.0.1:8083",
+        description="Where Connect's REST answers. The port is the one a worker of ours takes.",
+    )
+    group_id: str | None = Field(
+        default=None,
+        pattern=r"^[a-zA-Z0-9._-]{1,200}$",
+        description="The worker's group.id; its transactional ids begin with it. Default: PREFIX.connect.CLUSTER with "
+        "supervisor.topic_prefix, so that one prefix covers all we own.",
+    )
+    offsets_topic: TopicText | None = Field(
+        default=None, description="The worker's offset.storage.topic; default GROUP_ID.offsets."
+    )
+    configs_topic: TopicText | None = Field(
+        default=None, description="The worker's config.storage.topic; default GROUP_ID.configs."
+    )
+    status_topic: TopicText | None = Field(
+        default=None, description="The worker's status.storage.topic; default GROUP_ID.status."
+    )
+    replication_factor: int = Field(
+        default=-1, ge=-1, le=32, description="Replicas of the worker's own topics; -1 takes the broker's default."
+    )
+    heap_mib: int = Field(
+        default=768, ge=256, le=65_536, description="Java heap of a worker of ours, in MiB; large polls need room."
+    )
+    image: str | None = Field(
+        default=None, min_length=1, description="Docker image of the worker (runtime docker only)."
+    )
+    username: str | None = Field(
+        default=None, min_length=1, description="User for Connect's REST, where it asks for one."
+    )
+    password: SecretReference | None = Field(default=None, description="Password for Connect's REST, by reference.")
+    ca_file: FilePath | None = Field(default=None, description="PEM file of the authorities to trust for https.")

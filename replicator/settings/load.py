@@ -1,0 +1,276 @@
+"""Find the configuration, read it, and hand it out as the values the rooms below take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from replicator.errors import ConfigInvalid, NotFound
+from replicator.model.cluster import ClusterAccess, Secret, Security
+from replicator.model.flow import Flow
+from replicator.model.names import ClusterName
+from replicator.settings.checks import find_problems
+from replicator.settings.clusters import Runtime, SecuritySettings
+from replicator.settings.document import Document
+from replicator.settings.overrides import apply_overrides, override_variables
+from replicator.settings.problems import Sources, config_invalid, nearest, problems_of, show_path
+from replicator.settings.secrets import private_file, readable_file, resolve_secret
+from replicator.settings.upkeep import FailoverSettings, SnapshotsSettings, SupervisorSettings
+from replicator.settings.yaml_file import Node, parse_yaml, read_text
+
+FILE_VARIABLE = "REPLICATOR_CONFIG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectAccess:
+    """The Connect beside one cluster, every default filled in."""
+
+    cluster: ClusterName
+    runtime: Runtime
+    url: str
+    group_id: str
+    offsets_topic: str
+    configs_topic: str
+    status_topic: str
+    replication_factor: int
+    heap_mib: int
+    image: str | None
+    username: str | None
+    password: Secret | None
+    ca_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One key, what it holds, and where that came from: file:line:column, a variable, or the default."""
+
+    key: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration that was read, checked and found to fit together. Secrets are still references."""
+
+    document: Document
+    path: Path | None
+    sources: Sources = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def clusters(self) -> tuple[ClusterName, ...]:
+        """Names of the clusters."""
+        return tuple(map(ClusterName, self.document.clusters))
+
+    @cached_property
+    def flows(self) -> tuple[Flow, ...]:
+        """All flows, in the file's order."""
+        return tuple(settings.to_flow(name) for name, settings in self.document.flows.items())
+
+    @property
+    def snapshots(self) -> SnapshotsSettings:
+        """The section `snapshots`."""
+        return self.document.snapshots
+
+    @property
+    def failover(self) -> FailoverSettings:
+        """The section `failover`."""
+        return self.document.failover
+
+    @property
+    def supervisor(self) -> SupervisorSettings:
+        """The section `supervisor`."""
+        return self.document.supervisor
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the configuration are relative to."""
+        return (self.path.parent if self.path else Path()).absolute()
+
+    @property
+    def store(self) -> str | None:
+        """Where the repository lives: an absolute path, or a URL as it was given."""
+        store = self.snapshots.store
+        if store is None or "://" in store:
+            return store
+        return str(self.folder / Path(store).expanduser())
+
+    def flow(self, name: str) -> Flow:
+        """Return the flow of that name.
+
+        Raises:
+            NotFound: there is none; the error lists those there are.
+        """
+        self._expect("flow", name, self.document.flows)
+        return next(flow for flow in self.flows if flow.name == name)
+
+    def cluster_access(self, name: str) -> ClusterAccess:
+        """Return all a door needs to reach the cluster, its secrets fetched now.
+
+        Raises:
+            NotFound: no such cluster. ConfigInvalid: a secret or a certificate cannot be had.
+        """
+        self._expect("cluster", name, self.document.clusters)
+        cluster = self.document.clusters[name]
+        return ClusterAccess(
+            name=ClusterName(name),
+            bootstrap=cluster.bootstrap,
+            cluster_id=cluster.cluster_id,
+            security=self._security(cluster.security, ("clusters", name, "security")),
+        )
+
+    def connect_of(self, cluster: str) -> ConnectAccess:
+        """Return the Connect beside `cluster`, the one that writes to it.
+
+        Raises:
+            NotFound: none is configured. ConfigInvalid: its password cannot be had.
+        """
+        self._expect("Connect of cluster", cluster, self.document.connect)
+        connect, path = self.document.connect[cluster], ("connect", cluster)
+        group_id = connect.group_id or f"{self.supervisor.topic_prefix}.connect.{cluster}"
+        return ConnectAccess(
+            cluster=ClusterName(cluster),
+            runtime=connect.runtime,
+            url=connect.url,
+            group_id=group_id,
+            offsets_topic=connect.offsets_topic or f"{group_id}.offsets",
+            configs_topic=connect.configs_topic or f"{group_id}.configs",
+            status_topic=connect.status_topic or f"{group_id}.status",
+            replication_factor=connect.replication_factor,
+            heap_mib=connect.heap_mib,
+            image=connect.image,
+            username=connect.username,
+            password=self._secret(connect.password, (*path, "password")),
+            ca_file=self._file(connect.ca_file, (*path, "ca_file")),
+        )
+
+    def connect_url(self, cluster: str) -> str:
+        """Return where the REST of the Connect beside `cluster` answers."""
+        self._expect("Connect of cluster", cluster, self.document.connect)
+        return self.document.connect[cluster].url
+
+    def signing_key(self) -> Secret | None:
+        """Return the key that signs manifests, fetched now; None where none is configured.
+
+        Raises:
+            ConfigInvalid: it cannot be had.
+        """
+        return self._secret(self.snapshots.signing_key, ("snapshots", "signing_key"))
+
+    def origins(self) -> tuple[Origin, ...]:
+        """Return every key with its value and where it came from."""
+        plain = self.document.model_dump(mode="json", by_alias=True)
+        return tuple(Origin(show_path(path), value, self._origin(path)) for path, value in _leaves(plain, ()))
+
+    def _origin(self, path: tuple[str, ...]) -> str:
+        is_given = any(path[:length] in self.sources.variables for length in range(len(path), 0, -1))
+        return self.sources.place_of(path) if is_given or _stands(self.sources.root, path) else "default"
+
+    def _security(self, security: SecuritySettings, path: tuple[str, ...]) -> Security:
+        key_file = security.key_file
+        return Security(
+            protocol=security.protocol,
+            mechanism=security.mechanism,
+            username=security.username,
+            password=self._secret(security.password, (*path, "password")),
+            ca_file=self._file(security.ca_file, (*path, "ca_file")),
+            certificate_file=self._file(security.certificate_file, (*path, "certificate_file")),
+            key_file=key_file and private_file(key_file, where=self._where((*path, "key_file")), folder=self.folder),
+            key_password=self._secret(security.key_password, (*path, "key_password")),
+        )
+
+    def _secret(self, reference: str | None, path: tuple[str, ...]) -> Secret | None:
+        if reference is None:
+            return None
+        return resolve_secret(reference, where=self._where(path), environ=self.environ, folder=self.folder)
+
+    def _file(self, path: str | None, key: tuple[str, ...]) -> str | None:
+        return path and readable_file(path, where=self._where(key), folder=self.folder)
+
+    def _where(self, path: tuple[str, ...]) -> str:
+        return f"{self.sources.place_of(path)}: {show_path(path)}"
+
+    def _expect(self, kind: str, name: str, known: Mapping[str, object]) -> None:
+        if name in known:
+            return
+        near = nearest(name, known)
+        names = ", ".join(known) or "none"
+        raise NotFound(
+            f"there is no {kind} {name!r} in {self.sources.name}",
+            hint=f"did you mean {near}? known: {names}" if near else f"known: {names}",
+        )
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            yield from _leaves(below, (*path, key))
+    else:
+        yield path, value
+
+
+def _stands(root: Node | None, path: tuple[str, ...]) -> bool:
+    node = root
+    for part in path:
+        if node is None or not isinstance(node.value, dict) or part not in node.value:
+            return False
+        node = node.value[part]
+    return node is not None
+
+
+def candidate_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return where a configuration is looked for without `--config`, the first that exists wins."""
+    home = Path(environ.get("HOME") or "/")
+    shared = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return (Path("replicator.yaml"), shared / "replicator" / "config.yaml", Path("/etc/replicator/config.yaml"))
+
+
+def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: `path`, else REPLICATOR_CONFIG, else the first that exists; None without any."""
+    if path is not None:
+        return path
+    if named := environ.get(FILE_VARIABLE):
+        return Path(named)
+    return next((candidate for candidate in candidate_paths(environ) if candidate.is_file()), None)
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the configuration: environment over file over defaults, every key checked.
+
+    Raises:
+        ConfigInvalid: there is none, or it cannot be used; the message names file, line, column and key.
+    """
+    place = find_config(path, environ)
+    if place is None and not override_variables(environ):
+        looked = ", ".join(map(str, candidate_paths(environ)))
+        raise ConfigInvalid(
+            f"there is no configuration: looked for {looked}",
+            hint="name one with --config FILE; configs/example.yaml is a start, `replicator lab up` writes one to try",
+        )
+    root = None if place is None else parse_yaml(read_text(place), name=str(place))
+    return settings_of(root, path=place, environ=environ)
+
+
+def settings_of(root: Node | None, *, path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the settings a parsed file and the environment make together.
+
+    Raises:
+        ConfigInvalid: they cannot be used.
+    """
+    tree = {"apiVersion": "replicator/v1"} if root is None else root.plain()
+    if not isinstance(tree, dict):
+        raise ConfigInvalid(f"{path}:1:1: a configuration is a section: keys and values")
+    sources = Sources(str(path) if path else "the environment", root, apply_overrides(tree, environ))
+    try:
+        document = Document.model_validate(tree)
+    except ValidationError as error:
+        raise config_invalid(problems_of(error), sources) from None
+    if problems := find_problems(document):
+        raise config_invalid(problems, sources)
+    return Settings(document, path, sources, environ)

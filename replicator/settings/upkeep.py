@@ -1,0 +1,101 @@
+"""The sections `snapshots`, `failover` and `supervisor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from replicator.settings.values import Address, Cron, Duration, Name, SecretReference, Section, Store, TopicText, Zone
+
+_Count = Annotated[int, Field(ge=0, le=100_000)]
+
+
+class KeepSettings(Section):
+    """Which snapshots of a schedule to keep; a snapshot any rule wants is kept."""
+
+    last: _Count = Field(default=0, description="How many of the newest.")
+    hourly: _Count = Field(default=0, description="The newest of each of so many hours.")
+    daily: _Count = Field(default=0, description="The newest of each of so many days.")
+    weekly: _Count = Field(default=0, description="The newest of each of so many ISO weeks.")
+    monthly: _Count = Field(default=0, description="The newest of each of so many months.")
+    yearly: _Count = Field(default=0, description="The newest of each of so many years.")
+    within: Duration | None = Field(default=None, description="All younger than this: a number with s, m, h, d or w.")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rule keeps anything."""
+        return not any(self.model_dump().values())
+
+
+class ScheduleSettings(Section):
+    """When to take a snapshot of a flow's standby."""
+
+    cron: Cron = Field(description="Five fields: minute, hour, day, month, weekday.", examples=["15 2 * * *"])
+    timezone: Zone = Field(
+        default="UTC", description="IANA name of the zone the cron is read in; UTC knows no summer time."
+    )
+    flow: Name = Field(description="The flow whose target is captured.")
+    keep: KeepSettings | None = Field(default=None, description="Retention; without it everything is kept.")
+
+
+class SnapshotsSettings(Section):
+    """Point-in-time copies of the standby."""
+
+    store: Store | None = Field(
+        default=None,
+        description="Where the repository lives: a folder (relative to this file) or s3://BUCKET/PREFIX, gs://, az://. "
+        "Credentials come from the environment.",
+    )
+    signing_key: SecretReference | None = Field(
+        default=None, description="Ed25519 private key (PEM) that signs manifests, by reference."
+    )
+    schedules: Mapping[Name, ScheduleSettings] = Field(default={}, description="Named schedules.")
+
+
+class HookSettings(Section):
+    """One command to run: an argument list, no shell. It gets OP, STEP and EPOCH in its environment."""
+
+    argv: tuple[Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")], ...] = Field(
+        min_length=1, description="Program and arguments."
+    )
+    timeout_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="After so many seconds its process group is killed."
+    )
+
+
+class HooksSettings(Section):
+    """Commands of yours that a runbook calls; each must be repeatable."""
+
+    fence: tuple[HookSettings, ...] = Field(default=(), description="Make the old active refuse writes.")
+    unfence: tuple[HookSettings, ...] = Field(default=(), description="Undo fence, before the point of no return.")
+    promote: tuple[HookSettings, ...] = Field(default=(), description="Point clients at the new active.")
+
+
+class FailoverSettings(Section):
+    """How an outage is met."""
+
+    mode: Literal["off", "advise", "auto"] = Field(
+        default="advise",
+        description="advise: say what is lost and which command to run; auto: run it; off: say nothing.",
+    )
+    fence: Literal["acl", "hook", "attested", "none"] = Field(
+        default="acl", description="How the old active is kept from accepting writes while it still answers."
+    )
+    hooks: HooksSettings = Field(default=HooksSettings(), description="Commands of yours.")
+
+
+class SupervisorSettings(Section):
+    """The daemon."""
+
+    id: Name = Field(
+        default="main", description="Its transactional id is replicator.ID: an old holder of it is fenced."
+    )
+    listen: Address = Field(
+        default="127.0.0.1:9108", description="host:port of API and metrics; the default is seen by this machine alone."
+    )
+    topic_prefix: TopicText = Field(
+        default="__replicator",
+        description="First part of the names of our own topics; the double underscore keeps flows off.",
+    )
