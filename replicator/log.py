@@ -14,6 +14,31 @@ def get_logger(**bound: Any) -> structlog.typing.FilteringBoundLogger:
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(**bound))
 
 
+_ACTIVE = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0xAD,
+        0x061C,
+        *range(0x200B, 0x2010),
+        *range(0x2028, 0x202F),
+        *range(0x2060, 0x2070),
+        0xFEFF,
+    )
+}
+"""Characters a terminal obeys or hides, and how they are shown: controls, direction marks, zero widths."""
+
+
+def _disarm(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Show what foreign names carry instead of letting the terminal obey it; a traceback keeps its lines."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if key == "exception" else [value]
+            event[key] = "\n".join(line.translate(_ACTIVE) for line in lines)
+    return event
+
+
 def configure(*, is_json: bool | None = None, level: str = "info", stream: TextIO | None = None) -> None:
     """Send events to `stream` (stderr by default): JSON when it is no terminal, else columns."""
     target = stream or sys.stderr
@@ -27,6 +52,7 @@ def configure(*, is_json: bool | None = None, level: str = "info", stream: TextI
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.format_exc_info,
+            *([] if as_json else [_disarm]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

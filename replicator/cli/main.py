@@ -64,6 +64,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "lab": Verb("replicator.cli.lab:lab", "Two embedded Kafka clusters to try things on."),
         "demo": Verb("replicator.cli.demo:demo", "The whole story on embedded clusters: stream, outage, failover."),
         "config": Verb("replicator.cli.config:config", "Validate, show and describe the configuration."),
+        "completion": Verb("replicator.cli.completion:completion", "Print the completion script of a shell."),
         "version": Verb("replicator.cli.version:version", "Versions of replicator and of its formats."),
     }
 )
@@ -139,9 +140,10 @@ def run(argv: Sequence[str], *, app: App | None = None) -> int:
     try:
         answer = cli.main(args=list(argv), prog_name="replicator", standalone_mode=False, obj=app)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        return exits.EXIT_OUTPUT_CLOSED
+    except BrokenPipeError as error:
+        if _is_stdout_closed():
+            return exits.EXIT_OUTPUT_CLOSED
+        return _tell_error(app, error, is_json=wants_json(argv))
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _tell_interrupted(app, "interrupted", exits.EXIT_INTERRUPTED)
     except Terminated:
@@ -198,9 +200,14 @@ def _tell_interrupted(app: App, how: str, status: int) -> int:
     return status
 
 
-def _forget_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush cannot fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _is_stdout_closed() -> bool:
+    """Whether nobody reads stdout any more; then it points at nothing, so that the last flush cannot fail again."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:

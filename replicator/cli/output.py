@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 API_VERSION = "replicator/v1"
-PIPE_WIDTH = 4096
+PIPE_WIDTH = 160
+TABLE_PIPE_WIDTH = 4096
+"""No terminal has a width: whoever reads a pipe gets each row of a table on one line."""
 
 
 class OutputFormat(StrEnum):
@@ -51,7 +53,7 @@ class Output:
         """Whether a human reads it."""
         return self.format is OutputFormat.TABLE
 
-    def console(self, stream: TextIO) -> Console:
+    def console(self, stream: TextIO, *, pipe_width: int = PIPE_WIDTH) -> Console:
         """Return a rich console that interprets nothing: no markup, no emoji codes, no highlighting."""
         from rich.console import Console
 
@@ -63,7 +65,7 @@ class Output:
             soft_wrap=False,
             no_color=True if self.color == "never" else None,
             force_terminal=True if self.color == "always" else None,
-            width=None if stream.isatty() else PIPE_WIDTH,
+            width=None if stream.isatty() else pipe_width,
         )
 
 
@@ -167,7 +169,7 @@ def make_table(*titles: str, numbers: Iterable[str] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     right = set(numbers)
     for title in titles:
-        table.add_column(title, justify="right" if title in right else "left", overflow="fold")
+        table.add_column(text_of(title), justify="right" if title in right else "left", overflow="fold")
     return table
 
 
@@ -208,9 +210,9 @@ def _print_for_people(
     columns: Sequence[Column],
     view: RenderableType | None,
 ) -> None:
-    console = output.console(sys.stdout)
+    console = output.console(sys.stdout, pipe_width=TABLE_PIPE_WIDTH)
     if view is not None:
-        console.print(view)
+        output.console(sys.stdout).print(view, soft_wrap=isinstance(view, str) or hasattr(view, "plain"))
     elif rows is None:
         console.print(_item_table(item, columns))
     elif rows:

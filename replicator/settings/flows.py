@@ -9,7 +9,7 @@ from pydantic import Field
 from replicator.model.flow import Delivery, Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName
 from replicator.model.objectives import Objectives
-from replicator.settings.values import GroupPattern, Name, Section, TopicPattern
+from replicator.settings.values import ConnectorValue, GroupPattern, Name, Section, TopicPattern
 
 _PATTERNS = "Globs (`*`, `?`); `re:` starts a regular expression that must match the whole name."
 
@@ -58,7 +58,7 @@ class FlowSettings(Section):
         description="exactly_once: no duplicates, and a loss that is countable to the record; at_least_once: neither.",
     )
     objectives: ObjectivesSettings = Field(default=ObjectivesSettings(), description="The promises to watch.")
-    connector: Mapping[str, str | int | float | bool] = Field(
+    connector: Mapping[str, ConnectorValue] = Field(
         default={},
         description="Raw overrides of the MirrorMaker 2 connector; `replicator plan` refuses what would hurt.",
     )
@@ -74,9 +74,5 @@ class FlowSettings(Section):
             naming=self.naming,
             delivery=self.delivery,
             objectives=Objectives(**self.objectives.model_dump()),
-            connector={key: _connector_text(value) for key, value in self.connector.items()},
+            connector=dict(self.connector),
         )
-
-
-def _connector_text(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

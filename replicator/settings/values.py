@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from replicator.model.flow import pattern_to_regex
@@ -161,6 +161,13 @@ def check_store(location: str) -> str:
     return location
 
 
+def connector_text(value: object) -> object:
+    """Return a number or a boolean as Connect writes it; anything else unchanged, for its type to be checked."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
 def _split(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
@@ -182,4 +189,7 @@ Duration = Annotated[str, AfterValidator(check_duration)]
 Url = Annotated[str, AfterValidator(check_url)]
 Store = Annotated[str, AfterValidator(check_store)]
 TopicText = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+ConnectorValue = Annotated[
+    str, BeforeValidator(connector_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
