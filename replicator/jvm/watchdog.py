@@ -1,0 +1,49 @@
+"""A small process that outlives its parent by a moment, to end what the parent started.
+
+`python -m replicator.jvm.watchdog PARENT_PID` reads lines on standard input: `watch PID STARTED_AT`
+and `release PID`. When the parent is gone (its end of the pipe closes, or our parent pid changes)
+every watched process that is still the same one gets SIGKILL. This works wherever there are
+pipes; Linux's parent-death signal (`launcher.py`) is the second net.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+from replicator.jvm.identity import ProcessIdentity
+
+_POLL_SECONDS = 0.5
+_READ_BYTES = 4096
+
+
+def apply_line(watched: dict[int, ProcessIdentity], line: str) -> None:
+    """Bring `watched` (pid to identity) up to date with one line."""
+    verb, *rest = line.split()
+    if verb == "watch":
+        watched[int(rest[0])] = ProcessIdentity(int(rest[0]), float(rest[1]))
+    elif verb == "release":
+        watched.pop(int(rest[0]), None)
+
+
+def _stand_guard(parent_pid: int) -> None:
+    watched: dict[int, ProcessIdentity] = {}
+    pending = b""
+    while os.getppid() == parent_pid:
+        ready, _, _ = select.select([0], [], [], _POLL_SECONDS)
+        if not ready:
+            continue
+        chunk = os.read(0, _READ_BYTES)
+        if not chunk:
+            break
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            apply_line(watched, line.decode())
+    for identity in watched.values():
+        identity.send(signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _stand_guard(int(sys.argv[1]))

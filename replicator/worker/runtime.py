@@ -1,0 +1,72 @@
+"""What every place that runs a worker can do, and when a worker is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from replicator.clock import Deadline
+from replicator.errors import ReplicatorError, Unreachable
+from replicator.http import HttpClient
+from replicator.jvm.identity import ProcessState
+
+_PROBE_SECONDS = 2.0
+_POLL_SECONDS = 0.1
+
+
+class WorkerRuntime(Protocol):
+    """A worker somewhere. `url` is its REST address."""
+
+    @property
+    def url(self) -> str:
+        """The address of the worker's REST interface."""
+        ...
+
+    def start(self) -> None:
+        """Start the worker if it is ours to start; nothing happens to one that runs."""
+        ...
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Return when the worker says that it is healthy.
+
+        Raises: LabFailed when it died, DeadlineExceeded when it stays silent.
+        """
+        ...
+
+    def stop(self, deadline: Deadline) -> None:
+        """End the worker if it is ours; its connectors and positions stay in Kafka."""
+        ...
+
+    def state(self) -> ProcessState:
+        """Whether it runs, is frozen or is gone, as far as this runtime can see."""
+        ...
+
+
+def is_worker_ready(url: str) -> bool:
+    """Whether the worker has joined its group and finished its start.
+
+    Source: Kafka's `/health` end point (KIP-1017): 200 when started and the herder answers.
+    """
+    try:
+        with HttpClient(url, timeout_seconds=_PROBE_SECONDS) as client:
+            return client.request("GET", "/health").status == 200
+    except ReplicatorError:
+        return False
+
+
+def wait_worker_ready(url: str, deadline: Deadline, *, check_alive: Callable[[], None]) -> None:
+    """Return when the worker at `url` is ready; `check_alive` raises when waiting has no more sense.
+
+    Raises: DeadlineExceeded, and what `check_alive` raises.
+    """
+    while not is_worker_ready(url):
+        check_alive()
+        deadline.check(f"the Connect worker at {url} is not ready")
+        deadline.clock.sleep(deadline.capped(_POLL_SECONDS))
+
+
+def explain_silence(url: str) -> Unreachable:
+    """Return the error for a worker that does not answer and is not ours to start."""
+    return Unreachable(
+        f"no Connect worker is ready at {url}", hint="start it, or correct `connect.CLUSTER.url` in the configuration"
+    )

@@ -1,0 +1,98 @@
+"""Labs for tests, each on real brokers, and names that no other test uses.
+
+`lab` is shared by the whole run: leave its members alone and keep to your own `names`. A test that
+kills, freezes or reconfigures takes `private_lab`; one that needs ACLs takes `secure_lab`. All
+of them die with pytest, however it ends.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from replicator.clock import Deadline
+from replicator.jvm import Guardian, kafka_classpath, show_download
+from replicator.lab import Lab, LabSpec
+from replicator.model.names import GroupName, TopicName
+
+UP_SECONDS = 120.0
+_LAB_FIXTURES = {"lab", "private_lab", "secure_lab"}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of one test: `prefix` begins them all and is unique in the run."""
+
+    prefix: str
+
+    def topic(self, name: str) -> TopicName:
+        """Return a topic of this test alone."""
+        return TopicName(f"{self.prefix}.{name}")
+
+    def group(self, name: str) -> GroupName:
+        """Return a consumer group of this test alone."""
+        return GroupName(f"{self.prefix}.{name}")
+
+    def flow(self, name: str = "flow") -> str:
+        """Return a flow of this test alone; its connectors are named after it."""
+        return f"{self.prefix}-{name}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that takes a lab as a lab test."""
+    for item in items:
+        if _LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture
+def names(request: pytest.FixtureRequest) -> Names:
+    """Names for this test alone."""
+    stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[5:35].strip("-")
+    return Names(f"{stem}-{random.getrandbits(32):08x}")
+
+
+@pytest.fixture(scope="session")
+def _guardian() -> Iterator[Guardian]:
+    guardian = Guardian()
+    yield guardian
+    guardian.close()
+
+
+@pytest.fixture(scope="session")
+def _jars() -> None:
+    with show_download() as progress:
+        kafka_classpath(progress)
+
+
+def run_lab(folder: Path, spec: LabSpec, guardian: Guardian) -> Iterator[Lab]:
+    """Yield a lab that is up, and leave nothing of it running."""
+    made = Lab.make(folder, spec, guardian=guardian, rng=random.Random())
+    made.up(Deadline.after(UP_SECONDS))
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _jars: None) -> Iterator[Lab]:
+    """Clusters east and west and a worker beside west, shared by the whole run."""
+    yield from run_lab(tmp_path_factory.mktemp("lab"), LabSpec(), _guardian)
+
+
+@pytest.fixture(scope="module")
+def private_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _jars: None) -> Iterator[Lab]:
+    """The same for one module alone, to be killed and frozen at will; leave it as you want to find it."""
+    yield from run_lab(tmp_path_factory.mktemp("private-lab"), LabSpec(), _guardian)
+
+
+@pytest.fixture(scope="session")
+def secure_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _jars: None) -> Iterator[Lab]:
+    """The same with SASL_SSL, SCRAM and ACLs, shared by the whole run."""
+    yield from run_lab(tmp_path_factory.mktemp("secure-lab"), LabSpec(is_secure=True), _guardian)
