@@ -11,6 +11,7 @@ stops nobody's late writes: whoever wins opens the journal's transactional id, a
 from __future__ import annotations
 
 import threading
+import time
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException
@@ -47,6 +48,8 @@ class Lease:
         self._was_answered = threading.Event()
         self._is_over = threading.Event()
         self._failure: KafkaException | None = None
+        self._session_seconds = session_seconds
+        self._polled_at = time.monotonic()
         with connection.translated(f"join the election {group}"):
             self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._lost, on_lost=self._lost)
         self._thread = threading.Thread(target=self._keep, name=f"lease-{group}", daemon=True)
@@ -59,13 +62,15 @@ class Lease:
             self._is_held.set()
         self._was_answered.set()
 
-    def _lost(self, _consumer: Consumer, _partitions: list[VendorPartition]) -> None:
-        self._is_held.clear()
+    def _lost(self, _consumer: Consumer, partitions: list[VendorPartition]) -> None:
+        if partitions:
+            self._is_held.clear()
 
     def _keep(self) -> None:
         while not self._is_over.is_set():
             try:
                 self._consumer.poll(POLL_SECONDS)
+                self._polled_at = time.monotonic()
             except KafkaException as exc:
                 self._failure = exc
                 self._is_held.clear()
@@ -74,8 +79,16 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process holds the lease, as far as it has been told."""
-        return self._is_held.is_set()
+        """Whether this process holds the lease, as far as it has been told.
+
+        A process that was frozen longer than its session has not been told yet: it holds nothing.
+        """
+        return self._is_held.is_set() and time.monotonic() - self._polled_at < self._session_seconds
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the election has answered us at all, with the lease or without."""
+        return self._was_answered.is_set()
 
     def wait_for_answer(self, deadline: Deadline) -> bool:
         """Return whether the election gave us the lease; False when somebody alive holds it."""

@@ -9,11 +9,14 @@ from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import OffsetSpec
 
 from replicator.clock import Deadline
+from replicator.errors import ReplicatorError
 from replicator.kafka.connection import Connection, request_seconds
-from replicator.model.names import TopicPartition
+from replicator.kafka.translate import is_between_leaders
+from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 
 Offsets = dict[TopicPartition, int]
+ELECTION_POLL_SECONDS = 0.1
 
 
 class Positions:
@@ -48,8 +51,19 @@ class Positions:
     def _ask(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline
     ) -> Offsets:
-        if not partitions:
-            return {}
+        """Return what every partition answers; those between two leaders are asked again."""
+        found: Offsets = {}
+        while missing := [tp for tp in partitions if tp not in found]:
+            answered = self._ask_once(missing, spec, isolation, deadline)
+            if not answered:
+                deadline.check(f"list offsets of {missing[0]}: it has no leader")
+                deadline.clock.sleep(ELECTION_POLL_SECONDS)
+            found |= answered
+        return found
+
+    def _ask_once(
+        self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline
+    ) -> Offsets:
         request = {VendorPartition(tp.topic, tp.partition): spec for tp in partitions}
         with self._connection.translated("list offsets"):
             futures = self._connection.admin.list_offsets(
@@ -57,11 +71,13 @@ class Positions:
             )
         answers = {}
         for vendor, future in futures.items():
-            doing = f"list offsets of {vendor.topic}[{vendor.partition}]"
-            answers[(vendor.topic, vendor.partition)] = self._connection.wait(
-                future, doing=doing, deadline=deadline
-            ).offset
-        return {tp: answers[(tp.topic, tp.partition)] for tp in partitions}
+            tp = TopicPartition(TopicName(vendor.topic), vendor.partition)
+            try:
+                answers[tp] = self._connection.wait(future, doing=f"list offsets of {tp}", deadline=deadline).offset
+            except ReplicatorError as exc:
+                if not is_between_leaders(exc):
+                    raise
+        return answers
 
     def delete_records(self, before: Mapping[TopicPartition, int], deadline: Deadline) -> None:
         """Leave each partition's log start at or above the given offset."""

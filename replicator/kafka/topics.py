@@ -27,6 +27,9 @@ DESCRIBE_BATCH = 2000
 """Topics per describe request: keeps one answer under a few MiB."""
 
 
+POLL_SECONDS = 0.05
+
+
 class Topics:
     """The topics of one cluster."""
 
@@ -66,14 +69,22 @@ class Topics:
         return found
 
     def create(self, specs: Sequence[TopicSpec], deadline: Deadline) -> set[TopicName]:
-        """Return the topics really created; one that already exists is left as it is."""
+        """Return the topics really created, now with leaders; one that already exists is left as it is."""
         if not specs:
             return set()
         with self._connection.translated("create topics"):
             futures = self._connection.admin.create_topics(
                 [_new_topic(spec) for spec in specs], request_timeout=request_seconds(deadline)
             )
-        return {TopicName(name) for name, future in futures.items() if self._was_created(name, future, deadline)}
+        created = {TopicName(name) for name, future in futures.items() if self._was_created(name, future, deadline)}
+        self._wait_for_leaders(created, deadline)
+        return created
+
+    def _wait_for_leaders(self, names: set[TopicName], deadline: Deadline) -> None:
+        """Brokers learn of a new topic a moment after the controller has answered."""
+        while not _all_led(names, self.describe(names, deadline)):
+            deadline.check(f"new topics have no leaders yet: {', '.join(sorted(names)[:5])}")
+            deadline.clock.sleep(POLL_SECONDS)
 
     def _was_created(self, name: str, future: Any, deadline: Deadline) -> bool:
         try:
@@ -130,6 +141,25 @@ class Topics:
             )
         for future in futures.values():
             self._connection.wait(future, doing=f"alter configs of {name}", deadline=deadline)
+        self._wait_for_configs(name, changes, deadline)
+
+    def _wait_for_configs(self, name: TopicName, changes: Mapping[str, str | None], deadline: Deadline) -> None:
+        """Brokers learn of a changed setting a moment after the controller has answered."""
+        while not _shows(self.configs([name], deadline)[name], changes):
+            deadline.check(f"topic {name}: changed settings do not read back")
+            deadline.clock.sleep(POLL_SECONDS)
+
+
+def _shows(found: Mapping[str, ConfigValue], changes: Mapping[str, str | None]) -> bool:
+    return all(
+        found[key].is_default if value is None else found[key].value == value
+        for key, value in changes.items()
+        if key in found
+    )
+
+
+def _all_led(names: set[TopicName], described: Mapping[TopicName, TopicDescription]) -> bool:
+    return all(name in described and all(p.leader is not None for p in described[name].partitions) for name in names)
 
 
 def _new_topic(spec: TopicSpec) -> NewTopic:

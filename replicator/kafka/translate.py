@@ -42,6 +42,14 @@ _DENIED = frozenset(
     }
 )
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -66,6 +74,12 @@ def to_error(error: KafkaError, *, access: ClusterAccess, doing: str) -> Replica
     if code in _AWAY:
         return Unreachable(what, hint=hint)
     return OperationFailed(what)
+
+
+def is_between_leaders(exc: ReplicatorError) -> bool:
+    """Whether a partition's leadership was just moving: the same question may be answered in a moment."""
+    error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
+    return error is not None and error.code() in _MOVING
 
 
 def kafka_error_of(exc: BaseException) -> KafkaError | None:
