@@ -25,7 +25,11 @@ POLL_SECONDS = 0.1
 
 
 class Lease:
-    """Membership of one election, kept alive by a thread of its own until released."""
+    """Membership of one election, kept alive by a thread of its own until released.
+
+    The election topic has one partition: with more of them the assignor could hand partition 0 on
+    while its holder lives.
+    """
 
     def __init__(self, connection: Connection, *, group: str, topic: TopicName, session_seconds: float) -> None:
         self._connection = connection
@@ -59,11 +63,12 @@ class Lease:
         consumer.incremental_assign(partitions)
         if partitions:
             consumer.pause(partitions)
+        if _has_the_one(partitions):
             self._is_held.set()
         self._was_answered.set()
 
     def _lost(self, _consumer: Consumer, partitions: list[VendorPartition]) -> None:
-        if partitions:
+        if _has_the_one(partitions):
             self._is_held.clear()
 
     def _keep(self) -> None:
@@ -114,3 +119,7 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _has_the_one(partitions: list[VendorPartition]) -> bool:
+    return any(partition.partition == 0 for partition in partitions)
