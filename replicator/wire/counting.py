@@ -5,7 +5,7 @@ from __future__ import annotations
 from replicator.clock import Deadline
 from replicator.model.names import TopicPartition
 from replicator.model.observations import TailCount
-from replicator.wire.batches import Batch, BatchHeader, prove_batch, read_marker, walk_batches
+from replicator.wire.batches import Batch, prove_batch, read_marker, walk_batches
 from replicator.wire.client import RawClient
 from replicator.wire.records import decode_records
 from replicator.wire.transactions import AbortTracker
@@ -64,14 +64,18 @@ def _visible_in(batch: Batch, tracker: AbortTracker, from_offset: int, to_offset
         return 0
     if header.is_transactional and tracker.is_aborted(header):
         return 0
-    return _count_span(batch, max(from_offset, header.base_offset), min(to_offset, header.next_offset), where=where)
+    return count_span(batch, from_offset, to_offset, where=where)
 
 
-def _count_span(batch: Batch, start: int, stop: int, *, where: str) -> int:
-    header: BatchHeader = batch.header
+def count_span(batch: Batch, start: int, stop: int, *, where: str = "a partition") -> int:
+    """Return how many records of a data batch have offsets in [start, stop).
+
+    Raises: DataCorrupt when it must be opened and does not match its CRC.
+    """
+    header = batch.header
     if start <= header.base_offset and stop >= header.next_offset:
         return header.record_count
     if header.is_dense:
-        return max(0, stop - start)
+        return max(0, min(stop, header.next_offset) - max(start, header.base_offset))
     prove_batch(header, batch.data, where=where)
     return sum(start <= record.offset < stop for record in decode_records(batch))
