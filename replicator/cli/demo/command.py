@@ -1,0 +1,113 @@
+"""`replicator demo`."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from replicator.cli.context import App, pass_app
+from replicator.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from replicator.cli.demo.report import DemoReport
+    from replicator.cli.demo.story import Scene, Stage
+
+LAB_SECONDS = 120.0
+
+
+@click.command()
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to a file."
+)
+@click.option("--keep", is_flag=True, help="Keep the folder with logs, journal and repository.")
+@pass_app
+def demo(app: App, json_path: Path | None, *, keep: bool) -> None:
+    """The whole story on embedded clusters: stream, outage, failover, restore; judged by a ledger."""
+    folder = Path(tempfile.mkdtemp(prefix="replicator-demo-"))
+    try:
+        report = _tell_story(app, folder)
+    finally:
+        if keep:
+            app.tell(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    _show(app, report, json_path)
+
+
+def _tell_story(app: App, folder: Path) -> DemoReport:
+    from replicator.cli.demo.story import SCENES
+
+    console = app.error_console()
+    started = app.clock.monotonic()
+    with _open_stage(app, folder, console) as stage:
+        for scene in SCENES:
+            _play(app, console, stage, scene)
+        stage.report.seconds = round(app.clock.monotonic() - started, 1)
+        return stage.report
+
+
+@contextmanager
+def _open_stage(app: App, folder: Path, console: Console) -> Iterator[Stage]:
+    """Give a stage on a lab that dies with this process."""
+    from replicator.cli.demo.shell import Shell
+    from replicator.cli.demo.story import Stage
+    from replicator.clock import Deadline
+    from replicator.jvm import Guardian, kafka_classpath, show_download
+    from replicator.kafka import KafkaCluster
+    from replicator.lab import Lab, LabSpec
+
+    with show_download() as progress:
+        kafka_classpath(progress)
+    guardian = Guardian()
+    lab = Lab.make(folder / "lab", LabSpec(connect_heap_mib=768), guardian=guardian, rng=random.Random())  # noqa: S311 - ids
+    try:
+        with console.status("starting two clusters and a Connect worker"):
+            lab.up(Deadline.after(LAB_SECONDS, clock=app.clock))
+        with lab, KafkaCluster(lab.access("east", "app")) as east, KafkaCluster(lab.access("west", "app")) as west:
+            shell = Shell(config=folder / "demo.yaml", folder=folder)
+            stage = Stage(lab=lab, folder=folder, shell=shell, east=east, west=west, clock=app.clock)
+            try:
+                yield stage
+            finally:
+                stage.close()
+    finally:
+        guardian.close()
+
+
+def _play(app: App, console: Console, stage: Stage, scene: Scene) -> None:
+    """Play one scene behind a spinner and leave one line of it."""
+    from rich.text import Text
+
+    from replicator.model.text import safe_text
+
+    started = app.clock.monotonic()
+    with console.status(Text(scene.says)) as status:
+        stage.tell = lambda line: status.update(Text(f"{scene.says}: {safe_text(line)}"))
+        told = scene.play(stage)
+    seconds = app.clock.monotonic() - started
+    console.print(Text.assemble(("✓ ", "green"), (scene.says, "bold"), f" ({seconds:.1f} s)  {safe_text(told)}"))
+
+
+def _show(app: App, report: DemoReport, json_path: Path | None) -> None:
+    from replicator.cli.demo.report import render
+    from replicator.cli.output import emit
+
+    plain = report.to_plain()
+    if json_path is not None:
+        json_path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+    emit("Demo", item=plain, output=app.output, view=render(report))
+    if not report.ok:
+        broken = ", ".join(promise.name for promise in report.promises if not promise.ok)
+        raise OperationFailed(
+            f"the demo broke a promise: {broken}", hint="replicator demo --keep, then read the logs it names"
+        )
