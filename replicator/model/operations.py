@@ -51,10 +51,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The step may not run; `hint` names the next command."""
+    """The step may not run; `hint` names the next command. `is_limit`: a limit that was set would be passed."""
 
     reason: str
     hint: str
+    is_limit: bool = False
 
 
 Finding = Done | Ready | Blocked
@@ -99,7 +100,8 @@ class StepPhase(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRecord:
     """One record of the journal. `digest` is the SHA-256 of its canonical JSON, `previous` that of the
-    record before it; `offset` is its place in the topic, or None before it was written."""
+    record of the same writer before it; `offset` is its place in the topic, or None before it was written.
+    `writer` is the supervisor id whose transactional id wrote it."""
 
     sequence: int
     epoch: int
@@ -115,6 +117,7 @@ class JournalRecord:
     previous: str
     digest: str
     offset: int | None = None
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,61 @@
+"""What must survive us, in Kafka topics on the standby: the journal of operations, the right to write it,
+and the observations of the source.
+
+Owns the chain (canonical JSON, SHA-256, epochs), the views that are computed from records alone, and the
+observations' topic. It never decides what an operation does next, and never writes without the lease.
+"""
+
+from replicator.journal.chain import Chain, Entry
+from replicator.journal.journal import TOPIC_PREFIX, Journal, JournalWriter, journal_topic
+from replicator.journal.lease import SESSION_SECONDS, Hold, has_live_holder, lease_group, take_lease
+from replicator.journal.memory import MemoryLog
+from replicator.journal.observations import Observation, Observations, Observed, observations_topic
+from replicator.journal.operations import (
+    ACTIVE_ITEM,
+    OPERATION_STEP,
+    PROMOTE_STEP,
+    OperationPhase,
+    active_cluster,
+    facts_of,
+    find_operation,
+    is_being_aborted,
+    is_point_of_no_return,
+    list_operations,
+    merge_records,
+    open_operation,
+    running_operation,
+    to_operation,
+)
+
+__all__ = [
+    "ACTIVE_ITEM",
+    "OPERATION_STEP",
+    "PROMOTE_STEP",
+    "SESSION_SECONDS",
+    "TOPIC_PREFIX",
+    "Chain",
+    "Entry",
+    "Hold",
+    "Journal",
+    "JournalWriter",
+    "MemoryLog",
+    "Observation",
+    "Observations",
+    "Observed",
+    "OperationPhase",
+    "active_cluster",
+    "facts_of",
+    "find_operation",
+    "has_live_holder",
+    "is_being_aborted",
+    "is_point_of_no_return",
+    "journal_topic",
+    "lease_group",
+    "list_operations",
+    "merge_records",
+    "observations_topic",
+    "open_operation",
+    "running_operation",
+    "take_lease",
+    "to_operation",
+]

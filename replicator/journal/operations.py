@@ -1,0 +1,143 @@
+"""What the journal's records say: operations, their facts, which cluster is active. Values to values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from replicator.errors import NotFound
+from replicator.model.names import ClusterName, FlowName, OperationId
+from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
+
+OPERATION_STEP = "operation"
+"""The step name of records about the operation as a whole."""
+
+PROMOTE_STEP = "promote"
+"""Its intent is the point of no return; its fact `active` names the active cluster."""
+
+ACTIVE_ITEM = "active"
+
+
+class OperationPhase(StrEnum):
+    """What the journal says of an operation as a whole."""
+
+    REQUESTED = "requested"
+    RESUMED = "resumed"
+    HALTED = "halted"
+    ABORTING = "aborting"
+    ENDED = "ended"
+
+
+def list_operations(records: Iterable[JournalRecord]) -> dict[OperationId, Operation]:
+    """Return every operation of the journal, oldest first."""
+    grouped: dict[OperationId, list[JournalRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.operation_id, []).append(record)
+    return {id_: to_operation(own) for id_, own in grouped.items() if _is_request(own[0])}
+
+
+def _is_request(record: JournalRecord) -> bool:
+    return record.step == OPERATION_STEP and record.phase == OperationPhase.REQUESTED
+
+
+def to_operation(records: Sequence[JournalRecord]) -> Operation:
+    """Return the operation that its own records, in order, tell. The first is its request."""
+    first = records[0]
+    ended = next((r for r in records if r.step == OPERATION_STEP and r.phase == OperationPhase.ENDED), None)
+    steps = [record.step for record in records if record.step != OPERATION_STEP]
+    return Operation(
+        id=first.operation_id,
+        flow=first.flow,
+        kind=OperationKind(first.kind),
+        source=ClusterName(first.body["source"]),
+        target=ClusterName(first.body["target"]),
+        state=_state_of(records),
+        actor=first.actor,
+        started_at=first.written_at,
+        ended_at=ended.written_at if ended else None,
+        step=steps[-1] if steps else None,
+        is_past_promote=any(is_point_of_no_return(record) for record in records),
+        records=tuple(records),
+    )
+
+
+def _state_of(records: Sequence[JournalRecord]) -> OperationState:
+    """RUNNING is what the journal says; whether a process still lives only the lease knows."""
+    last = [record for record in records if record.step == OPERATION_STEP][-1]
+    match OperationPhase(last.phase):
+        case OperationPhase.ENDED:
+            return OperationState(last.body["state"])
+        case OperationPhase.HALTED:
+            return OperationState.HALTED
+        case OperationPhase.REQUESTED | OperationPhase.RESUMED | OperationPhase.ABORTING:
+            return OperationState.RUNNING
+
+
+def is_point_of_no_return(record: JournalRecord) -> bool:
+    """Whether from this record on the only way is forward."""
+    return record.step == PROMOTE_STEP and record.phase == StepPhase.INTENT
+
+
+def is_being_aborted(operation: Operation) -> bool:
+    """Whether an abort was begun: then only the abort may go on."""
+    return any(r.step == OPERATION_STEP and r.phase == OperationPhase.ABORTING for r in operation.records)
+
+
+def open_operation(records: Iterable[JournalRecord], flow: FlowName) -> Operation | None:
+    """Return the flow's operation that has not ended, or None; the newest should there be several."""
+    found = [op for op in list_operations(records).values() if op.flow == flow and not op.state.is_terminal]
+    return found[-1] if found else None
+
+
+def running_operation(records: Sequence[JournalRecord], writer: str) -> Operation | None:
+    """Return the operation that the writer worked on last, if it has not ended: what a live holder runs."""
+    own = [record for record in records if record.writer == writer]
+    if not own:
+        return None
+    operation = list_operations(records).get(own[-1].operation_id)
+    return None if operation is None or operation.state.is_terminal else operation
+
+
+def find_operation(records: Iterable[JournalRecord], operation_id: str) -> Operation:
+    """Return the operation of this id.
+
+    Raises:
+        NotFound: the journal holds none.
+    """
+    found = list_operations(records).get(OperationId(operation_id))
+    if found is None:
+        raise NotFound(f"operation {operation_id}: the journal holds none of this id", hint="replicator op list")
+    return found
+
+
+def facts_of(records: Iterable[JournalRecord], step: str) -> dict[str, Mapping[str, Any]]:
+    """Return the newest fact of each item that a step left; the records are those of one operation."""
+    return {
+        record.item or "": record.body for record in records if record.step == step and record.phase == StepPhase.FACT
+    }
+
+
+def active_cluster(records: Iterable[JournalRecord], flow: FlowName) -> ClusterName | None:
+    """Return the cluster that the flow's last promotion made active; None when nothing was ever promoted.
+
+    The records may be those of several journals: epochs order them.
+    """
+    promoted = [
+        record
+        for record in records
+        if record.flow == flow
+        and record.step == PROMOTE_STEP
+        and record.phase == StepPhase.FACT
+        and record.item == ACTIVE_ITEM
+    ]
+    if not promoted:
+        return None
+    newest = max(promoted, key=lambda record: (record.epoch, record.written_at, record.sequence))
+    return ClusterName(newest.body["cluster"])
+
+
+def merge_records(journals: Iterable[Iterable[JournalRecord]]) -> tuple[JournalRecord, ...]:
+    """Return the records of several journals once each, in the order they were written."""
+    seen = {record.digest: record for records in journals for record in records}
+    return tuple(sorted(seen.values(), key=lambda r: (r.written_at, r.epoch, r.writer, r.sequence)))
