@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from replicator.clock import Deadline
-from replicator.errors import DeadlineExceeded, OutcomeUnknown, ReplicatorError
+from replicator.errors import DeadlineExceeded, Fenced, OutcomeUnknown, ReplicatorError
 from replicator.kafka.connection import Connection
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import TopicName, TopicPartition
@@ -92,6 +92,7 @@ class TransactionalWriter:
     def __init__(self, connection: Connection, *, transactional_id: str, deadline: Deadline) -> None:
         self._connection = connection
         self._id = transactional_id
+        self._fenced: Fenced | None = None
         self._producer = Producer(
             connection.properties(
                 **{
@@ -121,6 +122,7 @@ class TransactionalWriter:
             else:
                 failures.append(error)
 
+        self._refuse_if_fenced()
         try:
             self._producer.begin_transaction()
             for record in records:
@@ -155,7 +157,15 @@ class TransactionalWriter:
             self._abort(deadline)
         if error.retriable() or error.code() == KafkaError._TIMED_OUT:
             return OutcomeUnknown(f"cluster {self._connection.access.name}: {doing}: {error.str()}")
-        return to_error(error, access=self._connection.access, doing=doing)
+        told = to_error(error, access=self._connection.access, doing=doing)
+        if isinstance(told, Fenced):
+            self._fenced = told
+        return told
+
+    def _refuse_if_fenced(self) -> None:
+        """Raise Fenced for ever once it was: the client itself answers a later call with a conflict instead."""
+        if self._fenced is not None:
+            raise Fenced(self._fenced.message, hint=self._fenced.hint)
 
     def _abort(self, deadline: Deadline) -> None:
         with self._connection.translated(f"abort a transaction of {self._id}"):
