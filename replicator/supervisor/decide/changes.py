@@ -1,0 +1,104 @@
+"""What is worth recording: topic observations from samples, peak rates, and what changed since it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from replicator.model.names import ClusterName, TopicName, TopicPartition
+from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
+from replicator.supervisor.samples import MirroredSample, SourceSample
+
+Peaks = Mapping[TopicName, float]
+Name = TypeVar("Name", bound=str)
+Item = TypeVar("Item", TopicObservation, GroupObservation)
+
+INTERVAL_SECONDS_MIN = 0.2
+"""Two sweeps closer than this say little about a rate."""
+
+
+def note_peaks(peaks: Peaks, previous: SourceSample | None, current: SourceSample) -> dict[TopicName, float]:
+    """Return the highest rate (records/s over the topic) seen of each topic over any two successive sweeps.
+
+    A topic that was re-created, or is new, starts without a rate: nothing is known of it yet.
+    """
+    kept = {topic: peaks[topic] for topic in current.topics if topic in peaks and _is_same(topic, previous, current)}
+    if previous is None:
+        return kept
+    seconds = (current.began_at - previous.began_at).total_seconds()
+    if seconds < INTERVAL_SECONDS_MIN:
+        return kept
+    for topic, arrived in _arrivals(previous, current).items():
+        if _is_same(topic, previous, current):
+            kept[topic] = max(kept.get(topic, 0.0), arrived / seconds)
+    return kept
+
+
+def _is_same(topic: TopicName, previous: SourceSample | None, current: SourceSample) -> bool:
+    """Whether the topic is the one it was; before the first sweep there is nothing it could differ from."""
+    if previous is None:
+        return True
+    was = previous.topics.get(topic)
+    return was is not None and was.topic_id == current.topics[topic].topic_id
+
+
+def _arrivals(previous: SourceSample, current: SourceSample) -> dict[TopicName, int]:
+    arrived: dict[TopicName, int] = {}
+    for tp, ends in current.ends.items():
+        before = previous.ends.get(tp)
+        start = before.end if before is not None else ends.log_start
+        arrived[tp.topic] = arrived.get(tp.topic, 0) + max(0, ends.end - start)
+    return arrived
+
+
+def topic_observations(
+    cluster: ClusterName,
+    *,
+    sample: SourceSample,
+    mirrored: MirroredSample | None,
+    tails: Mapping[TopicPartition, TailCount],
+    peaks: Peaks,
+) -> dict[TopicName, TopicObservation]:
+    """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted."""
+    positions = mirrored.positions if mirrored else {}
+    found: dict[TopicName, TopicObservation] = {}
+    for name, topic in sample.topics.items():
+        partitions = [TopicPartition(name, part.partition) for part in topic.partitions]
+        found[name] = TopicObservation(
+            cluster=cluster,
+            topic=name,
+            topic_id=topic.topic_id,
+            observed_at=sample.began_at,
+            partitions=tuple(sample.ends[tp] for tp in partitions if tp in sample.ends),
+            mirrored_positions={tp.partition: positions[tp] for tp in partitions if tp in positions},
+            tails=tuple(tails[tp] for tp in partitions if tp in tails),
+            peak_rate=peaks.get(name),
+        )
+    return found
+
+
+def changed_items(
+    written: Mapping[Name, Item], current: Mapping[Name, Item], *, refresh_seconds: float
+) -> dict[Name, Item]:
+    """Return what differs from what was written, and what was written more than `refresh_seconds` before."""
+    return {
+        name: item
+        for name, item in current.items()
+        if _is_worth_writing(written.get(name), item, refresh=timedelta(seconds=refresh_seconds))
+    }
+
+
+def _is_worth_writing(before: Item | None, item: Item, *, refresh: timedelta) -> bool:
+    if before is None or item.observed_at - before.observed_at >= refresh:
+        return True
+    return replace(before, observed_at=item.observed_at) != item
+
+
+def honest_contact(observation: ClusterObservation, sample: SourceSample | None) -> ClusterObservation:
+    """Return the observation with no later read of the cluster claimed than the sweep it is written with."""
+    reached = observation.last_reached_at
+    if sample is None or reached is None:
+        return observation
+    return replace(observation, last_reached_at=min(reached, sample.began_at))

@@ -1,0 +1,140 @@
+"""One loop: a named thread that does one thing at a period and never dies of what it meets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import ReplicatorError
+from replicator.log import get_logger
+from replicator.model.text import safe_text
+
+Step = Callable[[Deadline], None]
+
+REST_SECONDS_MIN = 0.05
+"""A loop that overruns its period still lets others run between two steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopReport:
+    """How a loop is doing. `started_at` None means that it never ran; durations are of the last whole step."""
+
+    name: str
+    period_seconds: float
+    started_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    duration_seconds: float | None = None
+    steps_total: int = 0
+    errors_total: int = 0
+    error: str | None = None
+    error_code: str | None = None
+    step_began: float | None = None
+    """Monotonic moment at which the step that runs now began; None between steps."""
+
+
+class Loop:
+    """Runs `step` every `period_seconds`, each time with a budget of `budget_seconds`, until stopped.
+
+    A step that raises is noted and tried again at the next period; the first failure and the recovery are
+    logged, what repeats between them is not. `is_enabled` False skips steps: a loop that may not act rests.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Step,
+        *,
+        period_seconds: float,
+        budget_seconds: float,
+        clock: Clock = SYSTEM_CLOCK,
+        is_enabled: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.name = name
+        self._step = step
+        self._period_seconds = period_seconds
+        self._budget_seconds = budget_seconds
+        self._clock = clock
+        self._is_enabled = is_enabled
+        self._is_over = threading.Event()
+        self._wake = threading.Event()
+        self._report = LoopReport(name=name, period_seconds=period_seconds)
+        self._log = get_logger(loop=name)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def report(self) -> LoopReport:
+        """How the loop is doing now."""
+        return self._report
+
+    def start(self) -> None:
+        """Let the thread run."""
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Let the next step begin now instead of at the end of the period."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the step it is in; `join` waits for it."""
+        self._is_over.set()
+        self._wake.set()
+
+    def join(self, deadline: Deadline) -> bool:
+        """Return whether the thread has ended within the deadline."""
+        if self._thread.ident is None:
+            return True
+        self._thread.join(deadline.left)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            began = self._clock.monotonic()
+            if self._is_enabled():
+                self.run_once()
+            spent = self._clock.monotonic() - began
+            self._wake.wait(max(REST_SECONDS_MIN, self._period_seconds - spent))
+            self._wake.clear()
+
+    def run_once(self) -> None:
+        """Run one step and note how it went; only what ends the process is raised."""
+        began = self._clock.monotonic()
+        self._report = replace(self._report, started_at=self._clock.now(), step_began=began)
+        try:
+            self._step(Deadline.after(self._budget_seconds, clock=self._clock))
+        except ReplicatorError as error:
+            self._note_failure(error, code=error.code)
+        except Exception as error:  # noqa: BLE001 - a loop outlives whatever its step meets; it is logged whole
+            if self._report.error is None:
+                self._log.exception("loop_step_crashed")
+            self._note_failure(error, code="internal")
+        else:
+            self._note_success(self._clock.monotonic() - began)
+
+    def _note_success(self, seconds: float) -> None:
+        if self._report.error is not None:
+            self._log.info("loop_recovered", after=self._report.error_code)
+        self._report = replace(
+            self._report,
+            succeeded_at=self._report.started_at,
+            duration_seconds=seconds,
+            steps_total=self._report.steps_total + 1,
+            error=None,
+            error_code=None,
+            step_began=None,
+        )
+
+    def _note_failure(self, error: Exception, *, code: str) -> None:
+        told = safe_text(f"{type(error).__name__}: {error}")
+        if self._report.error_code != code:
+            self._log.warning("loop_step_failed", error=told, code=code)
+        self._report = replace(
+            self._report,
+            steps_total=self._report.steps_total + 1,
+            errors_total=self._report.errors_total + 1,
+            error=told,
+            error_code=code,
+            step_began=None,
+        )

@@ -1,0 +1,72 @@
+"""Reads where the flow's consumer groups stand on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.kafka import KafkaCluster
+from replicator.model.flow import Flow
+from replicator.model.names import GroupName
+from replicator.model.observations import GroupObservation, GroupState
+from replicator.supervisor.samples import GroupsSample
+
+OWN_GROUPS = ("replicator-", "drill.")
+"""First parts of the names of groups that are ours: elections, readers, rehearsals. They never move."""
+DEAD_SECONDS_KEPT = 600.0
+"""How long a group that has gone is held: long enough to have been recorded as gone."""
+
+
+def moving_groups(flow: Flow, names: Iterable[GroupName], *, topic_prefix: str) -> list[GroupName]:
+    """Return the groups the flow selects, without our own."""
+    own = (*OWN_GROUPS, topic_prefix)
+    return sorted(name for name in names if flow.groups.matches(name) and not name.startswith(own))
+
+
+def carried_only(flow: Flow, observation: GroupObservation) -> GroupObservation:
+    """Return the observation with the positions on topics the flow carries."""
+    kept = {tp: offset for tp, offset in observation.committed.items() if flow.carries_topic(tp.topic)}
+    return replace(observation, committed=kept)
+
+
+def with_departed(
+    before: Mapping[GroupName, GroupObservation], current: Mapping[GroupName, GroupObservation], *, at: datetime
+) -> dict[GroupName, GroupObservation]:
+    """Return the current groups, and those that have gone as DEAD groups without positions.
+
+    A DEAD group keeps the moment it was first missed, and is forgotten when that is long ago.
+    """
+    gone = {name: seen if _is_dead(seen) else _dead(seen, at) for name, seen in before.items() if name not in current}
+    kept = {name: seen for name, seen in gone.items() if at - seen.observed_at < timedelta(seconds=DEAD_SECONDS_KEPT)}
+    return kept | dict(current)
+
+
+def _is_dead(seen: GroupObservation) -> bool:
+    return seen.state is GroupState.DEAD and not seen.committed
+
+
+def _dead(seen: GroupObservation, at: datetime) -> GroupObservation:
+    return replace(seen, state=GroupState.DEAD, members=0, committed={}, observed_at=at)
+
+
+class GroupsObserver:
+    """Reads one flow's groups on one cluster. One thread at a time."""
+
+    def __init__(self, flow: Flow, cluster: KafkaCluster, *, topic_prefix: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._flow = flow
+        self._cluster = cluster
+        self._topic_prefix = topic_prefix
+        self._clock = clock
+
+    def observe(self, deadline: Deadline) -> GroupsSample:
+        """Return every selected group that has a position on a topic of the flow.
+
+        Raises: what the cluster refused or failed with.
+        """
+        began_at = self._clock.now()
+        names = moving_groups(self._flow, self._cluster.groups.list(deadline), topic_prefix=self._topic_prefix)
+        found = self._cluster.groups.committed(names, deadline)
+        carried = {name: carried_only(self._flow, seen) for name, seen in found.items()}
+        return GroupsSample(began_at=began_at, groups={name: seen for name, seen in carried.items() if seen.committed})

@@ -1,0 +1,93 @@
+"""A loop goes on whatever its step meets, and ends when told."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from replicator.clock import Deadline
+from replicator.errors import Unreachable
+from replicator.supervisor.loop import Loop
+
+
+def quiet_loop(step: Any, **options: Any) -> Loop:
+    return Loop("test", step, period_seconds=0.05, budget_seconds=1.0, **options)
+
+
+def test_a_failure_is_noted_and_the_next_step_clears_it(clock: Any) -> None:
+    """The report tells the last failure until a step succeeds; counts stay."""
+    fates: list[Exception | None] = [Unreachable("east is away"), ValueError("odd\x1b[31m"), None]
+
+    def step(deadline: Deadline) -> None:
+        clock.sleep(0.25)
+        fate = fates.pop(0)
+        if fate is not None:
+            raise fate
+
+    loop = quiet_loop(step, clock=clock)
+    loop.run_once()
+    assert (loop.report.error_code, loop.report.succeeded_at) == ("endpoint.unreachable", None)
+    loop.run_once()
+    assert loop.report.error_code == "internal"
+    assert loop.report.error == "ValueError: odd\\x1b[31m"
+    began = clock.now()
+    loop.run_once()
+    report = loop.report
+    assert (report.error, report.errors_total, report.steps_total) == (None, 2, 3)
+    assert (report.succeeded_at, report.duration_seconds) == (began, 0.25)
+
+
+def test_a_loop_keeps_going_after_a_crash_and_stops_when_asked() -> None:
+    """No exception of a step ends the thread; stop does, within the step."""
+    third = threading.Event()
+    seen: list[int] = []
+
+    def step(deadline: Deadline) -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            third.set()
+        raise RuntimeError
+
+    loop = quiet_loop(step)
+    loop.start()
+    assert third.wait(10)
+    loop.stop()
+    assert loop.join(Deadline.after(10))
+
+
+def test_a_nudge_does_not_wait_for_the_period() -> None:
+    """What cannot wait for the next tick is done now."""
+    done = threading.Semaphore(0)
+    loop = Loop("slow", lambda _deadline: done.release(), period_seconds=3600, budget_seconds=1)
+    loop.start()
+    assert done.acquire(timeout=10)
+    loop.nudge()
+    assert done.acquire(timeout=10)
+    loop.stop()
+    assert loop.join(Deadline.after(10))
+
+
+def test_a_disabled_loop_rests() -> None:
+    """A loop that may not act does not act."""
+    asked = threading.Semaphore(0)
+    ran: list[int] = []
+
+    def is_enabled() -> bool:
+        asked.release()
+        return False
+
+    loop = Loop("off", lambda _deadline: ran.append(1), period_seconds=0.01, budget_seconds=1, is_enabled=is_enabled)
+    loop.start()
+    for _ in range(3):
+        assert asked.acquire(timeout=10)
+    loop.stop()
+    assert loop.join(Deadline.after(10))
+    assert ran == []
+
+
+def test_the_step_gets_its_budget(clock: Any) -> None:
+    """Every wait of a step is bounded by the loop's budget."""
+    left: list[float] = []
+    loop = Loop("b", lambda deadline: left.append(deadline.left), period_seconds=1, budget_seconds=2.5, clock=clock)
+    loop.run_once()
+    assert left == [2.5]
