@@ -170,7 +170,8 @@ class Settings:
 
     def _origin(self, path: tuple[str, ...]) -> str:
         is_given = any(path[:length] in self.sources.variables for length in range(len(path), 0, -1))
-        return self.sources.place_of(path) if is_given or _stands(self.sources.root, path) else "default"
+        is_written = self.sources.root is not None and self.sources.root.at(path) is not None
+        return self.sources.place_of(path) if is_given or is_written else "default"
 
     def _security(self, security: SecuritySettings, path: tuple[str, ...]) -> Security:
         key_file = security.key_file
@@ -213,15 +214,6 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
             yield from _leaves(below, (*path, key))
     else:
         yield path, value
-
-
-def _stands(root: Node | None, path: tuple[str, ...]) -> bool:
-    node = root
-    for part in path:
-        if node is None or not isinstance(node.value, dict) or part not in node.value:
-            return False
-        node = node.value[part]
-    return node is not None
 
 
 def candidate_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -43,9 +43,12 @@ class Sources:
         for length in range(len(path), 0, -1):
             if variable := self.variables.get(tuple(map(str, path[:length]))):
                 return f"environment variable {variable}"
-        below = [variable for key, variable in self.variables.items() if key[: len(path)] == path]
+        below = next((variable for key, variable in self.variables.items() if key[: len(path)] == path), None)
         if self.root is None:
-            return f"environment variable {below[0]}" if below else self.name
+            return f"environment variable {below}" if below else self.name
+        node = self.root.at(path)
+        if below and node is not None and not isinstance(node.value, dict):
+            return f"environment variable {below}"
         mark = self.root.mark_of(path)
         return f"{self.name}:{mark.line}:{mark.column}"
 

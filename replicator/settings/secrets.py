@@ -76,13 +76,13 @@ def _open_private(place: Path, where: str) -> BinaryIO:
     """Return the open file; its rights are those of the file that was opened, not of one put there since."""
     try:
         # A named pipe would wait for its writer for ever; without blocking it is opened, and refused below.
-        stream = os.fdopen(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigInvalid(f"{where}: {place}: {error.strerror}") from error
-    mode = os.fstat(stream.fileno()).st_mode
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) and not mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return stream
-    stream.close()
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
     if not stat.S_ISREG(mode):
         raise ConfigInvalid(f"{where}: {place}: not a regular file")
     raise ConfigInvalid(

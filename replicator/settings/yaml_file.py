@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
 from replicator.errors import ConfigInvalid
 
 SIZE_BYTES_MAX = 1024 * 1024
+LINE_CHARACTERS_MAX = 64 * 1024
 NODES_MAX = 20_000
 DEPTH_MAX = 24
 
@@ -62,6 +63,13 @@ class Node:
         if isinstance(self.value, list):
             return [child.plain() for child in self.value]
         return self.value
+
+    def at(self, path: tuple[str | int, ...]) -> Node | None:
+        """Return the node at `path`; None where nothing stands."""
+        node: Node | None = self
+        for part in path:
+            node = node.value.get(str(part)) if node is not None and isinstance(node.value, dict) else None
+        return node
 
     def mark_of(self, path: tuple[str | int, ...]) -> Mark:
         """Return the place of the key or entry at `path`, or of the nearest section above it."""
@@ -108,8 +116,9 @@ def parse_yaml(text: str, *, name: str) -> Node:
 
     Raises:
         ConfigInvalid: no valid YAML 1.2, more than one document, tags, merge keys, a key twice, an alias
-            to itself, or more than 20,000 values or 24 levels with aliases expanded.
+            to itself, a line above 64 KiB, or more than 20,000 values or 24 levels with aliases expanded.
     """
+    _check_lines(text, name)
     builder = _Builder(name)
     try:
         return builder.document(iter(YAML(typ="safe", pure=True).parse(io.StringIO(text))))
@@ -119,6 +128,13 @@ def parse_yaml(text: str, *, name: str) -> Node:
         raise ConfigInvalid(f"{place}: no valid YAML: {error.problem or error.context}") from error
     except YAMLError as error:
         raise ConfigInvalid(f"{name}: no valid YAML: {_first_line(error)}") from error
+
+
+def _check_lines(text: str, name: str) -> None:
+    """Refuse lines of a length nobody writes: the scanner's time grows with their square."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > LINE_CHARACTERS_MAX:
+            raise ConfigInvalid(f"{name}:{number}:1: a line of more than 64 KiB")
 
 
 def _first_line(error: YAMLError) -> str:

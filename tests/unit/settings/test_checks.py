@@ -1,0 +1,129 @@
+"""Whether the sections of a configuration fit together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from replicator.settings import Document, SecuritySettings, find_problems
+from replicator.settings.checks import security_problems
+
+
+def document(**sections: Any) -> Document:
+    base: dict[str, Any] = {
+        "apiVersion": "replicator/v1",
+        "clusters": {
+            name: {"bootstrap": f"{name}:9092", "security": {"insecure": True}} for name in ("east", "west", "no.rth")
+        },
+        "connect": {
+            name: {"runtime": "process", "url": f"http://127.0.0.1:{port}"}
+            for name, port in (("east", 8083), ("west", 8084))
+        },
+    }
+    return Document.model_validate({**base, **sections})
+
+
+def told(**sections: Any) -> list[str]:
+    return [f"{'.'.join(map(str, problem.path))}: {problem.why}" for problem in find_problems(document(**sections))]
+
+
+def flow(
+    source: str, target: str, *include: str, exclude: tuple[str, ...] = (), naming: str = "identity"
+) -> dict[str, Any]:
+    return {
+        "source": source,
+        "target": target,
+        "topics": {"include": include, "exclude": exclude},
+        "naming": naming,
+    }
+
+
+def test_what_fits_has_no_problem() -> None:
+    """Two flows in opposite directions on different topics are fine."""
+    assert told(flows={"out": flow("east", "west", "a", "b"), "home": flow("west", "east", "c")}) == []
+
+
+PAIRS: list[tuple[str, dict[str, Any], dict[str, Any], str | None]] = [
+    ("same name", flow("east", "west", "a"), flow("west", "east", "a"), "a would loop"),
+    ("glob", flow("east", "west", "a.b"), flow("west", "east", "a.*"), "a.b would loop"),
+    ("glob first", flow("east", "west", "*"), flow("west", "east", "x"), "x would loop"),
+    ("excluded", flow("east", "west", "*", exclude=("x",)), flow("west", "east", "x"), None),
+    ("two globs", flow("east", "west", "a*"), flow("west", "east", "*b"), None),
+    ("prefix", flow("east", "west", "a", naming="prefix"), flow("west", "east", "a", naming="prefix"), None),
+    ("internal", flow("east", "west", "__x"), flow("west", "east", "__x"), None),
+    ("two writers", flow("east", "west", "a"), flow("east", "west", "a"), "a on west would have two writers"),
+    ("same target", flow("east", "west", "a"), flow("no.rth", "west", "*"), "a on west would have two writers"),
+    ("other name", flow("east", "west", "a"), flow("east", "west", "a", naming="prefix"), None),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "why"), [row[1:] for row in PAIRS], ids=[row[0] for row in PAIRS])
+def test_one_writer_one_direction(one: dict[str, Any], other: dict[str, Any], why: str | None) -> None:
+    """Two flows on one topic are refused where literal names can show it, in either order of the file."""
+    for first, second in ((one, other), (other, one)):
+        problems = told(flows={"first": first, "second": second})
+        assert (problems == []) if why is None else (len(problems) == 1 and why in problems[0]), problems
+
+
+def test_prefix_and_a_dotted_cluster_do_not_go_together() -> None:
+    """Under prefix naming a cluster's name must not hold the separator."""
+    assert any(
+        "ends the cluster's name at the first dot" in line
+        for line in told(flows={"f": flow("no.rth", "west", "a", naming="prefix")})
+    )
+
+
+def test_same_cluster_id_twice_is_one_cluster() -> None:
+    """Two names with one cluster id would make a flow from a cluster to itself."""
+    clusters = {
+        name: {"bootstrap": f"{name}:9092", "cluster_id": "same", "security": {"insecure": True}} for name in ("a", "b")
+    }
+    assert told(clusters=clusters, connect={}) == [
+        "clusters.b.cluster_id: the same cluster_id as cluster a: one cluster, one name"
+    ]
+
+
+def test_one_connect_writes_to_one_cluster() -> None:
+    """The same Connect cannot stand beside two clusters."""
+    connect = {name: {"runtime": "external", "url": "http://c:8083"} for name in ("east", "west")}
+    assert [line for line in told(connect=connect) if "each target has its own" in line]
+
+
+def test_schedules_need_a_flow_a_store_and_something_to_keep() -> None:
+    """A schedule without its flow or store, or with a retention that keeps nothing, is refused."""
+    schedules = {"nightly": {"cron": "0 2 * * *", "flow": "gone", "keep": {}}}
+    lines = told(snapshots={"schedules": schedules})
+    assert len(lines) == 3
+    assert any("there is no flow gone" in line for line in lines)
+    assert any("keeps nothing" in line for line in lines)
+    assert any("snapshots.store: is required" in line for line in lines)
+
+
+def test_hook_fence_needs_its_hook() -> None:
+    """To fence by hook, the hook must be there."""
+    assert told(failover={"fence": "hook"}) == ["failover.fence: `hook` needs failover.hooks.fence"]
+    assert told(failover={"fence": "hook", "hooks": {"fence": [{"argv": ["x"]}]}}) == []
+
+
+SECURITY: list[tuple[dict[str, Any], list[str | None]]] = [
+    ({"insecure": True}, []),
+    ({}, [None]),
+    ({"protocol": "SSL"}, []),
+    ({"protocol": "SSL", "insecure": True}, ["insecure"]),
+    ({"protocol": "SASL_PLAINTEXT", "mechanism": "PLAIN", "username": "u", "password": "env:P"}, [None]),
+    ({"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": "u", "password": "env:P"}, []),
+    ({"protocol": "SASL_SSL"}, ["mechanism", "username", "password"]),
+    ({"protocol": "SSL", "username": "u"}, ["username"]),
+    ({"insecure": True, "ca_file": "x"}, ["ca_file"]),
+    ({"protocol": "SSL", "certificate_file": "x"}, ["key_file"]),
+    ({"protocol": "SSL", "key_file": "x"}, ["certificate_file"]),
+    ({"protocol": "SSL", "key_password": "env:P"}, ["key_password"]),
+    ({"protocol": "SSL", "certificate_file": "x", "key_file": "x", "key_password": "env:P"}, []),
+]
+
+
+@pytest.mark.parametrize(("section", "keys"), SECURITY)
+def test_security_is_whole_and_plain_text_is_said_aloud(section: dict[str, Any], keys: list[str | None]) -> None:
+    """Each protocol has exactly what it needs, and what is not encrypted says `insecure: true`."""
+    assert [key for key, _ in security_problems(SecuritySettings.model_validate(section))] == keys
