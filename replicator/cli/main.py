@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from types import FrameType, MappingProxyType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -70,6 +70,10 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
 )
 
 
+class _PastClick(Exception):
+    """Carries an error past click, which ends the process silently on a broken pipe, whosever pipe it was."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a verb's module only to run it, and shows help without importing any."""
 
@@ -91,6 +95,13 @@ class LazyGroup(click.Group):
         if args[0] not in self.verbs and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=self.list_commands(ctx), ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what click would take for a closed terminal is carried past it and judged by `run`."""
+        try:
+            return super().invoke(ctx)
+        except (EOFError, BrokenPipeError) as error:
+            raise _PastClick from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of verbs, from the table alone."""
@@ -140,10 +151,10 @@ def run(argv: Sequence[str], *, app: App | None = None) -> int:
     try:
         answer = cli.main(args=list(argv), prog_name="replicator", standalone_mode=False, obj=app)
         sys.stdout.flush()
-    except BrokenPipeError as error:
+    except (_PastClick, BrokenPipeError) as error:
         if _is_stdout_closed():
             return exits.EXIT_OUTPUT_CLOSED
-        return _tell_error(app, error, is_json=wants_json(argv))
+        return _tell_error(app, error.__cause__ or error, is_json=wants_json(argv))
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _tell_interrupted(app, "interrupted", exits.EXIT_INTERRUPTED)
     except Terminated:
@@ -161,7 +172,7 @@ def wants_json(argv: Sequence[str]) -> bool:
     return any(flag in ("-o", "--output") and word in words for flag, word in pairs) or not joined.isdisjoint(argv)
 
 
-def _tell_error(app: App, error: Exception, *, is_json: bool) -> int:
+def _tell_error(app: App, error: BaseException, *, is_json: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(error.format_message(), file=sys.stderr)
         return error.exit_code
@@ -172,7 +183,7 @@ def _tell_error(app: App, error: Exception, *, is_json: bool) -> int:
     return translated.exit_status
 
 
-def _translate(error: Exception) -> ReplicatorError:
+def _translate(error: BaseException) -> ReplicatorError:
     match error:
         case ReplicatorError():
             return error
@@ -184,7 +195,7 @@ def _translate(error: Exception) -> ReplicatorError:
             return exits.from_unexpected(error)
 
 
-def _print_traceback(error: Exception) -> None:
+def _print_traceback(error: BaseException) -> None:
     import traceback
 
     from replicator.model.text import safe_lines
