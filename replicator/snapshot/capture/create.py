@@ -1,0 +1,239 @@
+"""A snapshot taken: the survey, the bytes, and last the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from replicator import __version__
+from replicator.clock import Clock, Deadline
+from replicator.kafka import KafkaCluster
+from replicator.log import get_logger
+from replicator.model.cluster import TopicDescription
+from replicator.model.flow import Selection
+from replicator.model.names import FlowName, TopicName, TopicPartition
+from replicator.model.snapshots import (
+    CapturedCluster,
+    CapturedPartition,
+    CapturedTopic,
+    Chunk,
+    Consistency,
+    Manifest,
+    MissingTopic,
+    Totals,
+)
+from replicator.snapshot.capture.copying import CopiedPartition, copy_partitions
+from replicator.snapshot.capture.increments import Base
+from replicator.snapshot.capture.packing import Compression, PackWriter, Place
+from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
+from replicator.snapshot.capture.survey import Survey, find_bases, is_compacted, plan_copying, survey_cluster
+from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
+from replicator.snapshot.repository import Repository, new_snapshot_id
+from replicator.wire import RawClient
+
+TOOL = f"replicator {__version__}"
+NOT_CAPTURED = ("acls", "quotas", "schemas", "scram_secrets", "delegation_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRequest:
+    """What to capture. `topics` are names on the cluster that is read; internal topics are never meant."""
+
+    topics: Selection = Selection()
+    groups: Selection = Selection()
+    flow: FlowName | None = None
+    tags: tuple[str, ...] = ()
+    compression: Compression = Compression.AUTO
+
+
+def create_snapshot(
+    cluster: KafkaCluster,
+    raw: RawClient,
+    repository: Repository,
+    request: SnapshotRequest,
+    *,
+    clock: Clock,
+    deadline: Deadline,
+    report: Report = say_nothing,
+) -> Manifest:
+    """A snapshot of the selected topics exists; return its manifest.
+
+    Nothing is visible before everything it names is durable. What could not be captured is in `missing`
+    and in gaps, never left out silently.
+
+    Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied; DataCorrupt when a
+    broker sends a batch that does not match its CRC; the store's errors.
+    """
+    report(Progress(stage=Stage.SURVEY))
+    survey = survey_cluster(cluster, raw, topics=request.topics, groups=request.groups, clock=clock, deadline=deadline)
+    bases, warnings = find_bases(repository, survey)
+    writer = PackWriter(repository, _known_chunks(bases), request.compression)
+    try:
+        plans = plan_copying(survey, bases)
+        copied = copy_partitions(raw, plans, writer, clock=clock, deadline=deadline, report=report)
+        report(Progress(stage=Stage.STORE))
+        writer.finish()
+    finally:
+        writer.close()
+    missing = _find_missing(cluster, survey.topics, copied, deadline)
+    topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing})
+    manifest = _write_manifest(
+        cluster,
+        repository,
+        request,
+        survey=survey,
+        bases=bases,
+        topics=topics,
+        missing=missing,
+        writer=writer,
+        warnings=warnings,
+        clock=clock,
+    )
+    report(Progress(stage=Stage.PUBLISH))
+    repository.publish(manifest)
+    get_logger().info("snapshot_published", snapshot=manifest.id, cluster=cluster.name, records=manifest.totals.records)
+    return manifest
+
+
+def _write_manifest(
+    cluster: KafkaCluster,
+    repository: Repository,
+    request: SnapshotRequest,
+    *,
+    survey: Survey,
+    bases: Mapping[str, Base],
+    topics: tuple[CapturedTopic, ...],
+    missing: tuple[MissingTopic, ...],
+    writer: PackWriter,
+    warnings: Sequence[str],
+    clock: Clock,
+) -> Manifest:
+    ends = {TopicPartition(t.name, p.partition): p.end for t in topics for p in t.partitions}
+    used = {topic.topic_id for topic in topics}
+    parents = [base.snapshot_id for topic_id, base in bases.items() if topic_id in used and base.pack_sizes]
+    return Manifest(
+        id=new_snapshot_id(survey.cut.at),
+        repository=repository.id,
+        parent=max(parents, default=None),
+        created_at=clock.now(),
+        tool=TOOL,
+        tags=request.tags,
+        cluster=CapturedCluster(name=cluster.name, id=survey.identity.cluster_id, brokers=len(survey.identity.brokers)),
+        flow=request.flow,
+        include=request.topics.include,
+        exclude=request.topics.exclude,
+        consistency=Consistency(
+            groups_read_at=survey.groups_read_at,
+            cut_at=survey.cut.at,
+            cut_skew_ms=survey.cut.skew_ms,
+            finished_at=clock.now(),
+        ),
+        states=_put_states(repository, topics, survey),
+        topics=topics,
+        pack_sizes=_pack_sizes(topics, bases, writer),
+        missing=missing,
+        warnings=(*warnings, *find_positions_ahead(survey.groups, ends)),
+        not_captured=NOT_CAPTURED if survey.groups_problem is None else ("group_offsets", *NOT_CAPTURED),
+        totals=_sum_up(topics, writer),
+    )
+
+
+def _known_chunks(bases: Mapping[str, Base]) -> dict[str, Place]:
+    return {
+        chunk.stored.id: Place(chunk.stored, chunk.pack, chunk.offset)
+        for base in bases.values()
+        for partition in base.topic.partitions
+        for chunk in partition.chunks
+    }
+
+
+def _find_missing(
+    cluster: KafkaCluster,
+    topics: Mapping[TopicName, TopicDescription],
+    copied: Mapping[TopicPartition, CopiedPartition],
+    deadline: Deadline,
+) -> tuple[MissingTopic, ...]:
+    """Topics that went or were made anew while they were read: what was read of them may be of two topics."""
+    now = cluster.topics.describe(list(topics), deadline)
+    gone = {tp.topic for tp, partition in copied.items() if partition.is_gone}
+    missing = []
+    for name, topic in topics.items():
+        if name not in now:
+            missing.append(MissingTopic(name=name, reason="deleted while it was read"))
+        elif now[name].topic_id != topic.topic_id or name in gone:
+            missing.append(MissingTopic(name=name, reason="made anew while it was read"))
+    return tuple(missing)
+
+
+def _assemble_topics(
+    survey: Survey, copied: Mapping[TopicPartition, CopiedPartition], writer: PackWriter, left_out: set[TopicName]
+) -> tuple[CapturedTopic, ...]:
+    return tuple(
+        CapturedTopic(
+            name=topic.name,
+            topic_id=topic.topic_id,
+            replication_factor=topic.replication_factor,
+            is_compacted=is_compacted(survey.settings[topic.name]),
+            partitions=tuple(
+                _assemble_partition(copied[TopicPartition(topic.name, p.partition)], writer)
+                for p in sorted(topic.partitions, key=lambda described: described.partition)
+            ),
+        )
+        for topic in survey.topics.values()
+        if topic.name not in left_out
+    )
+
+
+def _assemble_partition(copied: CopiedPartition, writer: PackWriter) -> CapturedPartition:
+    plan = copied.plan
+    new = [
+        Chunk(
+            start=chunk.start,
+            stop=chunk.stop,
+            stored=(place := writer.place(chunk.ticket.result())).stored,
+            pack=place.pack,
+            offset=place.offset,
+            facts=chunk.facts,
+            aborted=chunk.aborted,
+        )
+        for chunk in copied.chunks
+    ]
+    newest = max(copied.chunks, key=lambda chunk: chunk.stop, default=None)
+    return CapturedPartition(
+        partition=plan.partition.partition,
+        start=plan.start,
+        end=plan.end,
+        high_watermark=plan.high_watermark,
+        leader_epoch=plan.leader_epoch if newest is None or newest.stop < plan.end else newest.leader_epoch,
+        chunks=tuple(sorted([*plan.kept_chunks, *new], key=lambda chunk: chunk.start)),
+        gaps=tuple(sorted([*plan.kept_gaps, *copied.gaps], key=lambda gap: gap.start)),
+    )
+
+
+def _put_states(repository: Repository, topics: Sequence[CapturedTopic], survey: Survey) -> dict[str, str]:
+    names = [topic.name for topic in topics]
+    configs = {name: dict(survey.own_settings[name]) for name in names}
+    return {
+        "configs": repository.put_state("configs", {"topics": configs}),
+        "groups": repository.put_state("groups", groups_to_json(survey.groups, names)),
+    }
+
+
+def _pack_sizes(topics: Sequence[CapturedTopic], bases: Mapping[str, Base], writer: PackWriter) -> dict[str, int]:
+    known = {pack: size for base in bases.values() for pack, size in base.pack_sizes.items()} | writer.pack_sizes
+    used = {chunk.pack for topic in topics for partition in topic.partitions for chunk in partition.chunks}
+    return {pack: known[pack] for pack in sorted(used)}
+
+
+def _sum_up(topics: Sequence[CapturedTopic], writer: PackWriter) -> Totals:
+    chunks = [chunk for topic in topics for partition in topic.partitions for chunk in partition.chunks]
+    return Totals(
+        records=sum(chunk.facts.records for chunk in chunks),
+        bytes=sum(chunk.stored.plain_bytes for chunk in chunks),
+        stored_bytes=sum(chunk.stored.stored_bytes for chunk in chunks),
+        chunks=len(chunks),
+        new_bytes=writer.new_bytes,
+        new_stored_bytes=writer.new_stored_bytes,
+        new_chunks=writer.new_chunks,
+        new_packs=len(writer.pack_sizes),
+    )

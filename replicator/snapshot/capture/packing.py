@@ -1,0 +1,126 @@
+"""Chunks named, gathered into packs and put, by threads of their own: reading goes on while hash and disk work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+
+from replicator.model.snapshots import StoredChunk
+from replicator.snapshot.capture.chunks import RawChunk
+from replicator.snapshot.repository.packs import Pack, PackedChunk, build_pack, prepare_chunk
+from replicator.snapshot.repository.repository import Repository
+
+PACK_BYTES = 32 * 1024 * 1024
+MAX_PENDING_PACKS = 1
+"""Packs being put while the next one fills: memory holds two."""
+MAX_PENDING_CHUNKS = 1
+"""Chunks that wait for their name while the next one is read."""
+
+
+class Compression(StrEnum):
+    """AUTO: zstd for chunks whose producers did not compress and where it saves a tenth. NONE: never."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk's bytes are."""
+
+    stored: StoredChunk
+    pack: str
+    offset: int
+
+
+class PackWriter:
+    """Stores each chunk once. `known` are the chunks that are in the repository already, by id.
+
+    One thread hashes, compresses and gathers, another one puts; a few chunks may wait for the first, one pack
+    for the second. Everything but `add`, `finish`, `close` and `place` happens in those threads.
+    """
+
+    def __init__(
+        self, repository: Repository, known: Mapping[str, Place], compression: Compression = Compression.AUTO
+    ) -> None:
+        self.new_chunks = self.new_bytes = self.new_stored_bytes = 0
+        self.pack_sizes: dict[str, int] = {}
+        self._repository = repository
+        self._known = known
+        self._compression = compression
+        self._places: dict[str, Place] = {}
+        self._queued: set[str] = set()
+        self._filling: list[PackedChunk] = []
+        self._filling_bytes = 0
+        self._naming = ThreadPoolExecutor(1, "snapshot-names")
+        self._putting = ThreadPoolExecutor(1, "snapshot-packs")
+        self._named: deque[Future[str]] = deque()
+        self._put: deque[Future[bool]] = deque()
+
+    def add(self, chunk: RawChunk) -> Future[str]:
+        """The chunk will be stored, unless it is already; return its id to be. Raises: an earlier chunk's error."""
+        while len(self._named) > MAX_PENDING_CHUNKS:
+            self._named.popleft().result()
+        ticket = self._naming.submit(self._take, chunk)
+        self._named.append(ticket)
+        return ticket
+
+    def finish(self) -> None:
+        """Every chunk added is stored and durable. Raises: the store's errors."""
+        while self._named:
+            self._named.popleft().result()
+        if self._filling:
+            self._submit()
+        self._wait(0)
+
+    def close(self) -> None:
+        """The threads are gone; packs not finished are left-overs that no manifest names."""
+        self._naming.shutdown(wait=True, cancel_futures=True)
+        self._putting.shutdown(wait=True, cancel_futures=True)
+
+    def place(self, chunk_id: str) -> Place:
+        """Return where a chunk is; call after `finish`."""
+        return self._known.get(chunk_id) or self._places[chunk_id]
+
+    def _take(self, chunk: RawChunk) -> str:
+        chunk_id = _name(chunk)
+        if chunk_id in self._known or chunk_id in self._queued:
+            return chunk_id
+        may_compress = self._compression is Compression.AUTO and chunk.is_compressible
+        packed = prepare_chunk(chunk.parts, chunk_id=chunk_id, may_compress=may_compress)
+        self._queued.add(chunk_id)
+        self._filling.append(packed)
+        self._filling_bytes += packed.stored.stored_bytes
+        self.new_chunks += 1
+        self.new_bytes += packed.stored.plain_bytes
+        self.new_stored_bytes += packed.stored.stored_bytes
+        if self._filling_bytes >= PACK_BYTES:
+            self._submit()
+        return chunk_id
+
+    def _submit(self) -> None:
+        pack = build_pack(self._filling)
+        for chunk, offset in zip(self._filling, pack.offsets, strict=True):
+            self._places[chunk.stored.id] = Place(chunk.stored, pack.id, offset)
+        self.pack_sizes[pack.id] = pack.size_bytes
+        self._filling, self._filling_bytes = [], 0
+        self._wait(MAX_PENDING_PACKS - 1)
+        self._put.append(self._putting.submit(self._store, pack))
+
+    def _store(self, pack: Pack) -> bool:
+        return self._repository.put_pack(pack)
+
+    def _wait(self, pending_max: int) -> None:
+        while len(self._put) > pending_max:
+            self._put.popleft().result()
+
+
+def _name(chunk: RawChunk) -> str:
+    digest = hashlib.sha256()
+    for part in chunk.parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,170 @@
+"""What is asked before a byte is read: topics, settings, groups, the cut, and what is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from replicator.clock import Clock, Deadline
+from replicator.errors import DataCorrupt, NotFound, PreflightBlocked
+from replicator.kafka import KafkaCluster
+from replicator.model.cluster import ClusterDescription, TopicDescription
+from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, Selection
+from replicator.model.names import TopicName, TopicPartition
+from replicator.model.observations import GroupObservation, PartitionEnds
+from replicator.model.snapshots import CapturedPartition, CapturedTopic, Manifest
+from replicator.snapshot.capture.increments import (
+    Base,
+    PartitionPlan,
+    delete_retention_of,
+    must_read_fully,
+    plan_partition,
+)
+from replicator.snapshot.capture.states import effective_settings, own_settings, read_groups
+from replicator.snapshot.repository import Repository
+from replicator.wire import RawClient
+from replicator.wire.client import AT_END, AT_LOG_START
+
+LOOK_BACK_SNAPSHOTS = 50
+_NEVER = Selection(include=ALWAYS_EXCLUDED_TOPICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The ends of every partition, read in one sweep; `skew_ms` is how long that took."""
+
+    at: datetime
+    skew_ms: int
+    ends: Mapping[TopicPartition, PartitionEnds]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """All that is known before copying. `settings` are in force, `own_settings` set on the topics themselves."""
+
+    identity: ClusterDescription
+    topics: Mapping[TopicName, TopicDescription]
+    settings: Mapping[TopicName, Mapping[str, str]]
+    own_settings: Mapping[TopicName, Mapping[str, str]]
+    groups: tuple[GroupObservation, ...]
+    groups_problem: str | None
+    groups_read_at: datetime
+    cut: Cut
+
+
+def survey_cluster(
+    cluster: KafkaCluster, raw: RawClient, *, topics: Selection, groups: Selection, clock: Clock, deadline: Deadline
+) -> Survey:
+    """Return the survey, groups read before the cut: so no group's position can be ahead of the data.
+
+    Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied.
+    """
+    identity = cluster.verify_identity(deadline)
+    chosen = _select_topics(cluster, topics, deadline)
+    configs = cluster.topics.configs(list(chosen), deadline)
+    groups_read_at = clock.now()
+    found, problem = read_groups(cluster, groups, deadline=deadline)
+    return Survey(
+        identity=identity,
+        topics=chosen,
+        settings={name: effective_settings(values) for name, values in configs.items()},
+        own_settings=own_settings(configs),
+        groups=found,
+        groups_problem=problem,
+        groups_read_at=groups_read_at,
+        cut=read_cut(raw, chosen, clock=clock, deadline=deadline),
+    )
+
+
+def _select_topics(
+    cluster: KafkaCluster, selection: Selection, deadline: Deadline
+) -> dict[TopicName, TopicDescription]:
+    described = cluster.topics.list(deadline)
+    chosen = {
+        name: topic
+        for name, topic in sorted(described.items())
+        if selection.matches(name) and not _NEVER.matches(name) and not topic.is_internal
+    }
+    if not chosen:
+        raise NotFound(
+            f"cluster {cluster.name}: no topic matches {', '.join(selection.include)}",
+            hint="replicator snapshot create --topics 'GLOB'",
+        )
+    return chosen
+
+
+def read_cut(raw: RawClient, topics: Mapping[TopicName, TopicDescription], *, clock: Clock, deadline: Deadline) -> Cut:
+    """Return log start, last stable offset and end of every partition; the last stable offsets are the cut."""
+    partitions = [TopicPartition(t.name, p.partition) for t in topics.values() for p in t.partitions]
+    starts = raw.list_offsets(partitions, at=AT_LOG_START, deadline=deadline)
+    begun, at = clock.monotonic(), clock.now()
+    stable = raw.list_offsets(partitions, at=AT_END, deadline=deadline, is_committed_only=True)
+    skew_ms = round((clock.monotonic() - begun) * 1000)
+    ends = raw.list_offsets(partitions, at=AT_END, deadline=deadline)
+    return Cut(
+        at,
+        skew_ms,
+        {
+            tp: PartitionEnds(partition=tp.partition, log_start=starts[tp], last_stable=stable[tp], end=ends[tp])
+            for tp in partitions
+        },
+    )
+
+
+def find_bases(repository: Repository, survey: Survey) -> tuple[dict[str, Base], list[str]]:
+    """Return, per topic id, the newest snapshot of this cluster that holds it, less the chunks whose packs are gone;
+    and a warning for every manifest that could not be read, whose data is then read anew.
+    """
+    wanted = {topic.topic_id for topic in survey.topics.values()}
+    bases: dict[str, Base] = {}
+    warnings: list[str] = []
+    packs: dict[str, int] | None = None
+    for snapshot_id in reversed(repository.list_ids()[-LOOK_BACK_SNAPSHOTS:]):
+        if wanted <= bases.keys():
+            break
+        try:
+            manifest = repository.read_manifest(snapshot_id)
+        except (DataCorrupt, PreflightBlocked) as exc:
+            warnings.append(f"not built upon: {exc.message}")
+            continue
+        if manifest.cluster.id != survey.identity.cluster_id:
+            continue
+        packs = repository.list_packs() if packs is None else packs
+        for topic in manifest.topics:
+            if topic.topic_id in wanted and topic.topic_id not in bases:
+                bases[topic.topic_id] = _to_base(manifest, topic, packs)
+    return bases, warnings
+
+
+def _to_base(manifest: Manifest, topic: CapturedTopic, packs: Mapping[str, int]) -> Base:
+    def keep(partition: CapturedPartition) -> CapturedPartition:
+        there = tuple(c for c in partition.chunks if packs.get(c.pack) == manifest.pack_sizes[c.pack])
+        return replace(partition, chunks=there)
+
+    usable = replace(topic, partitions=tuple(keep(partition) for partition in topic.partitions))
+    sizes = {chunk.pack: packs[chunk.pack] for partition in usable.partitions for chunk in partition.chunks}
+    return Base(manifest.id, manifest.consistency.cut_at, usable, sizes)
+
+
+def plan_copying(survey: Survey, bases: Mapping[str, Base]) -> list[PartitionPlan]:
+    """Return the plan of every partition, in the topics' order."""
+    plans = []
+    for topic in survey.topics.values():
+        base = bases.get(topic.topic_id)
+        is_full = base is not None and must_read_fully(
+            base=base,
+            now=survey.cut.at,
+            is_compacted=is_compacted(survey.settings[topic.name]),
+            delete_retention=delete_retention_of(survey.settings[topic.name]),
+        )
+        old = {} if base is None else {partition.partition: partition for partition in base.topic.partitions}
+        for described in topic.partitions:
+            tp = TopicPartition(topic.name, described.partition)
+            plans.append(plan_partition(tp, survey.cut.ends[tp], base=old.get(described.partition), is_full=is_full))
+    return plans
+
+
+def is_compacted(settings: Mapping[str, str]) -> bool:
+    """Whether a topic's settings let the broker remove single records."""
+    return "compact" in settings.get("cleanup.policy", "delete")

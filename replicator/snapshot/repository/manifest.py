@@ -1,0 +1,256 @@
+"""The manifest's JSON: read, written, and checked as far as it can be without any other object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from replicator.errors import DataCorrupt
+from replicator.model.names import FlowName, SnapshotId, TopicName
+from replicator.model.snapshots import (
+    CapturedCluster,
+    CapturedPartition,
+    CapturedTopic,
+    Chunk,
+    ChunkEncoding,
+    ChunkFacts,
+    Consistency,
+    Gap,
+    GapReason,
+    Manifest,
+    MissingTopic,
+    StoredChunk,
+    Totals,
+)
+
+SNAPSHOT_ID = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Offset = _Count
+MAX_PARTITIONS = 200_000
+MAX_CHUNK_BYTES = 1 << 30
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class _Gap(_Document):
+    start: _Offset = Field(validation_alias="from", serialization_alias="from")
+    stop: _Offset = Field(validation_alias="to", serialization_alias="to")
+    reason: GapReason
+
+
+class _Chunk(_Document):
+    id: _Sha256
+    pack: _Count
+    offset: _Count
+    encoding: ChunkEncoding
+    plain_bytes: Annotated[int, Field(ge=0, le=MAX_CHUNK_BYTES)]
+    stored_bytes: Annotated[int, Field(ge=0, le=MAX_CHUNK_BYTES)]
+    stored_sha256: _Sha256
+    start: _Offset = Field(validation_alias="from", serialization_alias="from")
+    stop: _Offset = Field(validation_alias="to", serialization_alias="to")
+    batches: _Count
+    records: _Count
+    markers: _Count
+    rebuilds: _Count
+    codecs: dict[str, int]
+    largest_batch_bytes: _Count
+    min_base_timestamp_ms: int | None
+    max_timestamp_ms: int | None
+    aborted: tuple[tuple[int, int, int], ...]
+
+
+class _Partition(_Document):
+    partition: Annotated[int, Field(ge=0, lt=MAX_PARTITIONS)]
+    start: _Offset
+    end: _Offset
+    high_watermark: _Offset
+    leader_epoch: Annotated[int, Field(ge=-1)]
+    chunks: tuple[_Chunk, ...]
+    gaps: tuple[_Gap, ...]
+
+
+class _Topic(_Document):
+    name: TopicName = Field(min_length=1, max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")
+    topic_id: str = Field(min_length=1, max_length=64)
+    replication_factor: Annotated[int, Field(ge=1, le=32767)]
+    is_compacted: bool
+    partitions: tuple[_Partition, ...] = Field(min_length=1)
+
+
+class _Pack(_Document):
+    id: _Sha256
+    size_bytes: _Count
+
+
+class _Selection(_Document):
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+class _Manifest(_Document):
+    id: SnapshotId = Field(pattern=SNAPSHOT_ID)
+    repository: str
+    parent: SnapshotId | None
+    created_at: datetime
+    tool: str
+    tags: tuple[str, ...]
+    cluster: CapturedCluster
+    flow: FlowName | None
+    selection: _Selection
+    consistency: Consistency
+    states: dict[str, _Sha256]
+    topics: tuple[_Topic, ...]
+    packs: tuple[_Pack, ...]
+    missing: tuple[MissingTopic, ...]
+    warnings: tuple[str, ...]
+    not_captured: tuple[str, ...]
+    totals: Totals
+
+
+_ADAPTER = TypeAdapter(_Manifest)
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """Return the manifest as JSON, the payload of its sealed document."""
+    places = {pack: index for index, pack in enumerate(sorted(manifest.pack_sizes))}
+    document = _Manifest(
+        id=manifest.id, repository=manifest.repository, parent=manifest.parent, created_at=manifest.created_at,
+        tool=manifest.tool, tags=manifest.tags, cluster=manifest.cluster, flow=manifest.flow,
+        selection=_Selection(include=manifest.include, exclude=manifest.exclude),
+        consistency=manifest.consistency, states=dict(manifest.states),
+        topics=tuple(_to_topic(topic, places) for topic in manifest.topics),
+        packs=tuple(_Pack(id=pack, size_bytes=manifest.pack_sizes[pack]) for pack in places),
+        missing=manifest.missing, warnings=manifest.warnings, not_captured=manifest.not_captured,
+        totals=manifest.totals,
+    )  # fmt: skip
+    return _ADAPTER.dump_json(document, by_alias=True)
+
+
+def read_manifest(payload: bytes, *, where: str) -> Manifest:
+    """Return the manifest of a payload whose seal was proven.
+
+    Raises: DataCorrupt when it is not one, or contradicts itself; the detail lists how.
+    """
+    try:
+        document = _ADAPTER.validate_json(payload)
+    except ValidationError as exc:
+        raise DataCorrupt(f"{where}: is not a manifest of format 1", detail=str(exc)) from exc
+    packs = [pack.id for pack in document.packs]
+    if any(chunk.pack >= len(packs) for t in document.topics for p in t.partitions for chunk in p.chunks):
+        raise DataCorrupt(f"{where}: a chunk names a pack that is not listed")
+    manifest = _from_document(document, packs)
+    if problems := list(check_manifest(manifest)):
+        raise DataCorrupt(f"{where}: {problems[0]}", detail="\n".join(problems[:50]))
+    return manifest
+
+
+def check_manifest(manifest: Manifest) -> Iterator[str]:
+    """Yield every way in which a manifest contradicts itself; nothing when it does not."""
+    names = [topic.name for topic in manifest.topics]
+    if len(set(names)) != len(names):
+        yield "a topic is listed twice"
+    for topic in manifest.topics:
+        numbers = [partition.partition for partition in topic.partitions]
+        if numbers != list(range(len(numbers))):
+            yield f"topic {topic.name}: its partitions are not 0..{len(numbers) - 1}"
+        for partition in topic.partitions:
+            for problem in _check_partition(partition, manifest):
+                yield f"{topic.name}[{partition.partition}]: {problem}"
+    if sum(topic.records for topic in manifest.topics) != manifest.totals.records:
+        yield "the total of records is not the sum of the chunks'"
+
+
+def _check_partition(partition: CapturedPartition, manifest: Manifest) -> Iterator[str]:
+    spans = sorted([(c.start, c.stop) for c in partition.chunks] + [(g.start, g.stop) for g in partition.gaps])
+    edges = [(partition.start, partition.start), *spans, (partition.end, partition.end)]
+    if any(left[1] != right[0] for left, right in pairwise(edges)) or any(start >= stop for start, stop in spans):
+        yield f"chunks and gaps do not tile [{partition.start}, {partition.end})"
+    for chunk in partition.chunks:
+        yield from _check_chunk(chunk, manifest)
+
+
+def _check_chunk(chunk: Chunk, manifest: Manifest) -> Iterator[str]:
+    stored = chunk.stored
+    if chunk.offset + stored.stored_bytes > manifest.pack_sizes[chunk.pack]:
+        yield f"chunk {stored.id} lies outside its pack"
+    if stored.encoding is ChunkEncoding.NONE and (stored.stored_sha256, stored.stored_bytes) != (
+        stored.id, stored.plain_bytes,
+    ):  # fmt: skip
+        yield f"chunk {stored.id} is stored plain under another hash or size"
+
+
+def _to_topic(topic: CapturedTopic, places: dict[str, int]) -> _Topic:
+    return _Topic(
+        name=topic.name, topic_id=topic.topic_id, replication_factor=topic.replication_factor,
+        is_compacted=topic.is_compacted,
+        partitions=tuple(
+            _Partition(
+                partition=p.partition, start=p.start, end=p.end, high_watermark=p.high_watermark,
+                leader_epoch=p.leader_epoch,
+                chunks=tuple(_to_chunk(chunk, places) for chunk in p.chunks),
+                gaps=tuple(_Gap(start=gap.start, stop=gap.stop, reason=gap.reason) for gap in p.gaps),
+            )
+            for p in topic.partitions
+        ),
+    )  # fmt: skip
+
+
+def _to_chunk(chunk: Chunk, places: dict[str, int]) -> _Chunk:
+    stored, facts = chunk.stored, chunk.facts
+    return _Chunk(
+        id=stored.id, pack=places[chunk.pack], offset=chunk.offset, encoding=stored.encoding,
+        plain_bytes=stored.plain_bytes, stored_bytes=stored.stored_bytes, stored_sha256=stored.stored_sha256,
+        start=chunk.start, stop=chunk.stop, batches=facts.batches, records=facts.records, markers=facts.markers,
+        rebuilds=facts.rebuilds, codecs=dict(facts.codecs), largest_batch_bytes=facts.largest_batch_bytes,
+        min_base_timestamp_ms=facts.min_base_timestamp_ms, max_timestamp_ms=facts.max_timestamp_ms,
+        aborted=chunk.aborted,
+    )  # fmt: skip
+
+
+def _from_document(document: _Manifest, packs: list[str]) -> Manifest:
+    return Manifest(
+        id=document.id, repository=document.repository, parent=document.parent, created_at=document.created_at,
+        tool=document.tool, tags=document.tags, cluster=document.cluster, flow=document.flow,
+        include=document.selection.include, exclude=document.selection.exclude, consistency=document.consistency,
+        states=document.states, topics=tuple(_from_topic(topic, packs) for topic in document.topics),
+        pack_sizes={pack.id: pack.size_bytes for pack in document.packs}, missing=document.missing,
+        warnings=document.warnings, not_captured=document.not_captured, totals=document.totals,
+    )  # fmt: skip
+
+
+def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:
+    return CapturedTopic(
+        name=topic.name, topic_id=topic.topic_id, replication_factor=topic.replication_factor,
+        is_compacted=topic.is_compacted,
+        partitions=tuple(
+            CapturedPartition(
+                partition=p.partition, start=p.start, end=p.end, high_watermark=p.high_watermark,
+                leader_epoch=p.leader_epoch,
+                chunks=tuple(_from_chunk(chunk, packs) for chunk in p.chunks),
+                gaps=tuple(Gap(gap.start, gap.stop, gap.reason) for gap in p.gaps),
+            )
+            for p in topic.partitions
+        ),
+    )  # fmt: skip
+
+
+def _from_chunk(chunk: _Chunk, packs: list[str]) -> Chunk:
+    return Chunk(
+        start=chunk.start, stop=chunk.stop, pack=packs[chunk.pack], offset=chunk.offset, aborted=chunk.aborted,
+        stored=StoredChunk(
+            id=chunk.id, encoding=chunk.encoding, plain_bytes=chunk.plain_bytes, stored_bytes=chunk.stored_bytes,
+            stored_sha256=chunk.stored_sha256,
+        ),
+        facts=ChunkFacts(
+            batches=chunk.batches, records=chunk.records, markers=chunk.markers, rebuilds=chunk.rebuilds,
+            codecs=chunk.codecs, largest_batch_bytes=chunk.largest_batch_bytes,
+            min_base_timestamp_ms=chunk.min_base_timestamp_ms, max_timestamp_ms=chunk.max_timestamp_ms,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,243 @@
+"""A repository in a store: what a snapshot needs put, and what a name or an id leads to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import cramjam
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from replicator.clock import Clock
+from replicator.errors import DataCorrupt, NotFound, OperationFailed, PreflightBlocked, UsageError
+from replicator.model.names import SnapshotId
+from replicator.model.snapshots import Chunk, Manifest
+from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, write_manifest
+from replicator.snapshot.repository.packs import TRAILER, Pack, index_bytes, open_chunk, pack_key, read_index
+from replicator.snapshot.repository.sealing import Keys, canonical, decompress, seal, unseal
+from replicator.storage import ObjectStore, open_store
+
+REPOSITORY_KEY = "repository.json"
+MANIFESTS = "manifests"
+STATES = "states"
+PACKS = "packs"
+LATEST, OLDEST = "latest", "oldest"
+MAX_STATE_BYTES = 512 * 1024 * 1024
+_ZSTD_LEVEL = 3
+
+
+class _Identity(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    created_at: datetime
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One snapshot of a listing: its manifest, or the reason why it cannot be read."""
+
+    id: SnapshotId
+    manifest: Manifest | None
+    problem: str | None = None
+
+
+class Repository:
+    """An open repository. Reads prove what they return; nothing is ever overwritten."""
+
+    def __init__(self, store: ObjectStore, *, repository_id: str, created_at: datetime, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+        self.id = repository_id
+        self.created_at = created_at
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._store.url
+
+    @classmethod
+    def open(cls, url: str | ObjectStore, *, keys: Keys | None = None) -> Self:
+        """Return the repository in a store.
+
+        Raises: NotFound when the store holds none; DataCorrupt; Unreachable; AccessDenied.
+        """
+        store = open_store(url) if isinstance(url, str) else url
+        keys = keys or Keys()
+        try:
+            data = store.get(REPOSITORY_KEY)
+        except NotFound as exc:
+            raise NotFound(f"{store.url} is not a repository", hint=f"replicator repo init {store.url}") from exc
+        where = f"{store.url}/{REPOSITORY_KEY}"
+        document = unseal("repository", data, keys=Keys(), where=where)
+        try:
+            identity = _Identity.model_validate_json(document.payload)
+        except ValidationError as exc:
+            raise DataCorrupt(f"{where}: cannot be read", detail=str(exc)) from exc
+        if not identity.id == document.repository == document.subject:
+            raise DataCorrupt(f"{where}: belongs to another repository")
+        return cls(store, repository_id=identity.id, created_at=identity.created_at, keys=keys)
+
+    @classmethod
+    def init(cls, url: str | ObjectStore, *, clock: Clock, tool: str, keys: Keys | None = None) -> tuple[Self, bool]:
+        """The store holds a repository; return it and whether it is new.
+
+        Raises: PreflightBlocked when the store holds other things already; as `open`.
+        """
+        store = open_store(url) if isinstance(url, str) else url
+        if (existing := cls._open_if_there(store, keys)) is not None:
+            return existing, False
+        if (other := next(iter(store.list("")), None)) is not None:
+            raise PreflightBlocked(
+                f"{store.url} is no repository and not empty: it holds {other.key}",
+                hint="name an empty folder, bucket or prefix",
+            )
+        identity = _Identity(id=secrets.token_hex(16), created_at=clock.now(), tool=tool)
+        payload = identity.model_dump_json(indent=2).encode()
+        data = seal(
+            "repository", payload, subject=identity.id, repository=identity.id, keys=keys or Keys(), is_compressed=False
+        )
+        is_new = store.put(REPOSITORY_KEY, [data], is_create_only=True)
+        return cls.open(store, keys=keys), is_new
+
+    @classmethod
+    def _open_if_there(cls, store: ObjectStore, keys: Keys | None) -> Self | None:
+        try:
+            return cls.open(store, keys=keys)
+        except NotFound:
+            return None
+
+    def list_ids(self) -> list[SnapshotId]:
+        """Return the ids of all snapshots, oldest first."""
+        names = [entry.key.removeprefix(f"{MANIFESTS}/") for entry in self._store.list(MANIFESTS)]
+        return sorted(SnapshotId(name) for name in names if re.fullmatch(SNAPSHOT_ID, name))
+
+    def list_snapshots(self) -> list[Listed]:
+        """Return every snapshot, oldest first, those that cannot be read with the reason."""
+        return [self._read_listed(snapshot_id) for snapshot_id in self.list_ids()]
+
+    def _read_listed(self, snapshot_id: SnapshotId) -> Listed:
+        try:
+            return Listed(snapshot_id, self.read_manifest(snapshot_id))
+        except (DataCorrupt, PreflightBlocked, NotFound) as exc:
+            return Listed(snapshot_id, None, exc.message)
+
+    def find(self, reference: str) -> SnapshotId:
+        """Return the id that `latest`, `oldest`, an id or a unique beginning of one means.
+
+        Raises: NotFound; UsageError when several ids begin so.
+        """
+        ids = self.list_ids()
+        if not ids:
+            raise NotFound(f"{self.url} holds no snapshot yet", hint="replicator snapshot create")
+        if reference in (LATEST, OLDEST):
+            return ids[-1 if reference == LATEST else 0]
+        found = [snapshot_id for snapshot_id in ids if snapshot_id.startswith(reference)]
+        if not found or not reference:
+            raise NotFound(f"no snapshot {reference!r} in {self.url}", hint="replicator snapshot list")
+        if len(found) > 1:
+            raise UsageError(
+                f"{len(found)} snapshots begin with {reference!r}",
+                detail=", ".join(found[:10]),
+                hint="give more of the id",
+            )
+        return found[0]
+
+    def read_manifest(self, snapshot_id: SnapshotId) -> Manifest:
+        """Return a manifest, seal, signature and consistency proven.
+
+        Raises: NotFound; DataCorrupt naming the manifest; PreflightBlocked for another version.
+        """
+        where = f"manifest {snapshot_id}"
+        data = self._store.get(f"{MANIFESTS}/{snapshot_id}")
+        document = unseal("manifest", data, keys=self._keys, where=where)
+        if (document.subject, document.repository) != (snapshot_id, self.id):
+            raise DataCorrupt(f"{where}: is manifest {document.subject} of repository {document.repository}")
+        manifest = read_manifest(document.payload, where=where)
+        if (manifest.id, manifest.repository) != (snapshot_id, self.id):
+            raise DataCorrupt(f"{where}: its payload is of another snapshot")
+        return manifest
+
+    def publish(self, manifest: Manifest) -> None:
+        """The snapshot exists. Everything it names must be durable before.
+
+        Raises: OperationFailed if the id is taken.
+        """
+        data = seal(
+            "manifest",
+            write_manifest(manifest),
+            subject=manifest.id,
+            repository=self.id,
+            keys=self._keys,
+            is_compressed=True,
+        )
+        if not self._store.put(f"{MANIFESTS}/{manifest.id}", [data], is_create_only=True):
+            raise OperationFailed(f"snapshot id {manifest.id} is taken", hint="run the command again")
+
+    def put_state(self, kind: str, content: Mapping[str, Any]) -> str:
+        """The state object is stored; return its SHA-256, the name it goes by."""
+        payload = canonical({"format": f"replicator.state.{kind}/1", **content})
+        stored = len(payload).to_bytes(8, "big") + bytes(cramjam.zstd.compress(payload, level=_ZSTD_LEVEL))
+        digest = hashlib.sha256(stored).hexdigest()
+        self._store.put(f"{STATES}/{digest}", [stored], is_create_only=True)
+        return digest
+
+    def read_state(self, manifest: Manifest, kind: str) -> dict[str, Any]:
+        """Return the state object of a manifest; empty when it captured none.
+
+        Raises: NotFound; DataCorrupt.
+        """
+        digest = manifest.states.get(kind)
+        if digest is None:
+            return {}
+        where = f"state {kind} of {manifest.id}"
+        data = self._store.get(f"{STATES}/{digest}")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DataCorrupt(f"{where}: does not match its SHA-256")
+        plain_bytes = int.from_bytes(data[:8], "big")
+        if plain_bytes > MAX_STATE_BYTES:
+            raise DataCorrupt(f"{where}: claims {plain_bytes} bytes")
+        content: dict[str, Any] = json.loads(decompress(data[8:], plain_bytes=plain_bytes, where=where))
+        if content.get("format") != f"replicator.state.{kind}/1":
+            raise DataCorrupt(f"{where}: is of format {content.get('format')!r}")
+        return content
+
+    def put_pack(self, pack: Pack) -> bool:
+        """The pack is stored and durable; return whether it was not there before."""
+        return self._store.put(pack_key(pack.id), pack.parts, is_create_only=True)
+
+    def list_packs(self) -> dict[str, int]:
+        """Return the size in bytes of every pack that is there."""
+        return {entry.key.rpartition("/")[2]: entry.size_bytes for entry in self._store.list(PACKS)}
+
+    def read_chunk(self, chunk: Chunk) -> memoryview:
+        """Return a chunk's plain bytes, proven by its hashes. Raises: NotFound, DataCorrupt naming chunk and pack."""
+        where = f"pack {chunk.pack}"
+        try:
+            data = self._store.get_range(
+                pack_key(chunk.pack), offset=chunk.offset, size_bytes=chunk.stored.stored_bytes
+            )
+        except NotFound as exc:
+            raise NotFound(f"{where} is missing from {self.url}", hint="replicator snapshot verify latest") from exc
+        return open_chunk(data, chunk.stored, where=where)
+
+    def check_pack_index(self, pack_id: str, size_bytes: int) -> None:
+        """Return if a pack's index and trailer are whole and account for its size. Raises: DataCorrupt; NotFound."""
+        key = pack_key(pack_id)
+        trailer = self._store.get_range(key, offset=max(0, size_bytes - TRAILER.size), size_bytes=TRAILER.size)
+        length = index_bytes(trailer, pack_id=pack_id) + TRAILER.size
+        tail = self._store.get_range(key, offset=max(0, size_bytes - length), size_bytes=length)
+        read_index(tail, pack_id=pack_id, size_bytes=size_bytes)
+
+
+def new_snapshot_id(moment: datetime) -> SnapshotId:
+    """Return a fresh id for a snapshot whose cut is at `moment`."""
+    stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return SnapshotId(f"{stamp}-{secrets.token_hex(3)}")
