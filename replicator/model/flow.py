@@ -95,7 +95,12 @@ class Flow:
         return f"{self.name}.checkpoint"
 
     def carries_topic(self, topic: str) -> bool:
-        """Whether this flow replicates `topic` of the source."""
+        """Whether this flow replicates `topic` of the source as data.
+
+        Source: DefaultReplicationPolicy never sends `<target>.x` back to the target; Identity knows no such cycle.
+        """
+        if self.naming is Naming.PREFIX and topic.startswith(f"{self.target}."):
+            return False
         return self.topics.matches(topic) and not _any_matches(ALWAYS_EXCLUDED_TOPICS, topic)
 
     def remote_topic(self, topic: TopicName) -> TopicName:

@@ -1,0 +1,60 @@
+"""A flow as it should be and as it is: plan, apply, control, heartbeat, mirrored positions, lag, health.
+
+Owns every decision about one source → target replication that is not a failover. Never moves data itself, never
+commits a group's offset, never starts what somebody stopped, and never believes a connector's RUNNING.
+"""
+
+from replicator.flow.apply import apply_plan, require_applicable
+from replicator.flow.changes import Act, Change, Difference, Plan, Refusal
+from replicator.flow.control import connectors_of, pause_flow, restart_flow, resume_flow, stop_flow
+from replicator.flow.desired import HEARTBEATS, DesiredFlow, desired_flow, remote_configs, travelling_topics
+from replicator.flow.facts import ClusterFacts, ConnectFacts, FlowFacts, FlowWiring, JournalFacts
+from replicator.flow.handles import FlowHandles
+from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
+from replicator.flow.heartbeat import FlowHeartbeat
+from replicator.flow.lag import LagObservation, LagRules, LagSeries, flow_lag
+from replicator.flow.plan import config_differences, plan_flow
+from replicator.flow.positions import MirroredPositions, read_positions
+from replicator.flow.read import read_cluster, read_facts
+
+__all__ = [
+    "HEARTBEATS",
+    "Act",
+    "Change",
+    "ClusterFacts",
+    "ConnectFacts",
+    "DesiredFlow",
+    "Difference",
+    "FlowFacts",
+    "FlowHandles",
+    "FlowHealth",
+    "FlowHeartbeat",
+    "FlowWiring",
+    "HealthFacts",
+    "JournalFacts",
+    "LagObservation",
+    "LagRules",
+    "LagSeries",
+    "MirroredPositions",
+    "Plan",
+    "Refusal",
+    "apply_plan",
+    "config_differences",
+    "connectors_of",
+    "decide_health",
+    "desired_flow",
+    "find_damage",
+    "flow_lag",
+    "lag_verdicts",
+    "pause_flow",
+    "plan_flow",
+    "read_cluster",
+    "read_facts",
+    "read_positions",
+    "remote_configs",
+    "require_applicable",
+    "restart_flow",
+    "resume_flow",
+    "stop_flow",
+    "travelling_topics",
+]

@@ -1,0 +1,159 @@
+"""One partition's trail of observations, bounded: since when it is behind, how fast it moves, whether it stands."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from replicator.model.observations import PartitionEnds, TailCount
+
+BEHIND_MAX = 512
+RECENT_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One moment: the ends, the first offset that counts as behind, and how many records are behind.
+
+    `start` and `records` are None when the mirrored position could not be read, or lies beyond the end.
+    """
+
+    observed_at: datetime
+    ends: PartitionEnds
+    start: int | None
+    records: int | None
+
+
+@dataclass(slots=True)
+class Trail:
+    """`_behind` holds (when, end): the first observation of each end that is not mirrored yet, oldest first.
+    `_recent` holds the samples of the last `window_seconds`. `_cleared` remembers that from a mirrored position
+    up to an offset there was nothing but markers and aborted data."""
+
+    window_seconds: float
+    _behind: deque[tuple[datetime, int]] = field(default_factory=deque)
+    _recent: deque[Sample] = field(default_factory=deque)
+    _cleared: tuple[int, int] = (-1, -1)
+
+    @property
+    def newest(self) -> Sample:
+        """The last sample."""
+        return self._recent[-1]
+
+    def add(self, observed_at: datetime, ends: PartitionEnds, position: int | None, tail: TailCount | None) -> None:
+        """Take in what was seen after everything before.
+
+        `position` is the first offset not mirrored yet, None when it could not be read; `tail` a count of the
+        visible records from about there on.
+        """
+        if self._recent and ends.end < self._recent[-1].ends.end:
+            self._start_over()
+        sample = self._sample(observed_at, ends, position, tail)
+        if self._recent and _was_rewound(self._recent[-1], sample):
+            # Ends between the old and the new position were forgotten as mirrored: the oldest sample kept is
+            # the earliest moment of which we know that this much was there.
+            self._behind.appendleft((self._recent[0].observed_at, self._recent[0].ends.end))
+        self._recent.append(sample)
+        self._forget_old(sample)
+        if not self._behind or sample.ends.end > self._behind[-1][1]:
+            self._behind.append((sample.observed_at, sample.ends.end))
+        if sample.start is not None:
+            self._drop_mirrored(sample.start)
+        if len(self._behind) > BEHIND_MAX:
+            self._behind = _thinned(self._behind)
+
+    def _start_over(self) -> None:
+        """Forget all: the topic was truncated or made again, earlier offsets mean nothing now."""
+        self._behind.clear()
+        self._recent.clear()
+        self._cleared = (-1, -1)
+
+    def _sample(
+        self, observed_at: datetime, ends: PartitionEnds, position: int | None, tail: TailCount | None
+    ) -> Sample:
+        if position is None or position > ends.end:
+            return Sample(observed_at, ends, None, None)
+        start = max(position, self._cleared[1]) if self._cleared[0] == position else position
+        start, records = resolve(start, ends.end, tail)
+        self._cleared = (position, start)
+        return Sample(observed_at, ends, start, records)
+
+    def _forget_old(self, sample: Sample) -> None:
+        while len(self._recent) > 2 and (
+            len(self._recent) > RECENT_MAX or _seconds(self._recent[1], sample) >= self.window_seconds
+        ):
+            self._recent.popleft()
+
+    def _drop_mirrored(self, start: int) -> None:
+        while len(self._behind) > 1 and self._behind[0][1] <= start:
+            self._behind.popleft()
+        if self._behind and self._behind[0][1] <= start:
+            self._behind.clear()
+
+    def seconds_behind(self, now: datetime) -> float:
+        """Return how long ago an end beyond what is mirrored was first seen; 0 when nothing is behind."""
+        if not self.newest.records:
+            return 0.0
+        first = self._behind[0][0] if self._behind else self.newest.observed_at
+        return max(0.0, (now - first).total_seconds())
+
+    def rates(self) -> tuple[float | None, float | None]:
+        """Return records/s in and out over the window; None without two samples to compare."""
+        first, last = self._recent[0], self._recent[-1]
+        seconds = _seconds(first, last)
+        if seconds <= 0:
+            return None, None
+        rate_in = max(0, last.ends.end - first.ends.end) / seconds
+        if first.start is None or last.start is None:
+            return rate_in, None
+        return rate_in, max(0, last.start - first.start) / seconds
+
+    def is_stalled(self, *, observations: int, seconds: float) -> bool | None:
+        """Whether the position stood still, with more to mirror, over that many observations and that long.
+
+        None: there are not so many observations yet.
+        """
+        last = list(self._recent)[-observations:]
+        if len(last) < observations or any(sample.records is None for sample in last):
+            return None
+        newest = last[-1]
+        if not all(_stands_at(newest, sample) for sample in last):
+            return False
+        first = next(sample for sample in self._recent if _stands_at(newest, sample))
+        return _seconds(first, newest) >= seconds
+
+
+def resolve(start: int, end: int, tail: TailCount | None) -> tuple[int, int]:
+    """Return the first offset that counts as behind, and how many records are behind, given a count of a tail.
+
+    A tail counted as empty moves the start: markers and aborted data are no lag. Without a count that
+    covers the start, every offset counts.
+    """
+    if tail is None or not tail.from_offset <= start <= tail.to_offset:
+        return start, end - start
+    to_offset = min(tail.to_offset, end)
+    if tail.visible_records == 0:
+        reached = max(start, to_offset)
+        return reached, end - reached
+    return start, min(tail.visible_records, to_offset - start) + (end - to_offset)
+
+
+def _stands_at(newest: Sample, sample: Sample) -> bool:
+    """Whether the sample had the newest one's start, and something behind it."""
+    return sample.start == newest.start and bool(sample.records)
+
+
+def _was_rewound(before: Sample, after: Sample) -> bool:
+    return before.start is not None and after.start is not None and after.start < before.start
+
+
+def _seconds(first: Sample, last: Sample) -> float:
+    return (last.observed_at - first.observed_at).total_seconds()
+
+
+def _thinned(behind: deque[tuple[datetime, int]]) -> deque[tuple[datetime, int]]:
+    """Merge neighbours into (earlier time, later end): lag is then told too long rather than too short."""
+    pairs = list(behind)
+    merged = [(pairs[i][0], pairs[min(i + 1, len(pairs) - 1)][1]) for i in range(0, len(pairs), 2)]
+    return deque(merged)
