@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.kafka.acls import Acls
 from replicator.kafka.connection import Connection
 from replicator.kafka.consuming import GroupConsumer
 from replicator.kafka.groups import Groups
@@ -27,6 +28,7 @@ class KafkaCluster:
         self.topics = Topics(self._connection)
         self.positions = Positions(self._connection)
         self.groups = Groups(self._connection, clock=clock)
+        self.acls = Acls(self._connection)
         self._ranges = RangeReader(self._connection)
 
     @property

@@ -88,6 +88,7 @@ class Connection:
         try:
             return future.result(timeout=max(0.05, deadline.left) + 0.5)
         except Exception as exc:
+            self.admin.poll(0)  # refused log-ins are told beside the request, to whoever polls
             with translated(self.access, doing, last_denial=self.last_denial):
                 raise
             raise AssertionError from exc  # translated() always raises

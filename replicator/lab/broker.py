@@ -65,8 +65,9 @@ _PROMPT = {
     "group.consumer.min.session.timeout.ms": "1000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "controller.quorum.append.linger.ms": "5",
-    "broker.heartbeat.interval.ms": "1000",
-    "broker.session.timeout.ms": "6000",
+    # A killed broker may register again only when its old session is over.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "3000",
     # Retention, deletion and compaction act in seconds, so that tests of them need not wait:
     # per topic, set segment.ms, min.cleanable.dirty.ratio and max.compaction.lag.ms.
     "log.initial.task.delay.ms": "1000",

@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from replicator.lab.plan import ClusterPlan
 from replicator.model.cluster import ClusterAccess, Security, SecurityProtocol
 
 _HEAD = """\
-# Written by `replicator lab up`, which writes it anew each time; copy it before you change it.
-# (JSON is YAML too.) Try it: replicator -c THIS_FILE config validate
+# Written by `replicator lab up`, anew each time: copy it before you change it.
+# Try it: replicator -c THIS_FILE config validate
 """
 
+_EXAMPLE = """\
+# A flow carries topics one way. For a first one, replace the line below by these:
+# flows:
+#   shop:
+#     source: east
+#     target: west
+#     topics:
+#       include: ["orders", "payments.*"]
+flows: {}
+"""
 
-def render_config(accesses: list[ClusterAccess], clusters: list[ClusterPlan], *, group_ids: dict[str, str]) -> str:
+_Tree = Mapping[str, "str | bool | _Tree"]
+
+
+def render_config(
+    accesses: Sequence[ClusterAccess], clusters: Sequence[ClusterPlan], *, group_id: Callable[[str], str]
+) -> str:
     """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers; it has no flows yet."""
-    document: dict[str, Any] = {
+    tree: _Tree = {
         "apiVersion": "replicator/v1",
-        "clusters": {
-            str(access.name): {
-                "bootstrap": access.bootstrap,
-                "cluster_id": access.cluster_id,
-                "security": _security(access.security),
-            }
-            for access in accesses
-        },
+        "clusters": {str(access.name): _cluster(access) for access in accesses},
         "connect": {
-            cluster.name: {
-                "runtime": "external",
-                "url": cluster.connect_url,
-                "group_id": group_ids[cluster.name],
-            }
+            cluster.name: {"runtime": "external", "url": cluster.connect_url, "group_id": group_id(cluster.name)}
             for cluster in clusters
         },
-        "flows": {},
     }
-    return _HEAD + json.dumps(document, indent=2) + "\n"
+    return _HEAD + "".join(f"{line}\n" for line in _lines(tree, indent="")) + _EXAMPLE
 
 
-def _security(security: Security) -> dict[str, Any]:
+def _lines(tree: _Tree, *, indent: str) -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}:"
+            yield from _lines(value, indent=indent + "  ")
+        else:
+            yield f"{indent}{key}: {json.dumps(value)}"  # a JSON scalar is a YAML scalar, whatever it holds
+
+
+def _cluster(access: ClusterAccess) -> _Tree:
+    identity = {} if access.cluster_id is None else {"cluster_id": access.cluster_id}
+    return {"bootstrap": access.bootstrap, **identity, "security": _security(access.security)}
+
+
+def _security(security: Security) -> _Tree:
     if security.protocol is SecurityProtocol.PLAINTEXT:
         return {"protocol": "PLAINTEXT", "insecure": True}
     found = {

@@ -33,8 +33,9 @@ _FORMAT_SECONDS = 60.0
 
 def format_storage(
     plan: LabPlan, folders: LabFolders, *, scram: Sequence[str], guardian: Guardian, rng: random.Random
-) -> None:
-    """Leave every node of the plan with formatted storage; nodes that have it keep it.
+) -> set[str]:
+    """Leave every node of the plan with formatted storage; nodes that have it keep it. Return the
+    clusters that are new.
 
     `scram` are the tool's `--add-scram` values.
 
@@ -42,7 +43,7 @@ def format_storage(
     """
     wanted = [(c, n) for c in plan.clusters for n in c.nodes if not _is_formatted(folders.node(c.name, n.node_id))]
     if not wanted:
-        return
+        return set()
     scratch = folders.root / "format"
     snapshot = _make_snapshot(plan, scratch, scram=scram, guardian=guardian)
     for cluster, node in wanted:
@@ -52,6 +53,7 @@ def format_storage(
         (data / _SNAPSHOT).chmod(0o600)
         write_private(data / "meta.properties", render_properties(_meta(cluster.cluster_id, node.node_id, rng=rng)))
     shutil.rmtree(scratch)
+    return {cluster.name for cluster, _ in wanted}
 
 
 def data_folder(node_folder: Path) -> Path:

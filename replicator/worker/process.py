@@ -69,17 +69,18 @@ class ProcessWorker:
         """The address of the worker's REST interface."""
         return self.spec.url
 
-    def start(self) -> None:
-        """Start the JVM; nothing happens when it lives.
+    def start(self) -> JvmProcess:
+        """Start the JVM, or take the one that lives; return it.
 
         Raises: LabFailed when it cannot be started.
         """
-        if self.state() is not ProcessState.GONE:
-            return
+        if self.process is not None and self.process.state is not ProcessState.GONE:
+            return self.process
         self.files.folder.mkdir(parents=True, exist_ok=True)
         write_private(self.files.properties, render_properties(worker_properties(self.spec)))
         self.files.log4j.write_text(log4j_properties(), encoding="utf-8")
         self.process = JvmProcess.start(self._command(), guardian=self._guardian)
+        return self.process
 
     def _command(self) -> JvmCommand:
         return JvmCommand(

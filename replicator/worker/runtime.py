@@ -22,7 +22,7 @@ class WorkerRuntime(Protocol):
         """The address of the worker's REST interface."""
         ...
 
-    def start(self) -> None:
+    def start(self) -> object:
         """Start the worker if it is ours to start; nothing happens to one that runs."""
         ...
 

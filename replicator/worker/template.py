@@ -25,6 +25,7 @@ class WorkerSpec:
     rest_host: str = "127.0.0.1"
     replication_factor: int = -1
     rebalance_delay_ms: int = 10_000
+    session_timeout_ms: int = 10_000
     secrets_folder: Path | None = None
     topics: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,6 +54,9 @@ def worker_properties(spec: WorkerSpec) -> dict[str, str]:
         "offset.flush.interval.ms": "5000",
         # A dead worker's tasks wait this long for it to come back; Kafka's default is five minutes.
         "scheduled.rebalance.max.delay.ms": str(spec.rebalance_delay_ms),
+        # How long a killed worker is taken for alive, and nobody takes its place.
+        "session.timeout.ms": str(spec.session_timeout_ms),
+        "heartbeat.interval.ms": str(spec.session_timeout_ms // 3),
         # The flow's template tunes producer.override.* and consumer.override.*; who may create a
         # connector here may read and write the whole cluster anyway, so the policy guards nothing.
         "connector.client.config.override.policy": "All",
