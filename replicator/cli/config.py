@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
-from replicator.cli.output import Column, emit
+from replicator.cli.output import Column, emit, to_yaml
 
 if TYPE_CHECKING:
     from replicator.settings import Settings
@@ -53,7 +53,6 @@ def show(app: App, is_with_origin: bool) -> None:
         return
     from rich.text import Text
 
-    from replicator.cli.yaml_text import to_yaml
     from replicator.model.plain import to_plain
 
     document = to_plain(settings.document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "lab": Verb("replicator.cli.lab:lab", "Two embedded Kafka clusters to try things on."),
         "demo": Verb("replicator.cli.demo:demo", "The whole story on embedded clusters: stream, outage, failover."),
         "config": Verb("replicator.cli.config:config", "Validate, show and describe the configuration."),
-        "completion": Verb("replicator.cli.completion:completion", "Print the completion script of a shell."),
+        "completion": Verb("replicator.cli.version:completion", "Print the completion script of a shell."),
         "version": Verb("replicator.cli.version:version", "Versions of replicator and of its formats."),
     }
 )
@@ -230,5 +231,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # A core dump would hold every secret that was fetched.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     signal.signal(signal.SIGTERM, _raise_terminated)
     sys.exit(run(sys.argv[1:]))

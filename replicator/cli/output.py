@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
+
+    from replicator.model.plain import Plain
 
 API_VERSION = "replicator/v1"
 PIPE_WIDTH = 160
@@ -161,6 +164,20 @@ def show(value: object) -> str:
             return safe_text(value)
 
 
+def to_yaml(value: Plain) -> str:
+    """Return plain values as YAML 1.2 in pure printable ASCII, without the last line break."""
+    from ruamel.yaml import YAML
+
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = False
+    yaml.width = 4096
+    yaml.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue().rstrip("\n")
+
+
 def make_table(*titles: str, numbers: Iterable[str] = ()) -> Table:
     """Return an empty table in the house style; columns named in `numbers` are right-aligned."""
     from rich import box
@@ -178,8 +195,6 @@ def _as_document(format_: OutputFormat, document: dict[str, object]) -> str:
 
     if format_ is OutputFormat.JSON:
         return to_json(document, indent=2)
-    from replicator.cli.yaml_text import to_yaml
-
     return to_yaml(to_plain(document))
 
 

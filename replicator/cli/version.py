@@ -1,4 +1,4 @@
-"""`replicator version`: which versions of the parts that matter are installed here."""
+"""The installation speaks of itself: `replicator version` and `replicator completion`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 
 import click
+from click.shell_completion import get_completion_class
 
 from replicator import __version__
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import API_VERSION, emit
 
+_COMPLETION_VARIABLE = "_REPLICATOR_COMPLETE"
 _PARTS = ("confluent-kafka", "kafka-python", "obstore", "pydantic", "textual", "docker")
 
 
@@ -34,3 +36,15 @@ def _installed(part: str) -> str | None:
         return version_of(part)
     except PackageNotFoundError:
         return None
+
+
+@click.command(epilog='bash: eval "$(replicator completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell; evaluate it, or put it where the shell looks for them."""
+    from replicator.cli.main import cli
+
+    script = get_completion_class(shell)
+    if script is None:
+        raise AssertionError("click knows every shell of the choice")
+    click.echo(script(cli, {}, "replicator", _COMPLETION_VARIABLE).source())

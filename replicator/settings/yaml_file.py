@@ -125,7 +125,8 @@ def parse_yaml(text: str, *, name: str) -> Node:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigInvalid(f"{place}: no valid YAML: {error.problem or error.context}") from error
+        # `from None`: the parser's error quotes the lines around it, and with them a secret written out there.
+        raise ConfigInvalid(f"{place}: no valid YAML: {error.problem or error.context}") from None
     except YAMLError as error:
         raise ConfigInvalid(f"{name}: no valid YAML: {_first_line(error)}") from error
 

@@ -88,6 +88,16 @@ def test_colour_is_off_in_pipes_and_forced_on_request() -> None:
     assert "\x1b[" in shell("version", "--color", "always").stdout
 
 
+def test_no_core_is_dumped() -> None:
+    """The process forbids itself to leave its memory, and the secrets in it, in a file."""
+    code = (
+        "import resource, sys\nfrom replicator.cli import main as m\n"
+        "m.run = lambda argv: print(resource.getrlimit(resource.RLIMIT_CORE)[0])\nm.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "0\n"
+
+
 def test_sigterm_and_sigint_unwind_and_end_with_their_status() -> None:
     """Ctrl-C and a service manager's stop run what cleans up, and end with 130 and 143 on one line."""
     code = (

@@ -42,6 +42,19 @@ def test_validate_may_fetch_the_secrets(capsys: Captured) -> None:
     assert "clusters.east.security.password: the environment variable EAST_PASSWORD" in capsys.readouterr().err
 
 
+@pytest.mark.security
+def test_a_literal_secret_shows_nowhere_even_with_a_traceback(tmp_path: Path, capsys: Captured) -> None:
+    """The traceback of a refused secret holds no value, neither its own nor that of the parser below."""
+    path = tmp_path / "bad.yaml"
+    text = Path(EXAMPLE).read_text().replace("env:EAST_PASSWORD", "c4n4ry")
+    for literal in ("c4n4ry", "[c4n4ry]", "'c4n4ry", "*c4n4ry", "c4n4ry: x"):
+        path.write_text(text.replace("c4n4ry", literal))
+        assert run(["-vv", "-c", str(path), "config", "show", "-o", "json"]) == 14
+        captured = capsys.readouterr()
+        assert "Traceback" in captured.err
+        assert "c4n4ry" not in captured.out + captured.err
+
+
 def test_show_is_the_configuration_in_force(capsys: Captured) -> None:
     """Overrides and defaults are in it; secrets are references."""
     app = App(environ={"REPLICATOR_SUPERVISOR__ID": "second", "EAST_PASSWORD": "c4n4ry"})
