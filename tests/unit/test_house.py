@@ -117,6 +117,7 @@ def test_no_room_is_two() -> None:
 @pytest.mark.parametrize("room", [room for room in ROOMS if room.name != "replicator"], ids=name_of)
 def test_every_room_has_a_shop_window(room: Path) -> None:
     """The first file of a room says what it owns and lists what it exports, and each of that is there."""
+    assert (room / "__init__.py").is_file(), f"{name_of(room)} has no __init__.py"
     tree = parse(room / "__init__.py")
     assert ast.get_docstring(tree), f"{name_of(room)}/__init__.py has no docstring"
     exported = [
