@@ -141,7 +141,7 @@ def _has(count: int) -> Callable[[GroupTrace], bool]:
 
 def apply_flow(stage: Stage) -> str:
     """Make the flow what the configuration says, and start the supervisor."""
-    stage.shell.run("apply", "--yes")
+    stage.shell.run("apply")
     stage.supervisor = stage.shell.spawn("run", log="supervisor.log")
     return "connectors created stopped, topics made, flow resumed; the supervisor watches"
 
