@@ -9,6 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 EXAMPLE = str(Path(__file__).parents[2] / "configs" / "example.yaml")
 
 VENDORS = (
