@@ -37,6 +37,44 @@ class VerifyLevel(IntEnum):
     BATCHES = 3
 
 
+class ChunkStatus(StrEnum):
+    """What a verification found of one object or chunk. UNCHECKED: it could not be looked at, which says nothing."""
+
+    OK = "ok"
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyFinding:
+    """One thing that is not as the manifest says: which object, which chunk of which partition, and how."""
+
+    status: ChunkStatus
+    what: str
+    where: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What was looked at, how deep, and everything that was wrong."""
+
+    snapshot: SnapshotId
+    level: VerifyLevel
+    chunks: int
+    chunks_ok: int
+    checked_bytes: int
+    seconds: float
+    findings: tuple[VerifyFinding, ...]
+    signed_by: str | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether everything that was to be looked at was, and is as the manifest says."""
+        return not self.findings
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Offsets [start, stop) that the cluster did not have when they were to be read."""

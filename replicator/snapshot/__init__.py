@@ -1,0 +1,29 @@
+"""Point-in-time copies of a cluster's topics: taken, listed, verified, restored (FORMAT.md).
+
+Owns the repository, capture, verification and restore. Bytes travel as the broker keeps them; what a
+manifest names is durable and proven. Never changes the cluster it reads, never decides when to run.
+"""
+
+from replicator.snapshot.capture import Compression, SnapshotRequest, create_snapshot
+from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
+from replicator.snapshot.repository import Keys, Listed, Repository, load_keys
+from replicator.snapshot.restore import Restorer, RestoreRequest, restore_snapshot
+from replicator.snapshot.verify import verify_snapshot
+
+__all__ = [
+    "Compression",
+    "Keys",
+    "Listed",
+    "Progress",
+    "Report",
+    "Repository",
+    "RestoreRequest",
+    "Restorer",
+    "SnapshotRequest",
+    "Stage",
+    "create_snapshot",
+    "load_keys",
+    "restore_snapshot",
+    "say_nothing",
+    "verify_snapshot",
+]

@@ -24,11 +24,15 @@ from replicator.wire.records import ProducerStamp
 from replicator.wire.transport import Connection
 
 MAX_IN_FLIGHT = 5
+LANES = 2
+"""Connections per broker: it works on one request of a connection at a time. A partition keeps to its lane."""
 REQUEST_BYTES = 8 * 1024 * 1024
-QUEUE_BYTES = 48 * 1024 * 1024
+QUEUE_BYTES = 16 * 1024 * 1024
 _SEQUENCES = 1 << 31
+_Route = tuple[int, int]
+"""Broker and lane."""
 
-MakeBatch = Callable[[ProducerStamp], bytes | bytearray]
+MakeBatch = Callable[[ProducerStamp | None], bytes | bytearray]
 
 
 @dataclass(slots=True, eq=False)
@@ -68,9 +72,10 @@ class Appender:
         self._identity = identity
         self._clock = clock
         self._lines = {partition: _Line(offset) for partition, offset in next_offsets.items()}
-        self._channels: dict[int, _Channel] = {}
+        self._channels: dict[_Route, _Channel] = {}
         self._leaders: dict[TopicPartition, int] = {}
         self._queued_bytes = 0
+        self.appended_bytes = 0
 
     def append(self, partition: TopicPartition, make: MakeBatch, *, record_count: int, deadline: Deadline) -> None:
         """The batch that `make` stamps is queued behind the partition's others; sends when the queue is full.
@@ -107,8 +112,8 @@ class Appender:
         deadline.check(f"cluster {self._client.access.name}: appending batches")
         self._leaders = self._leaders or self._client.find_leaders(self._lines, deadline=deadline)
         try:
-            for broker in sorted(set(self._leaders.values())):
-                self._send_to(broker, deadline)
+            for route in sorted({self._route(partition) for partition in self._lines}):
+                self._send_along(route, deadline)
             busy = [channel for channel in self._channels.values() if channel.requests]
             for channel in busy:
                 self._take_answer(channel, deadline)
@@ -117,13 +122,17 @@ class Appender:
                 raise
             self._start_over(deadline)
 
-    def _send_to(self, broker: int, deadline: Deadline) -> None:
-        if not any(self._sendable(p) for p, leader in self._leaders.items() if leader == broker):
+    def _route(self, partition: TopicPartition) -> _Route:
+        return self._leaders[partition], partition.partition % LANES
+
+    def _send_along(self, route: _Route, deadline: Deadline) -> None:
+        own = [p for p in self._lines if self._route(p) == route and self._sendable(p)]
+        if not own:
             return
-        if broker not in self._channels:
-            self._channels[broker] = _Channel(self._client.open_connection(broker, deadline=deadline))
-        channel = self._channels[broker]
-        while len(channel.requests) < MAX_IN_FLIGHT and (request := self._compose(broker)):
+        if route not in self._channels:
+            self._channels[route] = _Channel(self._client.open_connection(route[0], deadline=deadline))
+        channel = self._channels[route]
+        while len(channel.requests) < MAX_IN_FLIGHT and (request := self._compose(own)):
             for partition, entry in request.items():
                 entry.is_sent = True
                 self._lines[partition].in_flight += 1
@@ -133,12 +142,11 @@ class Appender:
             )
             channel.connection.send(call, deadline=_capped(deadline))
 
-    def _compose(self, broker: int) -> dict[TopicPartition, _Entry]:
-        """One batch of each partition led there, as many as fit a request; the longest lines go first."""
+    def _compose(self, partitions: list[TopicPartition]) -> dict[TopicPartition, _Entry]:
+        """One batch of each partition, as many as fit a request; the longest lines go first."""
         request: dict[TopicPartition, _Entry] = {}
         room = REQUEST_BYTES
-        led = [p for p, leader in self._leaders.items() if leader == broker and self._sendable(p)]
-        for partition in sorted(led, key=lambda p: -len(self._lines[p].entries)):
+        for partition in sorted(partitions, key=lambda p: -len(self._lines[p].entries)):
             entry = self._sendable(partition)
             if entry is not None and (not request or len(entry.data) <= room):
                 request[partition] = entry
@@ -188,6 +196,7 @@ class Appender:
             )
         line.entries.remove(entry)
         self._queued_bytes -= len(entry.data)
+        self.appended_bytes += len(entry.data)
 
     def _end_rewinds(self) -> None:
         """A partition that failed sends again from its oldest batch, once nothing of it is in flight."""

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from kafka.errors import InvalidMetadataError, RetriableError, for_code
 from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse
@@ -71,7 +71,7 @@ class Call(Generic[Answer]):
         """Return the framed request, size prefix included."""
         message = self.build(version)
         message.with_header(correlation_id=correlation_id, client_id=client_id)
-        return bytes(message.encode(version=version, header=True, framed=True))
+        return cast("bytes", message.encode(version=version, header=True, framed=True))
 
     def decode(self, frame: memoryview, *, version: int, correlation_id: int) -> Answer:
         """Return the answer in a frame (without its size). Raises: DataCorrupt when it cannot be read."""

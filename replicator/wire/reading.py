@@ -8,7 +8,7 @@ stays bounded by the answers in flight, however many partitions there are.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -102,7 +102,7 @@ class SpanReader:
         self._waiting = [_Cursor(span.partition, span.start, span.stop) for span in spans if span.start < span.stop]
         self.left: list[Span] = []
 
-    def read(self, *, deadline: Deadline) -> Iterator[Slice | Miss]:
+    def read(self, *, deadline: Deadline) -> Generator[Slice | Miss, None, None]:
         """Yield slices and misses, each partition's in offset order, until every span is done or left.
 
         Raises: AccessDenied; Unreachable when the broker is lost before anything moved; DataCorrupt.

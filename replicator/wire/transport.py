@@ -1,8 +1,8 @@
 """One blocking connection to one broker: own sockets, answers read straight into their buffer.
 
 kafka-python's own transport reads 4 KiB at a time; `recv_into` a buffer of the answer's size is five
-times faster, and the batches are then never copied again. Requests may be pipelined: answers come
-back in the order asked.
+times faster. Socket buffers are left to the system, which tunes them better than a fixed size would.
+Requests may be pipelined: answers come back in the order asked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ Answer = TypeVar("Answer")
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """No honest answer is larger; a larger size means that this is no Kafka listener."""
 CONNECT_SECONDS = 10.0
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _SIZE = struct.Struct(">i")
 _TLS_PROTOCOLS = (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
 _SASL_PROTOCOLS = (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL)
@@ -154,7 +153,6 @@ def _open_socket(address: BrokerAddress, security: Security, deadline: Deadline)
     except OSError as exc:
         raise Unreachable(f"{address}: cannot connect: {exc.strerror or exc}") from exc
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     if security.protocol not in _TLS_PROTOCOLS:
         return sock
     return _wrap_tls(sock, address, security)

@@ -155,6 +155,10 @@ class Repository:
 
         Raises: NotFound; DataCorrupt naming the manifest; PreflightBlocked for another version.
         """
+        return self.read_signed(snapshot_id)[0]
+
+    def read_signed(self, snapshot_id: SnapshotId) -> tuple[Manifest, str | None]:
+        """Return a manifest as `read_manifest` does, and the fingerprint of the key it is signed with, if it is."""
         where = f"manifest {snapshot_id}"
         data = self._store.get(f"{MANIFESTS}/{snapshot_id}")
         document = unseal("manifest", data, keys=self._keys, where=where)
@@ -163,7 +167,7 @@ class Repository:
         manifest = read_manifest(document.payload, where=where)
         if (manifest.id, manifest.repository) != (snapshot_id, self.id):
             raise DataCorrupt(f"{where}: its payload is of another snapshot")
-        return manifest
+        return manifest, document.signed_by
 
     def publish(self, manifest: Manifest) -> None:
         """The snapshot exists. Everything it names must be durable before.

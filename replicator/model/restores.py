@@ -1,0 +1,98 @@
+"""A restore: what it would do, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from replicator.model.names import ClusterName, SnapshotId, TopicName
+
+
+class RestoreAction(StrEnum):
+    """What happens to one topic of the target.
+
+    CREATE: it is made. FILL: it exists and is empty. RESUME: this restore was interrupted there.
+    COMPARE: it holds as many records as the snapshot; it is left alone if they are the same ones.
+    REFUSE: it holds something else.
+    """
+
+    CREATE = "create"
+    FILL = "fill"
+    RESUME = "resume"
+    COMPARE = "compare"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicRestorePlan:
+    """One topic: from where to where, how much, and the settings before and after.
+
+    `rebuilt_batches` of `batches` must be decoded; the others go as they are. `settings` are in force while
+    data is written, `final_settings` afterwards; None takes the topic's own value away.
+    """
+
+    source: TopicName
+    target: TopicName
+    action: RestoreAction
+    partitions: int
+    replication_factor: int
+    records: int
+    bytes: int
+    batches: int
+    rebuilt_batches: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    final_settings: Mapping[str, str | None] = field(default_factory=dict)
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """Everything a restore would do; it does nothing as long as one topic is refused."""
+
+    snapshot: SnapshotId
+    cluster: ClusterName
+    topics: tuple[TopicRestorePlan, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why it may not begin; empty when it may."""
+        return tuple(topic.refusal for topic in self.topics if topic.refusal is not None)
+
+    @property
+    def records(self) -> int:
+        """Records of all topics."""
+        return sum(topic.records for topic in self.topics)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all topics, as captured."""
+        return sum(topic.bytes for topic in self.topics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredTopic:
+    """One topic as it stands now. `found_records` were there already and proven to be the snapshot's."""
+
+    source: TopicName
+    target: TopicName
+    action: RestoreAction
+    partitions: int
+    records: int
+    found_records: int
+    rebuilt_batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreReport:
+    """What a restore did: every record of the snapshot is on the target once, in order."""
+
+    snapshot: SnapshotId
+    cluster: ClusterName
+    topics: tuple[RestoredTopic, ...]
+    records: int
+    written_records: int
+    written_bytes: int
+    seconds: float
+    warnings: tuple[str, ...] = ()

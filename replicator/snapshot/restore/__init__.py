@@ -1,0 +1,8 @@
+"""Restores snapshots: look, plan, apply. Proves every chunk before a byte of it is produced.
+
+Never touches a topic that holds anything but the snapshot's own records, never writes a record twice.
+"""
+
+from replicator.snapshot.restore.apply import Restorer, RestoreRequest, restore_snapshot
+
+__all__ = ["RestoreRequest", "Restorer", "restore_snapshot"]

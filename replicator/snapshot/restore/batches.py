@@ -1,0 +1,90 @@
+"""From a chunk to batches a broker accepts: as they are where they may be, rebuilt where they must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from replicator.errors import DataCorrupt
+from replicator.model.snapshots import Chunk
+from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
+from replicator.wire.appending import MakeBatch
+from replicator.wire.batches import HEADER_BYTES, Batch, BatchHeader, prove_batch, walk_batches
+from replicator.wire.records import decode_records, encode_batch, patch_batch
+
+LoadChunk = Callable[[Chunk], memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBatch:
+    """A batch to append: `make` stamps it. `origin` is the batch it goes as; None when it was rebuilt."""
+
+    make: MakeBatch
+    record_count: int
+    origin: Batch | None
+
+
+def ready_batches(chunks: Iterable[Chunk], load: LoadChunk, *, where: str) -> Iterator[ReadyBatch]:
+    """Yield the visible records of a partition's chunks as batches, in order.
+
+    A chunk's bytes are proven by `load` before the first of its batches is yielded, and each batch by its CRC.
+    Raises: DataCorrupt, NotFound.
+    """
+    for chunk in chunks:
+        data = load(chunk)
+        yield from ready_chunk(data, chunk, where=where)
+
+
+def ready_chunk(data: memoryview, chunk: Chunk, *, where: str) -> Iterator[ReadyBatch]:
+    """Yield the visible records of one chunk as batches. Raises: DataCorrupt when they are not those counted."""
+    records = 0
+    for batch in walk_batches(data):
+        prove_batch(batch.header, batch.data, where=where)
+        ready = ready_batch(batch, chunk)
+        if ready is not None:
+            records += ready.record_count
+            yield ready
+    if records != chunk.facts.records:
+        raise DataCorrupt(
+            f"{where}: chunk {chunk.stored.id} held {records} records, the manifest counted {chunk.facts.records}"
+        )
+
+
+def ready_batch(batch: Batch, chunk: Chunk) -> ReadyBatch | None:
+    """Return one batch ready to append, or None for markers, aborted data and what lies outside the chunk."""
+    header = batch.header
+    treatment = treat_batch(header, start=chunk.start, stop=chunk.stop, is_aborted=is_in_ranges(header, chunk.aborted))
+    if treatment is Treatment.RAW:
+        return ReadyBatch(lambda stamp: patch_batch(batch, stamp=stamp), header.record_count, batch)
+    if treatment is not Treatment.REBUILD:
+        return None
+    kept = [record for record in decode_records(batch) if chunk.start <= record.offset < chunk.stop]
+    if not kept:
+        return None
+    return ReadyBatch(lambda stamp: encode_batch(kept, codec=header.codec, stamp=stamp), len(kept), None)
+
+
+def is_same(ready: ReadyBatch, there: Batch) -> bool:
+    """Whether a batch on the target holds just these records. Bytes first; decoded only where they differ."""
+    if ready.record_count != there.header.record_count or there.header.is_control:
+        return False
+    origin = ready.origin
+    if origin is not None and _same_fields(origin.header, there.header):
+        size = there.header.size_bytes
+        if origin.header.size_bytes == size and origin.data[HEADER_BYTES:size] == there.data[HEADER_BYTES:size]:
+            return True
+    return _contents(_as_batch(ready)) == _contents(there)
+
+
+def _same_fields(left: BatchHeader, right: BatchHeader) -> bool:
+    return (left.codec, left.base_timestamp, left.max_timestamp, right.is_append_time) == (
+        right.codec, right.base_timestamp, right.max_timestamp, False,
+    )  # fmt: skip
+
+
+def _as_batch(ready: ReadyBatch) -> Batch:
+    return next(walk_batches(memoryview(ready.make(None))))
+
+
+def _contents(batch: Batch) -> list[tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]]:
+    return [(r.timestamp_ms, r.key, r.value, r.headers) for r in decode_records(batch)]
