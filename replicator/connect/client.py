@@ -37,9 +37,13 @@ class ConnectClient:
     Every call may raise Unreachable, DeadlineExceeded, AccessDenied or OperationFailed.
     """
 
-    def __init__(self, url: str, *, token: Secret | None = None, ca_file: str | None = None) -> None:
+    def __init__(
+        self, url: str, *, username: str | None = None, password: Secret | None = None, ca_file: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
-        self._http = HttpClient(self.url, timeout_seconds=REQUEST_SECONDS_MAX, token=token, ca_file=ca_file)
+        self._http = HttpClient(
+            self.url, timeout_seconds=REQUEST_SECONDS_MAX, username=username, password=password, ca_file=ca_file
+        )
 
     def worker(self, deadline: Deadline) -> WorkerInfo:
         """Return the version of the worker and the id of the cluster it writes to."""

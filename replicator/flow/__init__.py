@@ -13,6 +13,7 @@ from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
 from replicator.flow.lag import LagObservation, LagRules, LagSeries, flow_lag
+from replicator.flow.look import FlowLook, look_at_flow
 from replicator.flow.plan import config_differences, plan_flow
 from replicator.flow.positions import MirroredPositions, read_positions
 from replicator.flow.read import read_cluster, read_facts
@@ -29,6 +30,7 @@ __all__ = [
     "FlowHandles",
     "FlowHealth",
     "FlowHeartbeat",
+    "FlowLook",
     "FlowWiring",
     "HealthFacts",
     "JournalFacts",
@@ -46,6 +48,7 @@ __all__ = [
     "find_damage",
     "flow_lag",
     "lag_verdicts",
+    "look_at_flow",
     "pause_flow",
     "plan_flow",
     "read_cluster",

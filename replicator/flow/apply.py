@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from replicator.clock import Deadline
 from replicator.errors import OperationFailed, PreflightBlocked
@@ -29,11 +30,12 @@ def apply_plan(
         OperationFailed: something is still to be changed after everything was done.
     """
     require_applicable(plan)
-    for change in plan.changes:
-        _apply_one(change, handles, deadline)
-        get_logger(flow=plan.flow).info("change applied", act=change.act.value, name=change.name)
-        if told is not None:
-            told(change)
+    for batch in _batches(plan.changes):
+        _apply_batch(batch, handles, deadline)
+        for change in batch:
+            get_logger(flow=plan.flow).info("change applied", act=change.act.value, name=change.name)
+            if told is not None:
+                told(change)
     return _proof(plan, replan, deadline) if plan.changes else plan
 
 
@@ -67,9 +69,27 @@ def _proof(plan: Plan, replan: Replan, deadline: Deadline) -> Plan:
     return after
 
 
+def _batches(changes: Sequence[Change]) -> list[list[Change]]:
+    """Put neighbours that create topics on one cluster together: a thousand topics are one request."""
+    grouped = groupby(enumerate(changes), key=lambda pair: _batch_key(*pair))
+    return [[change for _, change in pairs] for _, pairs in grouped]
+
+
+def _batch_key(index: int, change: Change) -> tuple[object, ...]:
+    return (change.act, change.cluster) if change.act is Act.CREATE_TOPIC else (index,)
+
+
+def _apply_batch(batch: list[Change], handles: FlowHandles, deadline: Deadline) -> None:
+    if batch[0].act is Act.CREATE_TOPIC:
+        specs = [change.topic for change in batch if change.topic is not None]
+        _cluster_of(batch[0], handles).topics.create(specs, deadline)
+    else:
+        _apply_one(batch[0], handles, deadline)
+
+
 def _apply_one(change: Change, handles: FlowHandles, deadline: Deadline) -> None:
     match change.act:
-        case Act.CREATE_TOPIC | Act.GROW_TOPIC | Act.ALTER_TOPIC:
+        case Act.GROW_TOPIC | Act.ALTER_TOPIC:
             _apply_topic(change, _cluster_of(change, handles), deadline)
         case Act.CREATE_CONNECTOR:
             handles.connect.create(change.name, change.config, deadline=deadline)
@@ -87,11 +107,8 @@ def _cluster_of(change: Change, handles: FlowHandles) -> KafkaCluster:
 def _apply_topic(change: Change, cluster: KafkaCluster, deadline: Deadline) -> None:
     if change.topic is None:
         raise OperationFailed(f"{change.line}: the change does not say what the topic has to be")
-    match change.act:
-        case Act.CREATE_TOPIC:
-            cluster.topics.create([change.topic], deadline)
-        case Act.GROW_TOPIC:
-            cluster.topics.grow(change.topic.name, partitions=change.topic.partitions, deadline=deadline)
-        case _:
-            settings = {difference.key: difference.desired for difference in change.differences}
-            cluster.topics.alter_configs(change.topic.name, settings, deadline)
+    if change.act is Act.GROW_TOPIC:
+        cluster.topics.grow(change.topic.name, partitions=change.topic.partitions, deadline=deadline)
+    else:
+        settings = {difference.key: difference.desired for difference in change.differences}
+        cluster.topics.alter_configs(change.topic.name, settings, deadline)

@@ -53,10 +53,15 @@ class Change:
     config: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def what(self) -> str:
+        """The object, and what of it changes."""
+        told = "; ".join(str(difference) for difference in self.differences)
+        return f"{self.name} on {self.cluster}" + (f": {told}" if told else "")
+
+    @property
     def line(self) -> str:
         """The change in one line."""
-        what = "; ".join(str(difference) for difference in self.differences)
-        return f"{self.act.value} {self.name} on {self.cluster}: {what or self.why}"
+        return f"{self.act.value} {self.what} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,9 @@ def _empty_patterns(flow: Flow, facts: FlowFacts) -> Iterator[str]:
 
 def _weaker_topics(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterator[str]:
     for name, remote in desired.remote_topics.items():
-        source, target = facts.source.topics[remote.source], facts.target.topics.get(name)
+        source, target = facts.source.topics.get(remote.source), facts.target.topics.get(name)
+        if source is None:
+            continue
         replicas = target.replication_factor if target is not None else remote.spec.replication_factor
         if replicas < source.replication_factor:
             yield f"topic {name} on {flow.target} has {replicas} replicas, {source.replication_factor} on {flow.source}"
@@ -203,7 +205,7 @@ def _weaker_topics(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterat
 def _lost_copies(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterator[str]:
     """Topics whose copy is gone or emptied though records were mirrored: MM2 goes on behind them in silence."""
     for name, remote in desired.remote_topics.items():
-        numbers = range(len(facts.source.topics[remote.source].partitions))
+        numbers = range(remote.spec.partitions)
         mirrored = sum(facts.positions.get(TopicPartition(remote.source, number), 0) for number in numbers)
         ends = [facts.target_ends.get(TopicPartition(name, number)) for number in numbers]
         if mirrored and flow.carries_topic(remote.source) and all(end is None or end.end == 0 for end in ends):

@@ -59,10 +59,11 @@ def desired_flow(flow: Flow, *, wiring: FlowWiring, source: ClusterFacts, target
     remote = [
         _remote_topic(flow, source.topics[name], source.configs.get(name, {}), target=target)
         for name in sorted(travelling_topics(flow, source.topics))
+        if name != HEARTBEATS
     ]
     return DesiredFlow(
         flow=flow,
-        remote_topics={topic.spec.name: topic for topic in remote},
+        remote_topics={topic.spec.name: topic for topic in (_remote_heartbeats(flow, source, target), *remote)},
         internal_topics={spec.name: spec for spec in _internal_topics(flow, brokers=target.brokers)},
         source_topics={HEARTBEATS: heartbeats_spec(source.brokers)},
         connectors={
@@ -108,18 +109,29 @@ def _compacted(name: TopicName, *, brokers: int, extra: Mapping[str, str] | None
     return TopicSpec(name=name, partitions=1, replication_factor=replicas_on(brokers), configs=configs)
 
 
+def _remote_heartbeats(flow: Flow, source: ClusterFacts, target: ClusterFacts) -> RemoteTopic:
+    """Return the copy of the source's heartbeats, which exist soon if not yet.
+
+    Stamped on arrival, so that their age on the target needs no reader's clock.
+    """
+    found = source.topics.get(HEARTBEATS)
+    spec = TopicSpec(
+        name=flow.remote_topic(HEARTBEATS),
+        partitions=len(found.partitions) if found is not None else 1,
+        replication_factor=replicas_on(target.brokers),
+        configs={"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"},
+    )
+    return RemoteTopic(source=HEARTBEATS, spec=spec)
+
+
 def _remote_topic(
     flow: Flow, topic: TopicDescription, configs: Mapping[str, ConfigValue], *, target: ClusterFacts
 ) -> RemoteTopic:
-    if _is_travelling_heartbeat(flow, topic.name):
-        wanted = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
-    else:
-        wanted = remote_configs(configs, excluded=uncopied_settings(flow))
     spec = TopicSpec(
         name=flow.remote_topic(topic.name),
         partitions=len(topic.partitions),
         replication_factor=max(1, min(topic.replication_factor, target.brokers)),
-        configs=wanted,
+        configs=remote_configs(configs, excluded=uncopied_settings(flow)),
     )
     return RemoteTopic(source=topic.name, spec=spec)
 

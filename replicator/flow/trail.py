@@ -35,6 +35,7 @@ class Trail:
     _behind: deque[tuple[datetime, int]] = field(default_factory=deque)
     _recent: deque[Sample] = field(default_factory=deque)
     _cleared: tuple[int, int] = (-1, -1)
+    _spacing_seconds: float = 0.0
 
     @property
     def newest(self) -> Sample:
@@ -57,15 +58,29 @@ class Trail:
         self._recent.append(sample)
         self._forget_old(sample)
         if not self._behind or sample.ends.end > self._behind[-1][1]:
-            self._behind.append((sample.observed_at, sample.ends.end))
+            self._note_end(sample)
         if sample.start is not None:
             self._drop_mirrored(sample.start)
+
+    def _note_end(self, sample: Sample) -> None:
+        """Remember when this end was first seen; after hours behind, only every so often.
+
+        An end that comes too soon after the last is told as old as that one: too long rather than too short.
+        """
+        at, end = sample.observed_at, sample.ends.end
+        if self._behind and (at - self._behind[-1][0]).total_seconds() < self._spacing_seconds:
+            self._behind[-1] = (self._behind[-1][0], end)
+            return
+        self._behind.append((at, end))
         if len(self._behind) > BEHIND_MAX:
+            span = (at - self._behind[0][0]).total_seconds()
+            self._spacing_seconds = 2 * span / BEHIND_MAX
             self._behind = _thinned(self._behind)
 
     def _start_over(self) -> None:
         """Forget all: the topic was truncated or made again, earlier offsets mean nothing now."""
         self._behind.clear()
+        self._spacing_seconds = 0.0
         self._recent.clear()
         self._cleared = (-1, -1)
 
@@ -90,11 +105,17 @@ class Trail:
             self._behind.popleft()
         if self._behind and self._behind[0][1] <= start:
             self._behind.clear()
+            self._spacing_seconds = 0.0
 
-    def seconds_behind(self, now: datetime) -> float:
-        """Return how long ago an end beyond what is mirrored was first seen; 0 when nothing is behind."""
+    def seconds_behind(self, now: datetime) -> float | None:
+        """Return how long ago an end beyond what is mirrored was first seen; 0 when nothing is behind.
+
+        None after a single observation: since when it is behind, nobody saw.
+        """
         if not self.newest.records:
             return 0.0
+        if len(self._recent) < 2:
+            return None
         first = self._behind[0][0] if self._behind else self.newest.observed_at
         return max(0.0, (now - first).total_seconds())
 

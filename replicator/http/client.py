@@ -59,6 +59,8 @@ class HttpClient:
         *,
         timeout_seconds: float,
         token: Secret | None = None,
+        username: str | None = None,
+        password: Secret | None = None,
         ca_file: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -69,6 +71,7 @@ class HttpClient:
         if token is not None:
             headers["Authorization"] = f"Bearer {token.value}"
         self._client = httpx2.Client(
+            auth=_login(username, password),
             headers=headers,
             verify=_trust(ca_file),
             trust_env=False,
@@ -141,6 +144,10 @@ class HttpClient:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _login(username: str | None, password: Secret | None) -> httpx2.BasicAuth | None:
+    return httpx2.BasicAuth(username, password.value) if username is not None and password is not None else None
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext | bool:

@@ -1,0 +1,93 @@
+"""Opens what the flow verbs need from the settings: clusters, Connect, the journal's word. One flow at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from replicator.clock import Deadline
+from replicator.connect import ConnectClient
+from replicator.errors import ReplicatorError
+from replicator.flow import FlowHandles, FlowWiring, JournalFacts, Plan, plan_flow, read_facts
+from replicator.journal import Journal, active_cluster, merge_records, open_operation
+from replicator.kafka import KafkaCluster
+from replicator.model.flow import Flow
+from replicator.model.names import TopicName
+from replicator.model.operations import JournalRecord
+from replicator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDoors:
+    """One flow with everything opened to look at it or to act on it."""
+
+    flow: Flow
+    settings: Settings
+    handles: FlowHandles
+    wiring: FlowWiring
+
+    def plan(self, deadline: Deadline) -> Plan:
+        """Return the flow's plan, everything read now."""
+        facts = read_facts(
+            self.flow, handles=self.handles, wiring=self.wiring, journal=self.read_journal(deadline), deadline=deadline
+        )
+        return plan_flow(self.flow, others=self.settings.flows, facts=facts, wiring=self.wiring)
+
+    def read_journal(self, deadline: Deadline) -> JournalFacts:
+        """Return what the journals of both clusters say of the flow.
+
+        Raises:
+            Unreachable, AccessDenied: neither the source's nor the target's can be read.
+        """
+        return journal_facts(self.flow, read_journals(self.handles, self.prefix, deadline))
+
+    def read_journal_if_possible(self, deadline: Deadline) -> JournalFacts:
+        """Return what the journals say, or nothing where the target cannot be read: the look tells that itself."""
+        try:
+            return self.read_journal(Deadline.after(deadline.left / 4, clock=deadline.clock))
+        except ReplicatorError:
+            return JournalFacts()
+
+    @property
+    def prefix(self) -> str:
+        """First part of the names of our own topics."""
+        return self.settings.supervisor.topic_prefix
+
+
+def read_journals(handles: FlowHandles, prefix: str, deadline: Deadline) -> tuple[JournalRecord, ...]:
+    """Return the merged records of both clusters' journals; the target's must be readable, the source may be gone."""
+    found = [Journal(handles.target, prefix).read(deadline)]
+    try:
+        found.append(Journal(handles.source, prefix).read(Deadline.after(deadline.left / 2, clock=deadline.clock)))
+    except ReplicatorError:
+        # The survivor's journal is the one that counts; a dead source must not hide it.
+        return merge_records(found)
+    return merge_records(found)
+
+
+def journal_facts(flow: Flow, records: tuple[JournalRecord, ...]) -> JournalFacts:
+    """Return which cluster is active, and the operation that has not ended."""
+    operation = open_operation(records, flow.name)
+    return JournalFacts(active=active_cluster(records, flow.name), operation_id=operation.id if operation else None)
+
+
+@contextmanager
+def open_flow(settings: Settings, name: str) -> Iterator[FlowDoors]:
+    """Yield the flow with its doors, and close them.
+
+    Raises:
+        NotFound: no such flow. ConfigInvalid: a secret cannot be had.
+    """
+    flow = settings.flow(name)
+    access = settings.connect_of(flow.target)
+    wiring = FlowWiring(source=settings.cluster_access(flow.source), target=settings.cluster_access(flow.target))
+    has_opposite = flow.source in settings.document.connect
+    with FlowHandles(
+        source=KafkaCluster(wiring.source),
+        target=KafkaCluster(wiring.target),
+        connect=ConnectClient(access.url, username=access.username, password=access.password, ca_file=access.ca_file),
+        offsets_topic=TopicName(access.offsets_topic),
+        opposite_configs_topic=TopicName(settings.connect_of(flow.source).configs_topic) if has_opposite else None,
+    ) as handles:
+        yield FlowDoors(flow, settings, handles, wiring)
