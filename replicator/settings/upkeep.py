@@ -99,3 +99,10 @@ class SupervisorSettings(Section):
         default="__replicator",
         description="First part of the names of our own topics; the double underscore keeps flows off.",
     )
+    session_seconds: float = Field(
+        default=10.0,
+        ge=1,
+        le=300,
+        description="How long a process that died keeps the right to act; the brokers' group.min.session.timeout.ms "
+        "(6 s by default) is the least they grant.",
+    )
