@@ -42,9 +42,12 @@ def test_a_rebalance_is_waited_out(scripted_server: Serve) -> None:
 
 def test_a_rebalance_without_end_ends_with_the_deadline(scripted_server: Serve) -> None:
     """The wait is bounded and says what kept it."""
-    with scripted_server(lambda *_: (409, b'{"message": "stale configuration"}')) as script:
-        with ConnectClient(script.url) as client, pytest.raises(DeadlineExceeded, match="stale configuration"):
-            client.pause("c", Deadline.after(0.5))
+    with (
+        scripted_server(lambda *_: (409, b'{"message": "stale configuration"}')) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(DeadlineExceeded, match="stale configuration"),
+    ):
+        client.pause("c", Deadline.after(0.5))
 
 
 def test_stop_returns_only_when_no_task_is_left(scripted_server: Serve) -> None:
@@ -78,17 +81,23 @@ def test_a_failed_task_is_told_with_its_reason(scripted_server: Serve) -> None:
     def answer(verb: str, _path: str, _body: bytes) -> tuple[int, bytes]:
         return (202, b"") if verb == "PUT" else (200, status_body("RUNNING", "RUNNING", "FAILED"))
 
-    with scripted_server(answer) as script, ConnectClient(script.url) as client:
-        with pytest.raises(OperationFailed, match="Boom: why") as error:
-            client.resume("c", Deadline.after(20))
+    with (
+        scripted_server(answer) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(OperationFailed, match="Boom: why") as error,
+    ):
+        client.resume("c", Deadline.after(20))
     assert "\tat" in (error.value.detail or "")
 
 
 def test_positions_move_only_while_stopped(scripted_server: Serve) -> None:
     """Connect would refuse as well; we refuse before anything is sent."""
-    with scripted_server(lambda *_: (200, status_body("PAUSED", "PAUSED"))) as script:
-        with ConnectClient(script.url) as client, pytest.raises(PreflightBlocked, match="must be STOPPED"):
-            client.set_positions("c", source_alias="east", positions={ORDERS: 5}, deadline=Deadline.after(5))
+    with (
+        scripted_server(lambda *_: (200, status_body("PAUSED", "PAUSED"))) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(PreflightBlocked, match="must be STOPPED"),
+    ):
+        client.set_positions("c", source_alias="east", positions={ORDERS: 5}, deadline=Deadline.after(5))
     assert script.calls("PATCH") == []
 
 
@@ -118,9 +127,12 @@ def test_a_position_that_reads_back_differently_is_an_error(scripted_server: Ser
     def answer(_verb: str, path: str, _body: bytes) -> tuple[int, bytes]:
         return (200, b'{"offsets": []}') if path.endswith("/offsets") else (200, status_body("STOPPED"))
 
-    with scripted_server(answer) as script, ConnectClient(script.url) as client:
-        with pytest.raises(OperationFailed, match="wanted 7, reads 0"):
-            client.set_positions("c", source_alias="east", positions={ORDERS: 7}, deadline=Deadline.after(5))
+    with (
+        scripted_server(answer) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(OperationFailed, match="wanted 7, reads 0"),
+    ):
+        client.set_positions("c", source_alias="east", positions={ORDERS: 7}, deadline=Deadline.after(5))
 
 
 def test_creating_what_exists_is_refused_without_waiting(scripted_server: Serve) -> None:
@@ -131,17 +143,23 @@ def test_creating_what_exists_is_refused_without_waiting(scripted_server: Serve)
             return 409, b'{"message": "Connector c already exists"}'
         return (200, b"{}") if path.endswith("/config") else (200, status_body("RUNNING"))
 
-    with scripted_server(answer) as script, ConnectClient(script.url) as client:
-        with pytest.raises(PreflightBlocked, match="exists already"):
-            client.create("c", {"connector.class": "x"}, deadline=Deadline.after(20))
+    with (
+        scripted_server(answer) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(PreflightBlocked, match="exists already"),
+    ):
+        client.create("c", {"connector.class": "x"}, deadline=Deadline.after(20))
     assert len(script.calls("POST")) == 1
 
 
 def test_names_cannot_leave_their_path(scripted_server: Serve) -> None:
     """A connector's name is quoted whole: it never becomes another path or query."""
-    with scripted_server(lambda *_: (404, b'{"message": "no"}')) as script, ConnectClient(script.url) as client:
-        with pytest.raises(NotFound):
-            client.status("a/../b?x#y", Deadline.after(5))
+    with (
+        scripted_server(lambda *_: (404, b'{"message": "no"}')) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(NotFound),
+    ):
+        client.status("a/../b?x#y", Deadline.after(5))
     assert script.calls("GET") == ["/connectors/a%2F..%2Fb%3Fx%23y/status"]
 
 

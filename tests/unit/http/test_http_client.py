@@ -21,9 +21,11 @@ Serve = Callable[[Callable[[str, str, bytes], tuple[int, bytes]]], AbstractConte
 
 def test_an_answer_comes_whole(scripted_server: Serve) -> None:
     """Status, JSON and text are those of the server, and JSON bodies reach it."""
-    with scripted_server(lambda _verb, _path, body: (201, b'{"got": ' + body + b"}")) as script:
-        with HttpClient(script.url, timeout_seconds=5) as client:
-            answer = client.request("POST", "/x?y=1", json={"a": None})
+    with (
+        scripted_server(lambda _verb, _path, body: (201, b'{"got": ' + body + b"}")) as script,
+        HttpClient(script.url, timeout_seconds=5) as client,
+    ):
+        answer = client.request("POST", "/x?y=1", json={"a": None})
     assert answer.status == 201
     assert answer.is_success
     assert answer.json() == {"got": {"a": None}}
@@ -119,9 +121,12 @@ def test_a_server_that_closed_a_kept_connection_is_asked_again_for_reads_only() 
 
 def test_no_json_is_data_of_another_program(scripted_server: Serve) -> None:
     """An HTML page where JSON is expected raises with the address."""
-    with scripted_server(lambda *_: (200, b"<html>")) as script, HttpClient(script.url, timeout_seconds=5) as client:
-        with pytest.raises(DataCorrupt, match="no JSON"):
-            client.request("GET", "/").json()
+    with (
+        scripted_server(lambda *_: (200, b"<html>")) as script,
+        HttpClient(script.url, timeout_seconds=5) as client,
+        pytest.raises(DataCorrupt, match="no JSON"),
+    ):
+        client.request("GET", "/").json()
 
 
 def test_a_bad_ca_file_is_a_configuration_error(tmp_path: Any) -> None:
