@@ -1,0 +1,187 @@
+"""Samples of every series from an overview. What is unknown yields none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from replicator.model.connectors import ConnectorState, ConnectorStatus
+from replicator.model.flow import FlowState
+from replicator.model.observations import Reachability
+from replicator.model.offsets import Grade
+from replicator.model.operations import Operation, OperationKind, OperationState
+from replicator.model.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
+from replicator.model.status import CollectorStatus, FlowStatus, Role, Status
+
+
+class Sample(NamedTuple):
+    """One value of one family; labels in the family's order."""
+
+    family: str
+    labels: tuple[str, ...]
+    value: float | None
+
+
+def collect(overview: Overview, *, answers: Mapping[int, int]) -> Iterator[Sample]:
+    """Yield every sample that has a value."""
+    return (sample for sample in _all(overview, answers) if sample.value is not None)
+
+
+def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
+    yield from _process(overview.status)
+    for flow in overview.status.flows:
+        yield from _flow(flow)
+        yield from _exposure(flow, overview)
+        yield from _clusters(flow)
+        for connector in flow.connectors:
+            yield from _connector(flow, connector)
+        yield from _groups(flow, overview.groups_of(flow.flow))
+        yield from _topics(flow)
+    for collector in overview.status.collectors:
+        yield from _collector(collector)
+    yield from _operations(overview.operations or ())
+    if overview.snapshots is not None:
+        yield from _snapshots(overview.snapshots)
+    for schedule in overview.schedules or ():
+        yield from _schedule(schedule)
+    for code, count in answers.items():
+        yield _sample("http_requests_total", str(code), value=count)
+
+
+def _sample(name: str, *labels: str, value: float | None) -> Sample:
+    return Sample(f"replicator_{name}", labels, value)
+
+
+def _moment(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _process(status: Status) -> Iterator[Sample]:
+    yield _sample("build_info", status.version, status.supervisor, value=1)
+    yield _sample("start_timestamp_seconds", value=_moment(status.started_at))
+    yield _sample("status_timestamp_seconds", value=_moment(status.computed_at))
+
+
+def _flow(flow: FlowStatus) -> Iterator[Sample]:
+    name, lag = flow.flow, flow.lag
+    yield _sample("flow_info", name, flow.source.cluster, flow.target.cluster, value=1)
+    for state in FlowState:
+        yield _sample("flow_state", name, state.value, value=flow.state is state)
+    for role in Role:
+        yield _sample("flow_role", name, role.value, value=flow.role is role)
+    for cluster in (flow.source.cluster, flow.target.cluster):
+        yield _sample("active_cluster", name, cluster, value=flow.active == cluster)
+    yield _sample("flow_lag_seconds", name, value=lag.lag_seconds)
+    yield _sample("flow_lag_records", name, value=lag.lag_records)
+    yield _sample("flow_rate_in_records_per_second", name, value=lag.rate_in)
+    yield _sample("flow_rate_out_records_per_second", name, value=lag.rate_out)
+    yield _sample("stalled_partitions", name, value=lag.stalled_partitions)
+    yield _sample("heartbeat_sent_timestamp_seconds", name, value=_moment(flow.heartbeat_sent_at))
+    yield _sample("recorded_timestamp_seconds", name, value=_moment(flow.recorded_at))
+
+
+def _exposure(flow: FlowStatus, overview: Overview) -> Iterator[Sample]:
+    name, lag = flow.flow, flow.lag
+    yield _sample("rpo_target_seconds", name, value=flow.objectives.rpo_seconds)
+    estimate = lag.lag_seconds if lag.lag_seconds is not None else flow.window_seconds
+    yield _sample("rpo_estimate_seconds", name, value=estimate)
+    for verdict in flow.verdicts:
+        yield _sample("objective_held", name, verdict.objective, value=verdict.is_held)
+    yield _sample("unknown_window_seconds", name, value=flow.window_seconds)
+    readiness = overview.readiness_of(name)
+    if readiness is None:
+        return
+    yield _sample("failover_ready", name, value=readiness.answer is not Answer.NO)
+    if readiness.loss is not None:
+        yield _sample("failover_known_lost_records", name, value=readiness.loss.known_lost)
+        yield _sample("failover_possible_lost_records_max", name, value=readiness.loss.possible_lost_max)
+
+
+def _clusters(flow: FlowStatus) -> Iterator[Sample]:
+    for seen in (flow.source, flow.target):
+        is_reachable = seen.reachability is Reachability.REACHABLE
+        yield _sample("cluster_reachable", flow.flow, seen.cluster, value=is_reachable)
+        reached = _moment(seen.last_reached_at)
+        yield _sample("cluster_last_reached_timestamp_seconds", flow.flow, seen.cluster, value=reached)
+
+
+def _connector(flow: FlowStatus, connector: ConnectorStatus) -> Iterator[Sample]:
+    for state in ConnectorState:
+        is_in = connector.state is state
+        yield _sample("connector_state", flow.flow, connector.name, state.value, value=is_in)
+        count = sum(task.state is state for task in connector.tasks)
+        yield _sample("connector_tasks", flow.flow, connector.name, state.value, value=count)
+
+
+def _groups(flow: FlowStatus, groups: tuple[GroupStatus, ...] | None) -> Iterator[Sample]:
+    if groups is None:
+        return
+    graded = [group.translation.grade for group in groups if group.translation is not None]
+    for grade in Grade:
+        yield _sample("groups", flow.flow, grade.value, value=graded.count(grade))
+    active = sum(group.is_active_on_target is True for group in groups)
+    yield _sample("groups", flow.flow, "active_on_target", value=active)
+    for group in groups:
+        yield _sample("group_lag_records", flow.flow, group.group, value=group.lag_records)
+        replay = group.translation.reread_records_max if group.translation is not None else None
+        yield _sample("group_replay_records", flow.flow, group.group, value=replay)
+
+
+def _topics(flow: FlowStatus) -> Iterator[Sample]:
+    for topic in flow.lag.topics:
+        yield _sample("lag_seconds", flow.flow, topic.topic, value=topic.lag_seconds)
+        yield _sample("lag_records", flow.flow, topic.topic, value=topic.lag_records)
+
+
+def _collector(collector: CollectorStatus) -> Iterator[Sample]:
+    labels = (collector.name.partition(":")[0], collector.flow, collector.cluster or "")
+    yield _sample("collect_period_seconds", *labels, value=collector.period_seconds)
+    yield _sample("collect_last_success_timestamp_seconds", *labels, value=_moment(collector.succeeded_at))
+    yield _sample("collect_duration_seconds", *labels, value=collector.duration_seconds)
+    yield _sample("collect_errors_total", *labels, value=collector.errors_total)
+
+
+def _operations(operations: Iterable[Operation]) -> Iterator[Sample]:
+    outcomes: dict[tuple[str, str, str], int] = {}
+    drills: dict[str, float] = {}
+    for operation in operations:
+        kind = operation.kind.value
+        if operation.state is OperationState.RUNNING:
+            yield _sample("operation_in_progress", operation.flow, kind, value=1)
+        elif operation.state is OperationState.HALTED:
+            yield _sample("operation_halted", operation.flow, kind, value=1)
+        else:
+            key = (operation.flow, kind, operation.state.value)
+            outcomes[key] = outcomes.get(key, 0) + 1
+        if operation.kind is OperationKind.DRILL and operation.state is OperationState.DONE and operation.ended_at:
+            drills[operation.flow] = operation.ended_at.timestamp()
+    for labels, count in outcomes.items():
+        yield _sample("operations_total", *labels, value=count)
+    for flow, ended in drills.items():
+        yield _sample("drill_last_success_timestamp_seconds", flow, value=ended)
+
+
+def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:
+    yield _sample("snapshots", value=len(entries))
+    newest: dict[str, SnapshotEntry] = {}
+    verified: dict[str, float] = {}
+    for entry in sorted(entries, key=lambda one: one.created_at):
+        flow = entry.flow or ""
+        newest[flow] = entry
+        if entry.verified_at is not None and entry.is_sound:
+            verified[flow] = max(verified.get(flow, 0.0), entry.verified_at.timestamp())
+    for flow, entry in newest.items():
+        yield _sample("snapshot_last_success_timestamp_seconds", flow, value=_moment(entry.created_at))
+        yield _sample("snapshot_bytes", flow, value=entry.size_bytes)
+        yield _sample("snapshot_gaps", flow, value=entry.gaps)
+    for flow, moment in verified.items():
+        yield _sample("snapshot_last_verify_timestamp_seconds", flow, value=moment)
+
+
+def _schedule(schedule: ScheduleStatus) -> Iterator[Sample]:
+    labels = (schedule.name, schedule.flow)
+    yield _sample("schedule_next_run_timestamp_seconds", *labels, value=_moment(schedule.next_run_at))
+    yield _sample("schedule_last_success_timestamp_seconds", *labels, value=_moment(schedule.last_success_at))
+    yield _sample("schedule_duration_seconds", *labels, value=schedule.last_duration_seconds)
+    yield _sample("schedule_missed_total", *labels, value=schedule.missed_total)
