@@ -20,11 +20,10 @@ from replicator.jvm.files import write_private
 from replicator.jvm.guardian import Guardian
 from replicator.jvm.identity import ProcessIdentity, ProcessState
 from replicator.jvm.java import java_executable
+from replicator.jvm.logs import tell_end
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _POLL_SECONDS = 0.05
-_TAIL_BYTES = 64 * 1024
-_TAIL_LINES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class JvmProcess:
         Raises: LabFailed when it cannot be started at all.
         """
         command.log_file.parent.mkdir(parents=True, exist_ok=True)
-        argv = _tied_to_us(command.argv()) if guardian and guardian.is_lifelong else command.argv()
+        argv = tied_to_us(command.argv()) if guardian and guardian.is_lifelong else command.argv()
         with command.log_file.open("ab") as log:
             child = subprocess.Popen(
                 argv,
@@ -84,7 +83,7 @@ class JvmProcess:
             )
         identity = ProcessIdentity.of(child.pid)
         if identity is None:
-            raise LabFailed(f"{command.name} ended at once", detail=read_tail(command.log_file))
+            raise LabFailed(f"{command.name} ended at once", detail=tell_end(command.log_file).excerpt)
         process = cls(command.name, identity, command.log_file)
         process._child = child
         if guardian:
@@ -114,9 +113,10 @@ class JvmProcess:
         if self.state is not ProcessState.GONE:
             return
         ending = "" if self.exit_code is None else f" (exit code {self.exit_code})"
+        end = tell_end(self.log_file)
         raise LabFailed(
-            f"{self.name} died{ending}: {find_cause(self.log_file)}",
-            detail=read_tail(self.log_file),
+            f"{self.name} died{ending}: {end.cause}",
+            detail=end.excerpt,
             hint=f"its log is {self.log_file}",
         )
 
@@ -180,7 +180,7 @@ def run_to_end(command: JvmCommand, deadline: Deadline, *, guardian: Guardian | 
     process = JvmProcess.start(command, guardian=guardian)
     try:
         if not process.wait_gone(deadline):
-            raise LabFailed(f"{command.name} did not end in time", detail=read_tail(command.log_file))
+            raise LabFailed(f"{command.name} did not end in time", detail=tell_end(command.log_file).excerpt)
     finally:
         process.kill(Deadline.after(10, clock=deadline.clock))
         if guardian:
@@ -189,7 +189,7 @@ def run_to_end(command: JvmCommand, deadline: Deadline, *, guardian: Guardian | 
         process.check_alive()
 
 
-def _tied_to_us(argv: list[str]) -> list[str]:
+def tied_to_us(argv: list[str]) -> list[str]:
     """On Linux let the kernel kill the JVM with us. The signal follows the starting *thread*, so
     only the main thread, which lives as long as we do, may ask for it."""
     if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
@@ -201,29 +201,3 @@ def _clean_environment() -> dict[str, str]:
     """Our environment without what would change a JVM behind our back."""
     unwanted = {"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JAVA_HOME"}
     return {key: value for key, value in os.environ.items() if key not in unwanted}
-
-
-def read_tail(log_file: Path, *, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a log, control characters made visible; empty when there is none."""
-    try:
-        with log_file.open("rb") as handle:
-            handle.seek(max(0, log_file.stat().st_size - _TAIL_BYTES))
-            text = handle.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-    shown = (line if line.isprintable() else line.encode("unicode_escape").decode() for line in text.splitlines())
-    return "\n".join(list(shown)[-lines:])
-
-
-def find_cause(log_file: Path) -> str:
-    """Return the line of the log that most likely says why: the last cause, exception or error."""
-    return pick_cause(read_tail(log_file, lines=400).splitlines())
-
-
-def pick_cause(lines: Sequence[str]) -> str:
-    """Return the most telling of a log's lines, at most 300 characters."""
-    for mark in ("Caused by: ", "Exception: ", "Error: ", "ERROR", "FATAL"):
-        for line in reversed(lines):
-            if mark in line:
-                return line.replace("Caused by: ", "").replace("\\t", " ").strip()[:300]
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it wrote no log")

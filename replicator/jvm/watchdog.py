@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Iterator
 
 from replicator.jvm.identity import ProcessIdentity
 
@@ -30,19 +31,22 @@ def apply_line(watched: dict[int, ProcessIdentity], line: str) -> None:
 
 def _stand_guard(parent_pid: int) -> None:
     watched: dict[int, ProcessIdentity] = {}
-    pending = b""
-    while os.getppid() == parent_pid:
-        ready, _, _ = select.select([0], [], [], _POLL_SECONDS)
-        if not ready:
-            continue
-        chunk = os.read(0, _READ_BYTES)
-        if not chunk:
-            break
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            apply_line(watched, line.decode())
+    for line in _read_lines(parent_pid):
+        apply_line(watched, line)
     for identity in watched.values():
         identity.send(signal.SIGKILL)
+
+
+def _read_lines(parent_pid: int) -> Iterator[str]:
+    """Yield what the parent said, all of it even if it died before we could listen, until it is gone."""
+    pending = b""
+    while True:
+        ready, _, _ = select.select([0], [], [], _POLL_SECONDS)
+        chunk = os.read(0, _READ_BYTES) if ready else None
+        if chunk == b"" or (chunk is None and os.getppid() != parent_pid):
+            return
+        *lines, pending = (pending + (chunk or b"")).split(b"\n")
+        yield from (line.decode() for line in lines)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from replicator.clock import Deadline
 from replicator.jvm import ProcessState
 from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
-from replicator.worker import is_worker_ready
+from replicator.settings import load_settings
+from replicator.worker import ExternalWorker, is_worker_ready
+
+MEMORY_BYTES_MAX = 2560 << 20
 
 
 def test_both_clusters_answer_with_the_planned_ids(lab: Lab) -> None:
@@ -14,11 +17,36 @@ def test_both_clusters_answer_with_the_planned_ids(lab: Lab) -> None:
     for access in (lab.east, lab.west):
         with KafkaCluster(access) as cluster:
             assert cluster.verify_identity(Deadline.after(10)).cluster_id == access.cluster_id
+    assert lab.east.cluster_id != lab.west.cluster_id
 
 
-def test_worker_beside_west_is_ready(lab: Lab) -> None:
-    """The worker answers as healthy, and every member is shown running."""
+def test_the_worker_beside_west_is_ready(lab: Lab) -> None:
+    """The worker answers as healthy, for us and for who only knows its address; east has none."""
     assert is_worker_ready(lab.connect_url("west"))
-    assert {m.member: m.state for m in lab.status()} == dict.fromkeys(
-        ("east/broker-1", "west/broker-1", "west/connect"), ProcessState.RUNNING
-    )
+    worker = ExternalWorker(lab.connect_url("west"))
+    worker.wait_ready(Deadline.after(5))
+    assert worker.state() is ProcessState.RUNNING
+    assert not is_worker_ready(lab.connect_url("east"))
+
+
+def test_a_lab_fits_on_a_laptop(lab: Lab) -> None:
+    """Two brokers and a worker are resident in less than 2.5 GiB."""
+    members = {m.member: m.resident_bytes for m in lab.status() if m.state is ProcessState.RUNNING}
+    assert set(members) == {"east/broker-1", "west/broker-1", "west/connect"}
+    assert sum(size or 0 for size in members.values()) < MEMORY_BYTES_MAX
+
+
+def test_topics_are_made_on_purpose_only(lab: Lab) -> None:
+    """The broker's settings that tests rely on are in force."""
+    with KafkaCluster(lab.west) as cluster:
+        names = cluster.topics.names(Deadline.after(10))
+    assert {f"{lab.group_id('west')}.{purpose}" for purpose in ("configs", "offsets", "status")} <= names
+    assert "__consumer_offsets" in names
+
+
+def test_the_configuration_reaches_the_lab(lab: Lab) -> None:
+    """What other commands read from the written file is how the lab is reached."""
+    settings = load_settings(lab.config_path, {})
+    assert settings.cluster_access(lab.east.name) == lab.east
+    assert settings.cluster_access(lab.west.name) == lab.west
+    assert settings.connect_url(lab.west.name) == lab.connect_url("west")
