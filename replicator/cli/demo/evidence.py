@@ -30,15 +30,15 @@ def add_demo_flow(text: str, name: str, flow: Mapping[str, Any], *, store: str) 
     return out.getvalue()
 
 
-def describe_snapshot(manifest: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
-    """Return size and speed of a snapshot from its manifest."""
-    totals = manifest["totals"]
+def describe_snapshot(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return size and speed of a snapshot as its creation told them."""
     return {
-        "id": manifest["id"],
-        "records": totals["records"],
-        "bytes": totals["bytes"],
-        "seconds": round(seconds, 2),
-        "megabytes_per_second": round(totals["bytes"] / 1e6 / seconds, 1),
+        "id": told["id"],
+        "records": told["records"],
+        "bytes": told["bytes"],
+        "stored_bytes": told["stored_bytes"],
+        "seconds": told["seconds"],
+        "megabytes_per_second": round(told["bytes"] / 1e6 / told["seconds"], 1),
     }
 
 

@@ -15,6 +15,9 @@ from replicator.kafka import KafkaCluster, Outgoing, Record, TransactionalWriter
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
 READ_CHUNK = 20_000
+POLL_RECORDS = 2_000
+STOP_SECONDS = 2.0
+"""A thread in a call to a dead cluster is left behind; it ends with its own time-out and changes nothing."""
 
 
 def number_of(record: Record) -> int:
@@ -123,7 +126,7 @@ class LiveTraffic:
     def stop(self) -> None:
         """Stop producing; what was not acknowledged stays unknown."""
         self._is_over.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=STOP_SECONDS)
 
 
 class Reader:
@@ -161,7 +164,7 @@ class Reader:
     def stop(self) -> None:
         """Leave without a last commit, as a process that was killed."""
         self._is_over.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=STOP_SECONDS)
 
 
 def note_handed_before(trace: GroupTrace, records: Iterable[Record]) -> None:
@@ -177,7 +180,7 @@ def read_until(
     with cluster.subscribe(trace.group, trace.topics) as consumer:
         while not has_enough(trace):
             deadline.check(f"group {trace.group}: reading")
-            note_handed_before(trace, consumer.poll(timeout_seconds=0.5, records_max=5_000))
+            note_handed_before(trace, consumer.poll(timeout_seconds=0.5, records_max=POLL_RECORDS))
         trace.committed |= consumer.commit()
 
 
@@ -188,7 +191,9 @@ def read_on(
     missing = set(until)
     with cluster.subscribe(trace.group, trace.topics) as consumer:
         while missing and not deadline.is_over:
-            handed = {(r.partition.topic, number_of(r)) for r in consumer.poll(timeout_seconds=0.5, records_max=5_000)}
+            handed = {
+                (r.partition.topic, number_of(r)) for r in consumer.poll(timeout_seconds=0.5, records_max=POLL_RECORDS)
+            }
             trace.after |= handed
             missing -= handed
         consumer.commit()
