@@ -6,18 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as VendorPartition
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import NotFound, OperationFailed, PreflightBlocked, ReplicatorError
 from replicator.kafka.connection import Connection, request_seconds
-from replicator.kafka.translate import kafka_error_of
+from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 
 GROUPS_IN_FLIGHT = 100
 """Groups asked at once: bounds librdkafka's queue and the answer's memory."""
+
+LOADING_PAUSE_SECONDS = 0.2
+_LOADING = frozenset({KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE})
 
 _STATES = {
     ConsumerGroupState.EMPTY: GroupState.EMPTY,
@@ -46,15 +49,18 @@ class Groups:
         self._clock = clock
 
     def list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
-        """Return every group we may see."""
+        """Return every group we may see; a broker that is just loading them is asked again."""
         doing = "list groups"
-        with self._connection.translated(doing):
-            future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
-        answer = self._connection.wait(future, doing=doing, deadline=deadline)
-        if answer.errors:
+        while True:
             with self._connection.translated(doing):
-                raise answer.errors[0]
-        return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
+                future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
+            answer = self._connection.wait(future, doing=doing, deadline=deadline)
+            if not answer.errors:
+                return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
+            error = _vendor_error(answer.errors[0])
+            if error.code() not in _LOADING or deadline.left <= LOADING_PAUSE_SECONDS:
+                raise to_error(error, access=self._connection.access, doing=doing)
+            self._clock.sleep(LOADING_PAUSE_SECONDS)
 
     def committed(self, groups: Iterable[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
         """Return state, members and committed positions (next record to read) of each group.
@@ -186,6 +192,11 @@ class Groups:
 def _says_group_is_missing(exc: Exception) -> bool:
     error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
     return error is not None and error.code() == KafkaError.GROUP_ID_NOT_FOUND
+
+
+def _vendor_error(error: KafkaError | KafkaException) -> KafkaError:
+    """The errors of a listing come bare or wrapped."""
+    return error if isinstance(error, KafkaError) else error.args[0]
 
 
 def _listing(entry: Any) -> GroupListing:

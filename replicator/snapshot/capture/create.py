@@ -32,6 +32,8 @@ from replicator.snapshot.repository import Repository, new_snapshot_id
 from replicator.wire import RawClient
 
 TOOL = f"replicator {__version__}"
+SURVEY_SECONDS = 120.0
+"""Asking takes no longer, however long copying may: a dead cluster is told soon."""
 NOT_CAPTURED = ("acls", "quotas", "schemas", "scram_secrets", "delegation_tokens")
 
 
@@ -65,7 +67,8 @@ def create_snapshot(
     broker sends a batch that does not match its CRC; the store's errors.
     """
     report(Progress(stage=Stage.SURVEY))
-    survey = survey_cluster(cluster, raw, topics=request.topics, groups=request.groups, clock=clock, deadline=deadline)
+    soon = Deadline.after(deadline.capped(SURVEY_SECONDS), clock=clock)
+    survey = survey_cluster(cluster, raw, topics=request.topics, groups=request.groups, clock=clock, deadline=soon)
     bases, warnings = find_bases(repository, survey)
     writer = PackWriter(repository, _known_chunks(bases), request.compression)
     try:

@@ -33,6 +33,8 @@ from replicator.wire import RawClient
 from replicator.wire.appending import Appender
 
 LOADERS = 2
+LOOK_SECONDS = 60.0
+"""Looking at the target takes no longer, however long writing may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +120,12 @@ class Restorer:
         return report
 
     def _look_at_target(self, names: Sequence[TopicName]) -> TargetView:
-        identity = self._cluster.verify_identity(self._deadline)
-        described = self._cluster.topics.describe(names, self._deadline)
-        configs = self._cluster.topics.configs(list(described), self._deadline)
+        soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
+        identity = self._cluster.verify_identity(soon)
+        described = self._cluster.topics.describe(names, soon)
+        configs = self._cluster.topics.configs(list(described), soon)
         partitions = [TopicPartition(t.name, p.partition) for t in described.values() for p in t.partitions]
-        ends = self._raw.read_ends(partitions, deadline=self._deadline) if partitions else {}
+        ends = self._raw.read_ends(partitions, deadline=soon) if partitions else {}
         topics = {
             name: TargetTopic(
                 {tp.partition: found for tp, found in ends.items() if tp.topic == name},

@@ -71,7 +71,7 @@ def is_same(ready: ReadyBatch, there: Batch) -> bool:
     origin = ready.origin
     if origin is not None and _same_fields(origin.header, there.header):
         size = there.header.size_bytes
-        if origin.header.size_bytes == size and origin.data[HEADER_BYTES:size] == there.data[HEADER_BYTES:size]:
+        if bytes(origin.data[HEADER_BYTES:size]) == bytes(there.data[HEADER_BYTES:size]):
             return True
     return _contents(_as_batch(ready)) == _contents(there)
 

@@ -1,0 +1,312 @@
+"""`replicator snapshot`: take, list, show, verify and restore snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicator.cli.context import App, pass_app
+from replicator.cli.output import Column, emit
+from replicator.errors import DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
+from replicator.model.figures import show_bytes, show_count, show_moment
+
+if TYPE_CHECKING:
+    from replicator.model.names import TopicName
+    from replicator.model.restores import RestorePlan
+    from replicator.model.snapshots import Manifest, VerifyReport
+
+
+def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--store", metavar="URL", help="The repository, instead of snapshots.store.")(command)
+
+
+@click.group()
+def snapshot() -> None:
+    """Take, list, verify and restore snapshots. ID is an id, a unique beginning of one, `latest` or `oldest`."""
+
+
+@snapshot.command()
+@click.option("--flow", "flow_name", metavar="FLOW", help="Capture this flow's topics on its target.")
+@click.option("--cluster", metavar="CLUSTER", help="Capture this cluster's topics.")
+@click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="A word to find it by; may be repeated.")
+@_store_option
+@pass_app
+def create(
+    app: App,
+    flow_name: str | None,
+    cluster: str | None,
+    patterns: tuple[str, ...],
+    tags: tuple[str, ...],
+    store: str | None,
+) -> None:
+    """Take a snapshot now. Unchanged data is neither read nor stored again."""
+    from replicator.cli.snapshot_doors import (
+        LONG_SECONDS,
+        choose_cluster,
+        open_cluster,
+        open_repository,
+        show_progress,
+    )
+    from replicator.model.flow import Selection
+    from replicator.snapshot import SnapshotRequest, create_snapshot
+
+    name, flow, carried = choose_cluster(app, flow_name, cluster)
+    topics = Selection(include=patterns, exclude=carried.exclude) if patterns else carried
+    repository = open_repository(app, store)
+    begun = app.clock.monotonic()
+    with open_cluster(app, name) as (door, raw), show_progress(app) as report:
+        manifest = create_snapshot(
+            door,
+            raw,
+            repository,
+            SnapshotRequest(topics=topics, flow=flow, tags=tags),
+            clock=app.clock,
+            deadline=app.deadline(LONG_SECONDS),
+            report=report,
+        )
+    seconds = app.clock.monotonic() - begun
+    item = {**summarise(manifest), "seconds": round(seconds, 3)}
+    emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings)
+    _complain_if_partial(manifest)
+
+
+@snapshot.command(name="list")
+@_store_option
+@pass_app
+def list_snapshots(app: App, store: str | None) -> None:
+    """List all snapshots, newest last."""
+    from replicator.cli.snapshot_doors import open_repository
+
+    listed = open_repository(app, store).list_snapshots()
+    items = [
+        summarise(one.manifest) if one.manifest is not None else {"id": one.id, "problem": one.problem}
+        for one in listed
+    ]
+    emit(
+        "SnapshotList",
+        output=app.output,
+        items=items,
+        columns=(
+            Column("ID", lambda row: row["id"]),
+            Column("TAKEN", lambda row: show_moment(row.get("cut_at"))),
+            Column("CLUSTER", lambda row: row.get("cluster")),
+            Column("FLOW", lambda row: row.get("flow")),
+            Column("TOPICS", lambda row: show_count(row.get("topic_count")), is_number=True),
+            Column("RECORDS", lambda row: show_count(row.get("records")), is_number=True),
+            Column("SIZE", lambda row: show_bytes(row.get("bytes")), is_number=True),
+            Column("NEW", lambda row: show_bytes(row.get("new_bytes")), is_number=True),
+            Column("TAGS", lambda row: row.get("tags")),
+            Column("PROBLEM", lambda row: row.get("problem"), style=lambda row: "red" if row.get("problem") else None),
+        ),
+        warnings=[one.problem for one in listed if one.problem is not None],
+    )
+
+
+@snapshot.command()
+@click.argument("reference", metavar="ID")
+@_store_option
+@pass_app
+def show(app: App, reference: str, store: str | None) -> None:
+    """Show one snapshot: what it holds, how consistent it is, what it could not capture."""
+    from replicator.cli.snapshot_doors import open_repository
+
+    repository = open_repository(app, store)
+    manifest, signed_by = repository.read_signed(repository.find(reference))
+    topics = [_summarise_topic(topic) for topic in manifest.topics]
+    item = {
+        **summarise(manifest),
+        "signed_by": signed_by,
+        "consistency": manifest.consistency,
+        "topics": topics,
+        "missing": manifest.missing,
+        "not_captured": manifest.not_captured,
+        "totals": manifest.totals,
+    }
+    emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings)
+
+
+@snapshot.command()
+@click.argument("reference", metavar="ID")
+@click.option(
+    "--level",
+    type=click.IntRange(0, 3),
+    default=3,
+    show_default=True,
+    help="0 manifest, 1 objects present, 2 checksums, 3 record batches.",
+)
+@_store_option
+@pass_app
+def verify(app: App, reference: str, level: int, store: str | None) -> None:
+    """Prove a snapshot against its manifest; every damaged byte is found and named."""
+    from replicator.cli.snapshot_doors import open_repository, show_progress
+    from replicator.model.snapshots import VerifyLevel
+    from replicator.snapshot import verify_snapshot
+
+    repository = open_repository(app, store)
+    with show_progress(app) as report:
+        result = verify_snapshot(
+            repository, repository.find(reference), level=VerifyLevel(level), clock=app.clock, report=report
+        )
+    emit("SnapshotVerification", output=app.output, item=_summarise_report(result))
+    _complain_if_bad(result)
+
+
+@snapshot.command()
+@click.argument("reference", metavar="ID")
+@click.option("--target", metavar="CLUSTER", required=True, help="The cluster to restore to.")
+@click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
+@click.option("--rename", "renames", metavar="OLD=NEW", multiple=True, help="Restore OLD as NEW; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@click.option("-y", "--yes", "is_agreed", is_flag=True, help="Do not ask.")
+@_store_option
+@pass_app
+def restore(
+    app: App,
+    reference: str,
+    target: str,
+    patterns: tuple[str, ...],
+    renames: tuple[str, ...],
+    store: str | None,
+    *,
+    dry_run: bool,
+    is_agreed: bool,
+) -> None:
+    """Bring topics back, onto topics that do not exist or are empty. Run again after a kill, it goes on."""
+    from replicator.cli.snapshot_doors import LONG_SECONDS, open_cluster, open_repository, show_progress
+    from replicator.model.flow import Selection
+    from replicator.snapshot import Restorer, RestoreRequest
+
+    repository = open_repository(app, store)
+    snapshot_id = repository.find(reference)
+    request = RestoreRequest(topics=Selection(include=patterns or ("*",)), renames=parse_renames(renames))
+    with open_cluster(app, target) as (door, raw), show_progress(app) as report:
+        restorer = Restorer(door, raw, repository, clock=app.clock, deadline=app.deadline(LONG_SECONDS), report=report)
+        plan = restorer.plan(snapshot_id, request)
+        if dry_run:
+            emit("RestorePlan", output=app.output, item=plan, columns=(), warnings=plan.warnings)
+            _refuse(plan)
+            return
+        _refuse(plan)
+        app.confirm_moderate(_describe(plan), is_agreed=is_agreed)
+        done = restorer.apply(plan)
+    emit("Restore", output=app.output, item=done, warnings=done.warnings)
+
+
+def parse_renames(texts: Sequence[str]) -> dict[TopicName, TopicName]:
+    """Return old → new of `OLD=NEW` texts. Raises: UsageError for anything else, or for OLD given twice."""
+    from replicator.model.names import TopicName
+
+    renames: dict[TopicName, TopicName] = {}
+    for text in texts:
+        old, separator, new = text.partition("=")
+        if not (old and separator and new):
+            raise UsageError(f"--rename {text!r} is not OLD=NEW")
+        if old in renames:
+            raise UsageError(f"--rename {old}: given twice")
+        renames[TopicName(old)] = TopicName(new)
+    return renames
+
+
+def summarise(manifest: Manifest) -> dict[str, Any]:
+    """Return a snapshot in one row."""
+    return {
+        "id": manifest.id,
+        "created_at": manifest.created_at,
+        "cut_at": manifest.consistency.cut_at,
+        "cluster": manifest.cluster.name,
+        "cluster_id": manifest.cluster.id,
+        "flow": manifest.flow,
+        "tags": manifest.tags,
+        "parent": manifest.parent,
+        "topic_count": len(manifest.topics),
+        "records": manifest.totals.records,
+        "bytes": manifest.totals.bytes,
+        "stored_bytes": manifest.totals.stored_bytes,
+        "new_bytes": manifest.totals.new_bytes,
+        "new_stored_bytes": manifest.totals.new_stored_bytes,
+        "gap_count": manifest.gap_count,
+        "missing_count": len(manifest.missing),
+    }
+
+
+def _summarise_topic(topic: Any) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "topic_id": topic.topic_id,
+        "partitions": len(topic.partitions),
+        "replication_factor": topic.replication_factor,
+        "is_compacted": topic.is_compacted,
+        "records": topic.records,
+        "bytes": topic.plain_bytes,
+        "gaps": [
+            {"partition": p.partition, "from": gap.start, "to": gap.stop, "reason": gap.reason}
+            for p in topic.partitions
+            for gap in p.gaps
+        ],
+    }
+
+
+def _summarise_report(report: VerifyReport) -> dict[str, Any]:
+    speed = round(report.checked_bytes / report.seconds) if report.checked_bytes and report.seconds else None
+    return {
+        "snapshot": report.snapshot,
+        "is_ok": report.is_ok,
+        "level": int(report.level),
+        "level_name": report.level.name.lower(),
+        "chunks": report.chunks,
+        "chunks_ok": report.chunks_ok,
+        "checked_bytes": report.checked_bytes,
+        "seconds": round(report.seconds, 3),
+        "bytes_per_second": speed,
+        "signed_by": report.signed_by,
+        "findings": report.findings,
+    }
+
+
+def _complain_if_partial(manifest: Manifest) -> None:
+    if manifest.missing or manifest.gap_count:
+        missing = [f"{topic.name}: {topic.reason}" for topic in manifest.missing]
+        gaps = [f"{topic.name}: {topic.gap_count} gaps" for topic in manifest.topics if topic.gap_count]
+        raise PartlyDone(
+            f"snapshot {manifest.id} is whole but does not hold everything: {(missing + gaps)[0]}",
+            detail="\n".join(missing + gaps),
+            hint=f"replicator snapshot show {manifest.id}",
+        )
+
+
+def _complain_if_bad(report: VerifyReport) -> None:
+    from replicator.model.snapshots import ChunkStatus
+
+    if report.is_ok:
+        return
+    bad = [finding for finding in report.findings if finding.status is not ChunkStatus.UNCHECKED]
+    if not bad:
+        raise Unreachable(
+            f"snapshot {report.snapshot}: {len(report.findings)} objects could not be looked at: "
+            f"{report.findings[0].problem}"
+        )
+    raise DataCorrupt(
+        f"snapshot {report.snapshot}: {len(bad)} findings, the first: {bad[0].where}: {bad[0].problem}",
+        detail="\n".join(f"{finding.what} {finding.where}: {finding.problem}" for finding in bad),
+        hint="restore topics that are not named from it, the others from another snapshot",
+    )
+
+
+def _refuse(plan: RestorePlan) -> None:
+    if plan.refusals:
+        raise PreflightBlocked(
+            f"cluster {plan.cluster}: {plan.refusals[0]}",
+            detail="\n".join(plan.refusals),
+            hint="restore under another name with --rename OLD=NEW, or delete the topic first",
+        )
+
+
+def _describe(plan: RestorePlan) -> str:
+    names = ", ".join(f"{t.source} as {t.target}" if t.source != t.target else t.target for t in plan.topics[:5])
+    more = f" and {len(plan.topics) - 5} more" if len(plan.topics) > 5 else ""
+    return (
+        f"Restore {names}{more} to cluster {plan.cluster}: {show_count(plan.records)} records, {show_bytes(plan.bytes)}"
+    )
