@@ -26,6 +26,9 @@ from replicator.model.names import TopicPartition
 REQUEST_SECONDS_MAX = 30.0
 """No single request waits longer, whatever is left of the deadline."""
 
+STABLE_SECONDS = 3.0
+"""A restarted task has to run this long before it counts as running."""
+
 _PAUSE_SECONDS = 0.2
 _PAUSE_SECONDS_MAX = 1.0
 
@@ -139,16 +142,28 @@ class ConnectClient:
         return self._wait_running(name, deadline, tasks_min=tasks_min)
 
     def restart_failed(self, name: str, deadline: Deadline, *, tasks_min: int = 0) -> ConnectorStatus:
-        """Leave every failed part of the connector restarted and RUNNING; healthy tasks are not touched."""
-        path = _path(name, "restart") + "?includeTasks=true&onlyFailed=true"
-        self._call("POST", path, deadline=deadline)
-        return self._wait_running(name, deadline, tasks_min=tasks_min, is_failure_old=True)
+        """Leave every failed part of the connector restarted and RUNNING; healthy tasks are not touched.
+
+        What fails again within `STABLE_SECONDS` is told: RUNNING for a moment is no proof.
+
+        Raises:
+            OperationFailed: it failed again; the message carries the first line of why.
+        """
+        return self._restart(name, "onlyFailed=true", deadline, tasks_min=tasks_min)
 
     def restart(self, name: str, deadline: Deadline, *, tasks_min: int = 0) -> ConnectorStatus:
-        """Leave the connector and every task of it restarted and RUNNING."""
-        path = _path(name, "restart") + "?includeTasks=true&onlyFailed=false"
-        self._call("POST", path, deadline=deadline)
-        return self._wait_running(name, deadline, tasks_min=tasks_min, is_failure_old=True)
+        """Leave the connector and every task of it restarted, and RUNNING as `restart_failed` means it."""
+        return self._restart(name, "onlyFailed=false", deadline, tasks_min=tasks_min)
+
+    def _restart(self, name: str, which: str, deadline: Deadline, *, tasks_min: int) -> ConnectorStatus:
+        self._call("POST", _path(name, "restart") + f"?includeTasks=true&{which}", deadline=deadline)
+        self._wait_running(name, deadline, tasks_min=tasks_min, is_failure_old=True)
+        stable = Deadline.after(deadline.capped(STABLE_SECONDS), clock=deadline.clock)
+        while True:
+            status = self._wait_running(name, deadline, tasks_min=tasks_min)
+            if stable.is_over:
+                return status
+            deadline.clock.sleep(stable.capped(_PAUSE_SECONDS))
 
     def _wait_running(
         self, name: str, deadline: Deadline, *, tasks_min: int, is_failure_old: bool = False

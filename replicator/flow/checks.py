@@ -159,22 +159,12 @@ def _topics(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterator[Refu
                 why=f"its name on {flow.target} would have {len(name)} characters, Kafka allows {TOPIC_LENGTH_MAX}",
                 hint=f"exclude it in flows.{flow.name}.topics, or use naming: identity",
             )
-        records = _records_not_ours(remote.source, name, facts) if name in facts.target.topics else 0
-        if records and flow.carries_topic(remote.source):
+        if name in facts.foreign:
             yield Refusal(
                 subject=f"topic {name} on {flow.target}",
-                why=f"holds {records} records that this flow did not write",
+                why="holds records that this flow did not write",
                 hint=f"delete that topic, exclude it in flows.{flow.name}.topics, or use naming: prefix",
             )
-
-
-def _records_not_ours(source: TopicName, remote: TopicName, facts: FlowFacts) -> int:
-    """Count offsets in use of an existing target topic of which this flow never mirrored a record."""
-    numbers = range(len(facts.target.topics[remote].partitions))
-    if any(TopicPartition(source, number) in facts.positions for number in numbers):
-        return 0
-    ends = [facts.target_ends[tp] for number in numbers if (tp := TopicPartition(remote, number)) in facts.target_ends]
-    return sum(end.end - end.log_start for end in ends)
 
 
 def _empty_patterns(flow: Flow, facts: FlowFacts) -> Iterator[str]:

@@ -52,13 +52,18 @@ class JournalFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowFacts:
-    """All of it. `positions` are the next source offsets to mirror; `target_ends` those of the topics the flow
-    writes; `opposite` the connectors kept by the Connect beside the source, None when there is none."""
+    """All of it.
+
+    `positions` are the next source offsets to mirror, `target_ends` those of the topics the flow writes;
+    `foreign` are topics of the target that the flow would write into and that hold records it never wrote;
+    `opposite` the connectors kept by the Connect beside the source, None when there is none.
+    """
 
     source: ClusterFacts
     target: ClusterFacts
     connect: ConnectFacts
     target_ends: Mapping[TopicPartition, PartitionEnds] = field(default_factory=dict)
     positions: Mapping[TopicPartition, int] = field(default_factory=dict)
+    foreign: frozenset[TopicName] = frozenset()
     opposite: Mapping[str, StoredConnector] | None = None
     journal: JournalFacts = JournalFacts()

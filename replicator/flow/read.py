@@ -33,12 +33,15 @@ def read_facts(
     desired = desired_flow(flow, wiring=wiring, source=source, target=target)
     wanted = {*desired.internal_topics, *desired.remote_topics} & target.topics.keys()
     remote = sorted(desired.remote_topics.keys() & target.topics.keys())
+    ends = _read_ends(handles.target, target, remote, deadline)
+    positions = read_positions(handles.target, handles.offsets_topic, flow.source_connector, deadline)
     return FlowFacts(
         source=_with_configs(source, handles.source, {*source.configs, *desired.source_topics}, deadline),
         target=_with_configs(target, handles.target, wanted, deadline),
         connect=read_connect(handles.connect, desired, deadline),
-        target_ends=_read_ends(handles.target, target, remote, deadline),
-        positions=read_positions(handles.target, handles.offsets_topic, flow.source_connector, deadline),
+        target_ends=ends,
+        positions=positions,
+        foreign=_find_foreign(handles.target, desired, ends, positions, deadline),
         opposite=_read_opposite(handles, deadline),
         journal=journal,
     )
@@ -65,6 +68,35 @@ def _read_ends(
 ) -> dict[TopicPartition, PartitionEnds]:
     partitions = [TopicPartition(name, part.partition) for name in topics for part in facts.topics[name].partitions]
     return cluster.positions.ends(partitions, deadline)
+
+
+def _find_foreign(
+    cluster: KafkaCluster,
+    desired: DesiredFlow,
+    ends: Mapping[TopicPartition, PartitionEnds],
+    positions: Mapping[TopicPartition, int],
+    deadline: Deadline,
+) -> frozenset[TopicName]:
+    """Return the topics with records though the flow never mirrored one into them.
+
+    Offsets alone prove nothing: a transaction of ours that was aborted leaves its marker behind.
+    """
+    mirrored = {partition.topic for partition in positions}
+    suspects = {
+        name
+        for name, remote in desired.remote_topics.items()
+        if desired.flow.carries_topic(remote.source) and remote.source not in mirrored
+    }
+    return frozenset(
+        partition.topic
+        for partition, seen in ends.items()
+        if partition.topic in suspects and _has_record(cluster, partition, seen, deadline)
+    )
+
+
+def _has_record(cluster: KafkaCluster, partition: TopicPartition, ends: PartitionEnds, deadline: Deadline) -> bool:
+    read = cluster.read_range(partition, ends.log_start, ends.last_stable, deadline=deadline, records_max=1)
+    return bool(read.records)
 
 
 def read_connect(connect: ConnectClient, desired: DesiredFlow, deadline: Deadline) -> ConnectFacts:

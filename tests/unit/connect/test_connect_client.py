@@ -168,3 +168,19 @@ def test_deleting_twice_is_no_error(scripted_server: Serve) -> None:
     with scripted_server(lambda *_: (404, b"{}")) as script, ConnectClient(script.url) as client:
         client.delete("c", Deadline.after(5))
     assert script.calls("DELETE") == ["/connectors/c"]
+
+
+def test_a_restart_that_fails_again_is_told(scripted_server: Serve) -> None:
+    """RUNNING for a moment is no proof: a task that falls over right afterwards fails the restart."""
+    seen = iter([("RUNNING", "FAILED"), ("RUNNING", "RUNNING"), ("RUNNING", "RUNNING")])
+
+    def answer(verb: str, _path: str, _body: bytes) -> tuple[int, bytes]:
+        return (202, b"{}") if verb == "POST" else (200, status_body(*next(seen, ("RUNNING", "FAILED"))))
+
+    with (
+        scripted_server(answer) as script,
+        ConnectClient(script.url) as client,
+        pytest.raises(OperationFailed, match="Boom: why"),
+    ):
+        client.restart_failed("c", Deadline.after(20))
+    assert script.calls("POST") == ["/connectors/c/restart?includeTasks=true&onlyFailed=true"]

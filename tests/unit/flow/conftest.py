@@ -73,6 +73,7 @@ class World:
     target: dict[str, tuple[TopicDescription, dict[str, str]]] = field(default_factory=dict)
     target_ends: dict[TopicPartition, PartitionEnds] = field(default_factory=dict)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    foreign: frozenset[TopicName] = frozenset()
     connectors: dict[str, Connector] = field(default_factory=dict)
     opposite: dict[str, StoredConnector] | None = None
     journal: JournalFacts = JournalFacts()
@@ -120,6 +121,7 @@ class World:
             ),
             target_ends=self.target_ends,
             positions=self.positions,
+            foreign=self.foreign,
             opposite=self.opposite,
             journal=self.journal,
         )

@@ -13,7 +13,6 @@ from replicator.flow import Act, JournalFacts, Plan
 from replicator.model.connectors import ConfigFinding, Connector
 from replicator.model.flow import Flow, Naming, Selection
 from replicator.model.names import ClusterName, OperationId, TopicName, TopicPartition
-from replicator.model.observations import PartitionEnds
 
 ORDERS = TopicPartition(TopicName("orders"), 0)
 
@@ -179,11 +178,9 @@ def test_a_flow_stopped_before_its_first_record_stays_stopped(
 def test_foreign_records_on_the_target_are_refused(world: Any) -> None:
     """A topic that holds records nobody mirrored is not ours to write into."""
     world.add_target("orders", 3)
-    world.target_ends = {ORDERS: PartitionEnds(partition=0, log_start=0, last_stable=7, end=7)}
-    assert "topic orders on west: holds 7 records that this flow did not write" in refusals(world.plan())
-    world.positions = {ORDERS: 7}
-    assert world.plan().refusals == ()
-    world.positions, world.target_ends = {}, {}
+    world.foreign = frozenset({"orders"})
+    assert "topic orders on west: holds records that this flow did not write" in refusals(world.plan())
+    world.foreign = frozenset()
     assert world.plan().refusals == ()
 
 
