@@ -1,62 +1,45 @@
 """A worker in a container: run, health, logs, stop, replace, remove; found again by its labels.
 
-The only module that imports the docker SDK. Secrets reach the container as files mounted read-only,
-never as environment or labels, which anybody who may inspect a container can read.
+The only module that imports the docker SDK. No image is ever pulled from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replicator.clock import Deadline
-from replicator.errors import AccessDenied, LabFailed, NotFound, OperationFailed, Unreachable
-from replicator.jvm import ProcessState, log4j_properties, render_properties, write_private
+from replicator.errors import AccessDenied, LabFailed, NotFound, OperationFailed, ReplicatorError, Unreachable
+from replicator.jvm import ProcessState
+from replicator.model.text import safe_lines, safe_text
+from replicator.worker.container import (
+    LABEL_WORKER,
+    ContainerPlan,
+    ContainerState,
+    container_name,
+    container_options,
+    read_state,
+    worker_label,
+)
+from replicator.worker.files import write_worker_files
 from replicator.worker.runtime import wait_worker_ready
-from replicator.worker.template import WorkerSpec, worker_properties
+from replicator.worker.template import WorkerSpec
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.errors import APIError
     from docker.models.containers import Container
 
-DEFAULT_IMAGE = "apache/kafka:4.3.1"
-CONNECT_SCRIPT = "/opt/kafka/bin/connect-distributed.sh"
-LABEL_KIND = "io.replicator.kind"
-LABEL_WORKER = "io.replicator.worker"
-LABEL_CLUSTER = "io.replicator.cluster"
-MOUNT = "/etc/replicator/worker"
-LOG_TAIL_LINES = 40
-CLEAN_EXITS = frozenset({0, 143})
-"""143 is a JVM that ended on SIGTERM: a clean stop. 137 is SIGKILL; the engine tells whether memory ran out."""
+_ENGINE_SECONDS = 30
+"""How long one answer of the engine may take."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerPlan:
-    """How the container is run. `network` `host` is what brokers on loopback addresses need."""
-
-    image: str = DEFAULT_IMAGE
-    heap_mib: int = 1024
-    memory_mib: int = 1536
-    network: str = "host"
-    restarts_max: int = 5
-    jvm_flags: str = "-XX:+UseG1GC"
-    extra_mounts: Mapping[Path, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerState:
-    """What the engine says. `health` is None where the image has no health check."""
-
-    id: str
-    status: str
-    health: str | None
-    exit_status: int | None
-    is_out_of_memory: bool
-    restarts: int
-    image: str
+_CONFLICT = 409
+_LOG_TAIL_LINES = 40
+_DEATHS_MAX = 3
+"""A worker that dies so often while we wait for it will not become ready."""
 
 
 class DockerWorker:
@@ -75,97 +58,75 @@ class DockerWorker:
     @property
     def name(self) -> str:
         """The container's name, the same for every generation of this worker."""
-        safe_group = "".join(c if c.isalnum() else "-" for c in self.spec.group_id).strip("-")
-        return f"replicator-{safe_group}-{self.spec.rest_port}"
+        return container_name(self.spec)
 
     def start(self) -> ContainerState:
-        """Run the container, or start the one that stands; return it as it is.
+        """Leave the worker's container there, and return it as it is: a living one is kept, an ended one replaced.
 
         Raises:
-            NotFound: the image is not there (no pull is tried).
+            NotFound: the image is not there; no pull is tried.
             Unreachable, AccessDenied: no Docker engine answers us.
         """
         with _engine() as engine:
             found = self._find(engine)
-            if found is not None and found.status == "running":
+            if found is not None and found.status in ("running", "paused", "restarting"):
                 return _state(found)
             if found is not None:
                 found.remove(force=True)
-            self._write_files()
+            write_worker_files(self._folder, self.spec)
             return _state(self._run(engine))
 
     def replace(self, plan: ContainerPlan, deadline: Deadline) -> ContainerState:
-        """Leave the worker running as `plan` says, its old container gone; its connectors stay in Kafka."""
+        """Leave the worker running as `plan` says, its old container gone; its connectors stay in Kafka.
+
+        Raises:
+            NotFound: the new image is not there; the old worker runs on.
+        """
+        with _engine() as engine:
+            _require_image(engine, plan.image)
         self.remove(deadline)
         self._plan = plan
         return self.start()
 
-    def _write_files(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_private(self._folder / "worker.properties", render_properties(worker_properties(self.spec)))
-        (self._folder / "log4j2.properties").write_text(log4j_properties(), encoding="utf-8")
-
     def _run(self, engine: DockerClient) -> Container:
-        from docker.errors import ImageNotFound
+        """Create and start; `containers.run` would pull a missing image, from whoever owns its name."""
+        from docker.errors import APIError
 
-        plan = self._plan
-        try:
-            engine.images.get(plan.image)
-        except ImageNotFound as exc:
-            raise NotFound(
-                f"Docker has no image {plan.image}",
-                hint=f"docker pull {plan.image}, or build the project's own: make -C compose image",
-            ) from exc
-        return engine.containers.run(
-            plan.image,
-            command=[CONNECT_SCRIPT, f"{MOUNT}/worker.properties"],
-            name=self.name,
-            labels=self._labels(),
-            detach=True,
-            init=True,
-            network_mode=plan.network,
-            mem_limit=f"{plan.memory_mib}m",
-            memswap_limit=f"{plan.memory_mib}m",
-            environment=self._environment(),
-            volumes=self._volumes(),
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": plan.restarts_max},
+        _require_image(engine, self._plan.image)
+        options = container_options(
+            self.spec, self._plan, folder=self._folder.absolute(), user=f"{os.getuid()}:{os.getgid()}"
         )
-
-    def _labels(self) -> dict[str, str]:
-        return {
-            LABEL_KIND: "connect-worker",
-            LABEL_WORKER: f"{self.spec.group_id}@{self.spec.rest_port}",
-            LABEL_CLUSTER: str(self.spec.cluster.name),
-        }
-
-    def _environment(self) -> dict[str, str]:
-        heap = self._plan.heap_mib
-        return {
-            "KAFKA_HEAP_OPTS": f"-Xms{min(256, heap)}m -Xmx{heap}m",
-            "KAFKA_JVM_PERFORMANCE_OPTS": self._plan.jvm_flags,
-            "KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={MOUNT}/log4j2.properties",
-        }
-
-    def _volumes(self) -> dict[str, dict[str, str]]:
-        mounts: dict[Path, str] = {self._folder: MOUNT, **self._plan.extra_mounts}
-        if self.spec.secrets_folder is not None:
-            mounts[self.spec.secrets_folder] = str(self.spec.secrets_folder)
-        return {str(path): {"bind": inside, "mode": "ro"} for path, inside in mounts.items()}
+        try:
+            container = engine.containers.create(**options)
+        except APIError as exc:
+            found = self._find(engine) if exc.status_code == _CONFLICT else None
+            if found is None:
+                raise
+            return found  # somebody else has just started this very worker
+        container.start()
+        return container
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when the worker is healthy.
 
-        Raises: LabFailed with the end of its log when the container died, DeadlineExceeded.
+        Raises: LabFailed with the end of its log when it died or keeps dying, DeadlineExceeded.
         """
-        wait_worker_ready(self.url, deadline, check_alive=self._check_alive)
+        first = self.inspect()
+        restarts_max = _DEATHS_MAX + (0 if first is None else first.restarts)
+        wait_worker_ready(self.url, deadline, check_alive=lambda: self._check_alive(restarts_max))
 
-    def _check_alive(self) -> None:
+    def _check_alive(self, restarts_max: int) -> None:
         found = self.inspect()
         if found is None:
             raise LabFailed(f"container {self.name} was never started")
-        if found.status in ("exited", "dead"):
-            why = "it ran out of memory" if found.is_out_of_memory else f"exit status {found.exit_status}"
-            raise LabFailed(f"container {self.name} died: {why}", detail="\n".join(self.logs(tail=LOG_TAIL_LINES)))
+        if found.status in ("exited", "dead") or found.restarts >= restarts_max:
+            verb = "keeps dying" if found.restarts >= restarts_max else "died"
+            why = "" if found.end is None else f": {found.end} (exit status {found.exit_status})"
+            raise LabFailed(
+                f"container {self.name} {verb}{why}",
+                detail=safe_lines("\n".join(self.logs(tail=_LOG_TAIL_LINES))),
+                hint=f"docker logs {self.name}",
+            )
 
     def inspect(self) -> ContainerState | None:
         """Return the container as the engine knows it; None when there is none."""
@@ -174,7 +135,7 @@ class DockerWorker:
             return None if found is None else _state(found)
 
     def logs(self, *, tail: int = 200) -> list[str]:
-        """Return the last lines the worker said."""
+        """Return the last lines the worker said, as it said them: not yet fit for a terminal."""
         with _engine() as engine:
             found = self._find(engine)
             raw = b"" if found is None else found.logs(tail=tail, timestamps=False)
@@ -184,7 +145,11 @@ class DockerWorker:
         """End the worker, by SIGKILL when it does not go in time; its container stays for its log."""
         with _engine() as engine:
             found = self._find(engine)
-            if found is not None and found.status not in ("exited", "created", "dead"):
+            if found is None:
+                return
+            if found.status == "paused":  # a frozen process cannot act on a signal
+                found.unpause()
+            if found.status not in ("exited", "created", "dead"):
                 found.stop(timeout=max(1, int(deadline.left)))
 
     def remove(self, deadline: Deadline) -> None:
@@ -196,47 +161,66 @@ class DockerWorker:
                 found.remove(force=True)
 
     def state(self) -> ProcessState:
-        """Whether the container runs, is paused or is gone."""
+        """Whether the container runs, is paused or is gone; one that waits for its restart is gone."""
         found = self.inspect()
         if found is None:
             return ProcessState.GONE
         return {"running": ProcessState.RUNNING, "paused": ProcessState.FROZEN}.get(found.status, ProcessState.GONE)
 
     def _find(self, engine: DockerClient) -> Container | None:
-        label = f"{LABEL_WORKER}={self.spec.group_id}@{self.spec.rest_port}"
-        found = engine.containers.list(all=True, filters={"label": label})
+        label = f"{LABEL_WORKER}={worker_label(self.spec)}"
+        found = engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return found[0] if found else None
+
+
+def _require_image(engine: DockerClient, image: str) -> None:
+    from docker.errors import ImageNotFound
+
+    try:
+        engine.images.get(image)
+    except ImageNotFound as exc:
+        raise NotFound(
+            f"Docker has no image {image}",
+            hint=f"docker pull {image}, or build the project's own: make -C compose image",
+        ) from exc
 
 
 def _state(container: Container) -> ContainerState:
     container.reload()
-    state: dict[str, Any] = container.attrs["State"]
-    return ContainerState(
-        id=container.id,
-        status=state["Status"],
-        health=(state.get("Health") or {}).get("Status"),
-        exit_status=state.get("ExitCode") if state["Status"] == "exited" else None,
-        is_out_of_memory=bool(state.get("OOMKilled")),
-        restarts=int(container.attrs.get("RestartCount", 0)),
-        image=container.attrs["Config"]["Image"],
-    )
+    return read_state(container.attrs)
 
 
 @contextmanager
 def _engine() -> Iterator[DockerClient]:
-    """Give a client of the Docker engine; raise only our errors from the block."""
-    import docker
-    from docker.errors import APIError, DockerException
+    """Give a client of the Docker engine; raise only our errors from the block.
 
+    Raises: Unreachable, AccessDenied, OperationFailed; NotFound for the missing SDK.
+    """
     try:
-        with closing(docker.from_env()) as engine:
+        import docker
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+    except ModuleNotFoundError as exc:
+        raise NotFound(
+            "runtime docker needs the docker SDK, which is not installed", hint="pip install 'replicator[docker]'"
+        ) from exc
+    try:
+        with closing(docker.from_env(timeout=_ENGINE_SECONDS)) as engine:
             yield engine
     except APIError as exc:
-        raise OperationFailed(f"Docker refused: {exc.explanation or exc}") from exc
-    except DockerException as exc:
-        if "Permission denied" in str(exc):
-            raise AccessDenied(
-                "the Docker engine's socket refuses us",
-                hint="add this user to the group docker, or use runtime: process",
-            ) from exc
-        raise Unreachable("no Docker engine answers", hint="start dockerd, or use runtime: process") from exc
+        raise _refusal(exc) from exc
+    except (DockerException, RequestException) as exc:
+        raise _silence(exc) from exc
+
+
+def _refusal(exc: APIError) -> ReplicatorError:
+    return OperationFailed(f"Docker refused: {safe_text(exc.explanation or exc)}")
+
+
+def _silence(exc: Exception) -> ReplicatorError:
+    if "Permission denied" in str(exc):
+        return AccessDenied(
+            "the Docker engine's socket refuses us",
+            hint="add this user to the group docker, or use runtime: process",
+        )
+    return Unreachable("no Docker engine answers", detail=safe_text(exc), hint="start dockerd, or use runtime: process")

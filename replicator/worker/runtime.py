@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from replicator.clock import Deadline
 from replicator.errors import ReplicatorError, Unreachable
 from replicator.http import HttpClient
-from replicator.jvm.identity import ProcessState
+from replicator.jvm import ProcessState
+from replicator.model.cluster import Secret
 
 _PROBE_SECONDS = 2.0
 _POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestLogin:
+    """How we prove ourselves to a worker's REST, and whom we trust; a worker of ours asks for nothing."""
+
+    username: str | None = None
+    password: Secret | None = None
+    ca_file: str | None = None
+
+
+_NO_LOGIN = RestLogin()
 
 
 class WorkerRuntime(Protocol):
@@ -42,24 +56,32 @@ class WorkerRuntime(Protocol):
         ...
 
 
-def is_worker_ready(url: str) -> bool:
+def is_worker_ready(url: str, *, login: RestLogin = _NO_LOGIN) -> bool:
     """Whether the worker has joined its group and finished its start.
 
     Source: Kafka's `/health` end point (KIP-1017): 200 when started and the herder answers.
     """
     try:
-        with HttpClient(url, timeout_seconds=_PROBE_SECONDS) as client:
+        with HttpClient(
+            url,
+            timeout_seconds=_PROBE_SECONDS,
+            username=login.username,
+            password=login.password,
+            ca_file=login.ca_file,
+        ) as client:
             return client.request("GET", "/health").status == 200
     except ReplicatorError:
         return False
 
 
-def wait_worker_ready(url: str, deadline: Deadline, *, check_alive: Callable[[], None]) -> None:
+def wait_worker_ready(
+    url: str, deadline: Deadline, *, check_alive: Callable[[], None], login: RestLogin = _NO_LOGIN
+) -> None:
     """Return when the worker at `url` is ready; `check_alive` raises when waiting has no more sense.
 
     Raises: DeadlineExceeded, and what `check_alive` raises.
     """
-    while not is_worker_ready(url):
+    while not is_worker_ready(url, login=login):
         check_alive()
         deadline.check(f"the Connect worker at {url} is not ready")
         deadline.clock.sleep(deadline.capped(_POLL_SECONDS))

@@ -16,8 +16,9 @@ _FILE_PROVIDER = "org.apache.kafka.common.config.provider.FileConfigProvider"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """One worker beside the cluster it writes to. `secrets_folder` holds the files that connector
-    configurations may refer to as `${file:PATH:KEY}`; None allows no file at all. `topics` names the worker's
-    own topics by purpose where they have other names than ours."""
+    configurations may refer to as `${file:PATH:KEY}`; None allows no file at all. `secrets` are the texts of
+    such files by name, written there before the worker starts. `topics` names the worker's own topics by purpose
+    where they have other names than ours."""
 
     cluster: ClusterAccess
     group_id: str
@@ -27,6 +28,7 @@ class WorkerSpec:
     rebalance_delay_ms: int = 10_000
     session_timeout_ms: int = 10_000
     secrets_folder: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     topics: Mapping[str, str] = field(default_factory=dict)
 
     def topic(self, purpose: str) -> str:
