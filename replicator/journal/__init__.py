@@ -8,6 +8,7 @@ observations' topic. It never decides what an operation does next, and never wri
 from replicator.journal.chain import Chain, Entry
 from replicator.journal.journal import TOPIC_PREFIX, Journal, JournalWriter, journal_topic
 from replicator.journal.lease import SESSION_SECONDS, Hold, has_live_holder, lease_group, take_lease
+from replicator.journal.log import internal_topic
 from replicator.journal.memory import MemoryLog
 from replicator.journal.observations import Observation, Observations, Observed, observations_topic
 from replicator.journal.operations import (
@@ -47,6 +48,7 @@ __all__ = [
     "facts_of",
     "find_operation",
     "has_live_holder",
+    "internal_topic",
     "is_being_aborted",
     "is_point_of_no_return",
     "journal_topic",

@@ -115,6 +115,7 @@ class JournalWriter:
         self._writer = writer
         self._records = list(chain.records)
         self._head = chain.heads.get(writer_id, Head())
+        self._unsettled: list[JournalRecord] = []
         self._is_allowed = is_allowed
         self._clock = clock
 
@@ -126,19 +127,24 @@ class JournalWriter:
     def append(self, entries: Sequence[Entry], deadline: Deadline) -> tuple[JournalRecord, ...]:
         """Return the records of the entries, durable in one transaction: all of them or none.
 
+        An append that was cut off (Ctrl-C, a lost answer) is settled first: what of it is in the log counts.
+
         Raises:
             Fenced: the lease is lost, or a newer writer was opened; nothing was written.
             OutcomeUnknown: contact was lost and whether they were written could not be learnt.
         """
         self.require_lease()
+        if self._unsettled:
+            self._settle(deadline)
         if not entries:
             return ()
-        records = self._seal(entries)
+        self._unsettled = records = self._seal(entries)
         try:
-            offsets = self._writer.append([encode(record) for record in records], deadline)
+            return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
         except OutcomeUnknown:
-            offsets = self._learn_outcome(records, deadline)
-        return self._keep(records, offsets)
+            if not self._settle(deadline):
+                return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
+            return tuple(self._records[-len(records) :])
 
     def require_lease(self) -> None:
         """Return only while this process may act.
@@ -162,24 +168,29 @@ class JournalWriter:
             head = next_head(record)
         return records
 
-    def _learn_outcome(self, records: list[JournalRecord], deadline: Deadline) -> list[int]:
-        """Return the offsets after an append whose fate was unknown: found in the log, or written anew."""
+    def _settle(self, deadline: Deadline) -> bool:
+        """Whether the unsettled records are in the log; they count from then on, or it is as if they never were.
+
+        Opening again ends a transaction that was left open, so nothing can turn up later.
+        """
         self.require_lease()
+        records, self._unsettled = self._unsettled, []
         self._writer.close()
         self._writer = self._log.open_writer(self.writer_id, deadline)
         chain = verify(self._log.read(deadline))
-        found = {record.digest: record.offset or 0 for record in chain.records}
-        if records[-1].digest in found:
-            return [found[record.digest] for record in records]
+        found = {record.digest: record.offset for record in chain.records}
+        offsets = [offset for record in records if (offset := found.get(record.digest)) is not None]
+        if len(offsets) == len(records):
+            self._keep(records, offsets)
         if chain.heads.get(self.writer_id, Head()) != self._head:
             raise Fenced("another process has written the journal meanwhile", hint="see `replicator op list`")
-        return self._writer.append([encode(record) for record in records], deadline)
+        return bool(offsets)
 
     def _keep(self, records: list[JournalRecord], offsets: list[int]) -> tuple[JournalRecord, ...]:
         kept = tuple(replace(record, offset=offset) for record, offset in zip(records, offsets, strict=True))
         self._records.extend(kept)
-        if kept:
-            self._head = next_head(kept[-1])
+        self._head = next_head(kept[-1])
+        self._unsettled = []
         return kept
 
     def close(self) -> None:

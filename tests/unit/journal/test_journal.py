@@ -96,7 +96,7 @@ def test_a_lost_answer_is_learnt_by_reading_back(is_written: bool) -> None:
 
 def test_a_lost_answer_after_the_lease_is_not_asked_for_again() -> None:
     """Who has lost the lease must not open the transactional id: that would fence the new holder."""
-    answers = iter([True, False])
+    answers = iter([True, False])  # the append is begun with the lease; the question after it comes without
     log = LossyLog(is_written=False)
     writer = Journal(log).open_writer("main", is_allowed=lambda: next(answers), deadline=soon())
     with pytest.raises(Fenced):
@@ -115,6 +115,23 @@ def test_another_holders_records_stop_a_writer_that_lost_an_answer() -> None:
     with pytest.raises(Fenced, match="another process"):
         writer.append([entry("a")], soon())
     assert [r.step for r in Journal(log.inner).read(soon())] == ["x"]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_an_append_cut_off_midway_is_settled_before_the_next(is_written: bool) -> None:
+    """Ctrl-C in the middle of an append leaves a chain that the next record fits, whatever had been written."""
+
+    def interrupt(_inner: MemoryLog) -> None:
+        raise KeyboardInterrupt
+
+    log = LossyLog(is_written=is_written, meanwhile=interrupt)
+    journal = Journal(log)
+    writer = journal.open_writer("main", is_allowed=lambda: True, deadline=soon())
+    with pytest.raises(KeyboardInterrupt):
+        writer.append([entry("a")], soon())
+    writer.append([entry("halted")], soon())
+    assert [r.step for r in journal.read(soon())] == (["a", "halted"] if is_written else ["halted"])
+    assert writer.records == journal.read(soon())
 
 
 def test_an_answer_lost_twice_is_told_as_unknown() -> None:

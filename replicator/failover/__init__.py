@@ -1,0 +1,46 @@
+"""Runbooks that move a flow's clients to the other cluster, and the engine that alone runs them.
+
+Owns the lists and their steps, what a move costs (loss, re-reads, time) and the report computed from the
+journal. It never acts without the lease, never guesses what it could not read, and never accepts an
+override that nobody named.
+"""
+
+from replicator.failover.crash import crashpoint_from, never_crash
+from replicator.failover.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
+from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
+from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
+from replicator.failover.moves import Outcome
+from replicator.failover.report import GroupReport, OperationReport, report_of
+from replicator.failover.runbook import Runbook, Step
+from replicator.failover.runbooks import FAILOVER, RUNBOOKS, runbook_of
+from replicator.failover.world import Choices, Identity, Override, Worker, World
+
+__all__ = [
+    "FAILOVER",
+    "RUNBOOKS",
+    "Choices",
+    "ForeseenStep",
+    "GroupReport",
+    "Identity",
+    "Onlooker",
+    "OperationReport",
+    "Order",
+    "Outcome",
+    "Override",
+    "Runbook",
+    "SourceWatch",
+    "Step",
+    "StepEvent",
+    "Worker",
+    "World",
+    "abort_operation",
+    "account_loss",
+    "crashpoint_from",
+    "never_crash",
+    "nobody_looks",
+    "rehearse_operation",
+    "report_of",
+    "run_operation",
+    "runbook_of",
+    "unknown_window_seconds",
+]

@@ -1,0 +1,233 @@
+"""Operations from the outside: begin or resume, abort, rehearse. Every face comes in here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from replicator.clock import to_rfc3339
+from replicator.errors import PreflightBlocked
+from replicator.failover.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
+from replicator.failover.logbook import Logbook, Request
+from replicator.failover.report import OperationReport, accepted_of, report_of
+from replicator.failover.runbooks import runbook_of
+from replicator.failover.world import READ_SECONDS, Choices, Override, World
+from replicator.journal import (
+    OPERATION_STEP,
+    Hold,
+    Journal,
+    active_cluster,
+    find_operation,
+    is_being_aborted,
+    list_operations,
+    open_operation,
+    take_lease,
+)
+from replicator.model.flow import Flow
+from replicator.model.names import OperationId
+from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState
+
+Announce = Callable[[OperationId], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody ordered. `operation_id` None: the flow's open operation, or a new one."""
+
+    kind: OperationKind
+    actor: str
+    commanded_at: datetime
+    operation_id: OperationId | None = None
+    hold_before: str | None = None
+
+
+def make_operation_id(kind: OperationKind, at: datetime) -> OperationId:
+    """Return a new id: kind and moment for people, and a random end that no other has."""
+    return OperationId(f"{kind.value}-{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+
+
+def run_operation(
+    world: World,
+    order: Order,
+    *,
+    announce: Announce,
+    onlooker: Onlooker = nobody_looks,
+    epoch_elsewhere: int = 0,
+) -> OperationReport:
+    """Return the report of the operation once it is done: begun now, or resumed where it had stopped.
+
+    `announce` is called with the operation's id before anything is changed.
+
+    Raises:
+        LockHeld: another operation runs; the error names it.
+        PreflightBlocked, LimitExceeded: a check said no.
+        OperationHalted: it stopped midway and can be resumed or aborted.
+    """
+    if order.hold_before is not None:
+        runbook_of(order.kind).step(order.hold_before)
+    with _held(world, order, announce=announce, epoch_elsewhere=epoch_elsewhere) as log:
+        log.begin(_request_body(world, order))
+        engine = _engine(world, order.kind, onlooker)
+        engine.run(hold_before=order.hold_before)
+        return _finish(world, log)
+
+
+def abort_operation(
+    world: World, order: Order, *, announce: Announce, onlooker: Onlooker = nobody_looks, epoch_elsewhere: int = 0
+) -> OperationReport:
+    """Return the report of the operation after every step that was begun is undone, last first.
+
+    Raises:
+        PreflightBlocked: it is past its point of no return, or over already.
+        OperationHalted: an undo failed; the same command goes on.
+    """
+    with _held(world, order, announce=announce, is_abort=True, epoch_elsewhere=epoch_elsewhere) as log:
+        _engine(world, order.kind, onlooker).abort()
+        return report_of(log.records, objectives=world.flow.objectives)
+
+
+def rehearse_operation(
+    world: World, kind: OperationKind, *, onlooker: Onlooker = nobody_looks
+) -> tuple[ForeseenStep, ...]:
+    """Return what each step would find now. Nothing is changed, not even the journal."""
+    world.log = None
+    return rehearse(runbook_of(kind), world, onlooker=onlooker)
+
+
+def _engine(world: World, kind: OperationKind, onlooker: Onlooker) -> Engine[World]:
+    return Engine(
+        runbook_of(kind), world, world.logbook, clock=world.clock, crashpoint=world.crashpoint, onlooker=onlooker
+    )
+
+
+@contextmanager
+def _held(
+    world: World, order: Order, *, announce: Announce, epoch_elsewhere: int, is_abort: bool = False
+) -> Iterator[Logbook]:
+    """Yield the operation's logbook while the lease is held; afterwards it is given back.
+
+    The journal is asked twice: before the lease, so that the id is told before anything changes, and again
+    once nobody else can write it.
+    """
+    journal = Journal(world.target, world.identity.topic_prefix, clock=world.clock)
+    writer = world.identity.supervisor_id
+    before = journal.read(world.deadline(READ_SECONDS))
+    found = find_target(before, world.flow, order, writer=writer, is_abort=is_abort)
+    chosen = found.id if found else make_operation_id(order.kind, order.commanded_at)
+    if not before:
+        announce(chosen)  # the journal's topic is made next, and that is a change
+    with _take(world, journal, epoch_elsewhere) as hold:
+        found = find_target(hold.writer.records, world.flow, order, writer=writer, is_abort=is_abort)
+        chosen = found.id if found else chosen
+        if before:
+            announce(chosen)
+        request = Request(operation_id=chosen, flow=world.flow.name, kind=order.kind, actor=order.actor)
+        world.log = Logbook(hold.writer, request, clock=world.clock)
+        world.choices = merge_choices(world.choices, world.log.records)
+        yield world.log
+
+
+def _take(world: World, journal: Journal, epoch_elsewhere: int) -> Hold:
+    identity = world.identity
+    return take_lease(
+        world.target,
+        journal,
+        topic_prefix=identity.topic_prefix,
+        supervisor_id=identity.supervisor_id,
+        session_seconds=identity.session_seconds,
+        epoch_elsewhere=epoch_elsewhere,
+        deadline=world.deadline(READ_SECONDS),
+    )
+
+
+def find_target(
+    records: Sequence[JournalRecord], flow: Flow, order: Order, *, writer: str, is_abort: bool = False
+) -> Operation | None:
+    """Return the operation to go on with: the one asked for, or the flow's open one; None to begin a new one.
+
+    Raises:
+        NotFound: the one asked for is not in the journal.
+        PreflightBlocked: it cannot go on by this order, or there is nothing to begin.
+    """
+    if order.operation_id is not None:
+        found: Operation | None = find_operation(records, order.operation_id)
+    else:
+        found = open_operation(records, flow.name)
+    if found is None:
+        _refuse_repeated(records, flow, order)
+        return None
+    _refuse_over(found)
+    _refuse_unfit(found, order, writer=writer, is_abort=is_abort)
+    return found
+
+
+def _refuse_over(operation: Operation) -> None:
+    if operation.state.is_terminal:
+        raise PreflightBlocked(
+            f"operation {operation.id} is over: {operation.state.value}",
+            hint=f"replicator op show {operation.id}",
+            operation_id=operation.id,
+        )
+
+
+def _refuse_unfit(operation: Operation, order: Order, *, writer: str, is_abort: bool) -> None:
+    """Refuse to go on with an operation of another kind, of another supervisor, or one that goes backwards."""
+    if operation.kind is not order.kind:
+        raise PreflightBlocked(
+            f"flow {operation.flow} has an open {operation.kind.value}: {operation.id}",
+            hint=f"`replicator op resume {operation.id}` or `replicator op abort {operation.id}` first",
+            operation_id=operation.id,
+        )
+    if operation.records[0].writer != writer:
+        raise PreflightBlocked(
+            f"operation {operation.id} was begun by supervisor {operation.records[0].writer!r}, this one is {writer!r}",
+            hint=f"set supervisor.id to {operation.records[0].writer} to go on with it",
+            operation_id=operation.id,
+        )
+    if is_being_aborted(operation) and not is_abort:
+        raise PreflightBlocked(
+            f"operation {operation.id} is being aborted",
+            hint=f"`replicator op abort {operation.id}` goes on with that",
+            operation_id=operation.id,
+        )
+
+
+def _refuse_repeated(records: Sequence[JournalRecord], flow: Flow, order: Order) -> None:
+    """Refuse to fail over to a cluster that is active already: its source is not what it was."""
+    if order.kind is OperationKind.FAILOVER and active_cluster(records, flow.name) == flow.target:
+        last = [op for op in list_operations(records).values() if op.flow == flow.name and op.is_past_promote][-1]
+        raise PreflightBlocked(
+            f"flow {flow.name} was failed over already: {flow.target} is active since {last.id}",
+            hint=f"replicator op show {last.id}",
+            operation_id=last.id,
+        )
+
+
+def _request_body(world: World, order: Order) -> dict[str, object]:
+    choices = world.choices
+    return {
+        "source": world.flow.source,
+        "target": world.flow.target,
+        "commanded_at": to_rfc3339(order.commanded_at),
+        "accepted": sorted(override.value for override in choices.accepted),
+        "loss_max": choices.loss_max,
+        "hold_before": order.hold_before,
+    }
+
+
+def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices:
+    """Return the choices with all that was accepted in earlier runs; a limit that was set stays unless set anew."""
+    accepted = frozenset(Override(name) for name in accepted_of(records))
+    limits = [r.body["loss_max"] for r in records if r.step == OPERATION_STEP and r.body.get("loss_max") is not None]
+    loss_max = choices.loss_max if choices.loss_max is not None else (limits[-1] if limits else None)
+    return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max)
+
+
+def _finish(world: World, log: Logbook) -> OperationReport:
+    report = report_of(log.records, objectives=world.flow.objectives)
+    state = OperationState.DONE_WITH_EXCEPTIONS if report.exceptions else OperationState.DONE
+    log.end(state, {"exceptions": len(report.exceptions)})
+    return report_of(log.records, objectives=world.flow.objectives)

@@ -1,0 +1,290 @@
+"""The report of an operation, computed from its journal alone: today, or six months later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from replicator.clock import from_rfc3339
+from replicator.failover.facts import Survey, cut_from_facts
+from replicator.failover.moves import GroupMove, Outcome, group_of, move_from_fact
+from replicator.journal import OPERATION_STEP, facts_of, to_operation
+from replicator.journal.codec import from_plain
+from replicator.model.figures import show_count, show_seconds
+from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
+from replicator.model.objectives import Objectives, Verdict
+from replicator.model.observations import Reachability
+from replicator.model.offsets import Grade
+from replicator.model.operations import JournalRecord, LossReport, OperationKind, OperationState, StepPhase
+
+EXCEPTIONS_MAX = 1_000
+"""So many exceptions are told one by one; their number is told always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupReport:
+    """One group: where it ended up and what that costs it.
+
+    `reread_records_max` bounds what it reads twice, None where nothing is known. `observed_at` is when its
+    positions were read: what it committed after that comes on top. `outcome` None: not committed yet.
+    """
+
+    group: GroupName
+    grade: Grade
+    outcome: Outcome | None
+    reread_records_max: int | None
+    partitions: int
+    unavailable: tuple[TopicPartition, ...]
+    observed_at: datetime | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What keeps others from writing: `source` says what stops clients there, `mm2` what stops the flow."""
+
+    source: str
+    mm2: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """One step: how it ended and how long it took, in seconds, from its first word to its last."""
+
+    step: str
+    phase: str
+    began_at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationReport:
+    """All an operator wants to know of an operation. None is unknown, or not reached yet.
+
+    `rto_seconds` runs from the command to the verified target, halts and restarts included.
+    """
+
+    operation_id: OperationId
+    flow: FlowName
+    kind: OperationKind
+    source: ClusterName
+    target: ClusterName
+    state: OperationState
+    actor: str
+    is_past_promote: bool
+    commanded_at: datetime
+    verified_at: datetime | None
+    ended_at: datetime | None
+    rto_seconds: float | None
+    accepted: tuple[str, ...]
+    fence: Fence | None
+    loss: LossReport | None
+    groups: tuple[GroupReport, ...]
+    exceptions: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    evidence: Mapping[str, Any]
+    steps: tuple[StepReport, ...]
+    halted_because: str | None
+
+
+def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> OperationReport:
+    """Return the report of the operation whose records these are, in order."""
+    operation = to_operation(records)
+    loss = _loss_of(records)
+    survey = _survey_of(records)
+    groups = _groups_of(records, operation.flow)
+    commanded_at = from_rfc3339(records[0].body["commanded_at"])
+    verified_at = _verified_at(records)
+    rto_seconds = None if verified_at is None else max(0.0, (verified_at - commanded_at).total_seconds())
+    return OperationReport(
+        operation_id=operation.id,
+        flow=operation.flow,
+        kind=operation.kind,
+        source=operation.source,
+        target=operation.target,
+        state=operation.state,
+        actor=operation.actor,
+        is_past_promote=operation.is_past_promote,
+        commanded_at=commanded_at,
+        verified_at=verified_at,
+        ended_at=operation.ended_at,
+        rto_seconds=rto_seconds,
+        accepted=accepted_of(records),
+        fence=_fence_of(records, survey),
+        loss=loss,
+        groups=groups,
+        exceptions=_exceptions_of(records, groups, survey)[:EXCEPTIONS_MAX],
+        verdicts=judge(objectives, rto_seconds=rto_seconds, loss=loss),
+        evidence=_evidence_of(records, survey),
+        steps=_steps_of(records),
+        halted_because=_halted_because(records),
+    )
+
+
+def accepted_of(records: Sequence[JournalRecord]) -> tuple[str, ...]:
+    """Return every override that was accepted in any run of the operation."""
+    told = [record.body.get("accepted", ()) for record in records if record.step == OPERATION_STEP]
+    return tuple(sorted({name for names in told for name in names}))
+
+
+def _survey_of(records: Sequence[JournalRecord]) -> Survey | None:
+    fact = facts_of(records, "survey").get("survey")
+    return None if fact is None else from_plain(Survey, fact)
+
+
+def _loss_of(records: Sequence[JournalRecord]) -> LossReport | None:
+    fact = facts_of(records, "cut").get("loss")
+    return None if fact is None else from_plain(LossReport, fact)
+
+
+def _verified_at(records: Sequence[JournalRecord]) -> datetime | None:
+    found = [r for r in records if r.step == "verify" and r.phase == StepPhase.FACT and r.item == "verified"]
+    return found[-1].written_at if found else None
+
+
+def _fence_of(records: Sequence[JournalRecord], survey: Survey | None) -> Fence | None:
+    if survey is None:
+        return None
+    is_refusing = survey.answer is Reachability.REFUSED
+    source = "every known listener refuses" if is_refusing else "none: split-brain was accepted"
+    return Fence(source=source, mm2=_mm2_fence(records))
+
+
+def _mm2_fence(records: Sequence[JournalRecord]) -> str:
+    connect = facts_of(records, "stop_flow").get("connect")
+    fenced = facts_of(records, "fence_mm2").get("fenced")
+    ids = f"{len(fenced['ids'])} transactional ids taken over" if fenced else "no transactional id taken over"
+    if connect is not None and not connect["is_reachable"]:
+        return f"{ids}; Connect did not answer: it holds until a worker starts"
+    return f"stopped; {ids}"
+
+
+def _groups_of(records: Sequence[JournalRecord], flow: FlowName) -> tuple[GroupReport, ...]:
+    cut = cut_from_facts(facts_of(records, "cut"))
+    if cut is None:
+        return ()
+    digest = cut.digest
+    found = {name: f for item, f in facts_of(records, "translate").items() if (name := group_of(item)) is not None}
+    moves = [move_from_fact(flow, name, fact) for name, fact in sorted(found.items()) if fact["cut"] == digest]
+    outcomes = facts_of(records, "commit")
+    return tuple(_report_group(move, outcomes.get(f"group:{move.group}")) for move in moves)
+
+
+def _report_group(move: GroupMove, outcome: Mapping[str, Any] | None) -> GroupReport:
+    return GroupReport(
+        group=move.group,
+        grade=move.translation.grade,
+        outcome=None if outcome is None else Outcome(outcome["outcome"]),
+        reread_records_max=move.translation.reread_records_max,
+        partitions=len(move.translation.translations),
+        unavailable=move.unavailable,
+        observed_at=move.observed_at,
+        reason=None if outcome is None else outcome.get("reason"),
+    )
+
+
+def _exceptions_of(
+    records: Sequence[JournalRecord], groups: Sequence[GroupReport], survey: Survey | None
+) -> tuple[str, ...]:
+    """Return what makes this operation less than wholly done, in words."""
+    found = [f"group {g.group}: {g.reason or g.outcome}" for g in groups if g.outcome not in (None, Outcome.COMMITTED)]
+    found += [
+        f"group {g.group}: {tp} cannot be set: the target has no copy of it" for g in groups for tp in g.unavailable
+    ]
+    if survey is not None:
+        found += [f"observation left out: {told}" for told in survey.unreadable]
+    found += _cut_exceptions(records)
+    verified = facts_of(records, "verify").get("verified")
+    return (*found, *(verified["findings"] if verified else ()))
+
+
+def _cut_exceptions(records: Sequence[JournalRecord]) -> list[str]:
+    cut = cut_from_facts(facts_of(records, "cut"))
+    missing = sorted({p.source.topic for p in cut.partitions if p.ends is None}) if cut else []
+    strangers = [r.body["foreign_offsets"] for r in records if r.step == "cut" and "foreign_offsets" in r.body]
+    found = [f"topic {name}: some of it has no copy on the target" for name in missing]
+    return found + [
+        f"{count} offsets were written to the copies by somebody else after the cut" for count in strangers[-1:]
+    ]
+
+
+def judge(objectives: Objectives, *, rto_seconds: float | None, loss: LossReport | None) -> tuple[Verdict, ...]:
+    """Return a verdict per promise that was made, with the figures it rests on."""
+    found = []
+    if objectives.rpo_records is not None:
+        found.append(_judge_records(objectives.rpo_records, loss))
+    if objectives.rpo_seconds is not None:
+        found.append(_judge_seconds(objectives.rpo_seconds, loss))
+    if objectives.rto_seconds is not None:
+        is_held = None if rto_seconds is None else rto_seconds <= objectives.rto_seconds
+        evidence = (
+            f"{show_seconds(rto_seconds)} from command to verified, promised {show_seconds(objectives.rto_seconds)}"
+        )
+        found.append(Verdict("rto_seconds", is_held, evidence))
+    return tuple(found)
+
+
+def _judge_records(promised: int, loss: LossReport | None) -> Verdict:
+    if loss is None:
+        return Verdict("rpo_records", None, "no cut was taken")
+    bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
+    evidence = f"lost {show_count(loss.known_lost)} to {bound} records, promised {show_count(promised)}"
+    if loss.known_lost > promised:
+        return Verdict("rpo_records", False, evidence)
+    is_sure = loss.possible_lost_max is not None and loss.possible_lost_max <= promised
+    return Verdict("rpo_records", True if is_sure else None, evidence)
+
+
+def _judge_seconds(promised: float, loss: LossReport | None) -> Verdict:
+    """Only the window can be judged: when the records known to be lost were written nobody has noted."""
+    if loss is None or loss.unknown_window_seconds is None:
+        return Verdict("rpo_seconds", None, "the source was never read")
+    window = loss.unknown_window_seconds
+    evidence = f"unread for {show_seconds(window)}, promised {show_seconds(promised)}"
+    if loss.known_lost == 0 and window <= promised:
+        return Verdict("rpo_seconds", True, evidence)
+    return Verdict("rpo_seconds", None, f"{evidence}; {show_count(loss.known_lost)} records known to be lost")
+
+
+def _evidence_of(records: Sequence[JournalRecord], survey: Survey | None) -> dict[str, Any]:
+    cut = facts_of(records, "cut").get("cut", {})
+    verified = facts_of(records, "verify").get("verified", {})
+    seen = survey.observation if survey else None
+    return {
+        "cut_digest": cut.get("digest"),
+        "source_last_read_at": seen.last_reached_at if seen else None,
+        "source_answer": survey.answer if survey else None,
+        "groups_known_from": survey.groups_known_from if survey else None,
+        "target_cluster_id": survey.target_cluster_id if survey else None,
+        "canary_offset": verified.get("canary_offset"),
+        "journal_digest": records[-1].digest,
+        "journal_records": len(records),
+    }
+
+
+def _steps_of(records: Sequence[JournalRecord]) -> tuple[StepReport, ...]:
+    grouped: dict[str, list[JournalRecord]] = {}
+    for record in records:
+        if record.step != OPERATION_STEP:
+            grouped.setdefault(record.step, []).append(record)
+    return tuple(_report_step(own) for own in grouped.values())
+
+
+def _report_step(records: list[JournalRecord]) -> StepReport:
+    words = [r for r in records if r.phase != StepPhase.FACT] or records
+    done = [r.phase for r in words if r.phase in (StepPhase.DONE, StepPhase.UNDONE)]
+    began_at = words[0].written_at
+    return StepReport(
+        step=records[0].step,
+        phase=done[-1] if done else words[-1].phase,
+        began_at=began_at,
+        seconds=(words[-1].written_at - began_at).total_seconds(),
+    )
+
+
+def _halted_because(records: Sequence[JournalRecord]) -> str | None:
+    last = [record for record in records if record.step == OPERATION_STEP][-1]
+    reason = last.body.get("reason")
+    return None if reason is None else str(reason)

@@ -1,0 +1,53 @@
+"""The lists. Read one aloud, and you know what will happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from replicator.errors import UsageError
+from replicator.failover.runbook import Runbook
+from replicator.failover.steps import (
+    COMMIT,
+    CUT,
+    FENCE_MM2,
+    HOLD_LEASE,
+    PROMOTE,
+    REPORT,
+    STOP_FLOW,
+    SURVEY,
+    TRANSLATE,
+    VERIFY,
+)
+from replicator.failover.world import World
+from replicator.model.operations import OperationKind
+
+FAILOVER: Runbook[World] = Runbook(
+    kind=OperationKind.FAILOVER,
+    steps=(
+        HOLD_LEASE,
+        SURVEY,
+        STOP_FLOW,
+        FENCE_MM2,
+        CUT,
+        TRANSLATE,
+        COMMIT,
+        PROMOTE,
+        VERIFY,
+        REPORT,
+    ),
+)
+
+RUNBOOKS: Mapping[OperationKind, Runbook[World]] = MappingProxyType({FAILOVER.kind: FAILOVER})
+
+
+def runbook_of(kind: OperationKind) -> Runbook[World]:
+    """Return the list of one kind of operation.
+
+    Raises:
+        UsageError: this version has none.
+    """
+    found = RUNBOOKS.get(kind)
+    if found is None:
+        raise UsageError(f"this version has no runbook for {kind.value}", hint="replicator version")
+    return found

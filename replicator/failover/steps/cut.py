@@ -1,0 +1,123 @@
+"""`cut`: where every partition ends, in one sweep, and what is lost by ending there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from replicator.failover.copies import take_cut
+from replicator.failover.facts import Cut, Survey, cut_from_facts, cut_to_facts, to_body
+from replicator.failover.logbook import Logbook
+from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
+from replicator.failover.runbook import Step
+from replicator.failover.steps.survey import take_survey
+from replicator.failover.world import Choices, Override, World
+from replicator.journal.codec import from_plain
+from replicator.model.figures import show_count, show_seconds
+from replicator.model.flow import Delivery, Flow
+from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
+
+NAME = "cut"
+LOSS = "loss"
+LOSS_PARTITIONS_MAX = 2_000
+"""The journal keeps the loss of so many partitions one by one, those that lose most first; sums are of all."""
+
+
+def check_cut(world: World) -> Finding:
+    """Done when the cut is journaled, the flow has not moved since, and the loss is within the limit."""
+    cut = read_cut(world.log) if world.log is not None else None
+    loss = read_loss(world.log) if world.log is not None else None
+    if cut is None or loss is None or world.log is None:
+        return Ready("the flow's positions and the copies' ends are to be read")
+    now = take_cut(world)
+    if now.mirrored != cut.mirrored:
+        return Ready("the flow has moved since the cut was taken")
+    blocked = find_excess(loss, flow=world.flow, choices=world.choices)
+    if blocked is not None:
+        return blocked
+    return Done({"digest": cut.digest, "partitions": len(cut.partitions), **count_strangers(cut, now)})
+
+
+def count_strangers(cut: Cut, now: Cut) -> dict[str, int]:
+    """Count the offsets that somebody else has written to the copies since the cut; none is no news."""
+    ends = cut.target_ends
+    grown = sum(max(0, found.end - ends[tp].end) for tp, found in now.target_ends.items() if tp in ends)
+    return {"foreign_offsets": grown} if grown else {}
+
+
+def find_excess(loss: LossReport, *, flow: Flow, choices: Choices) -> Blocked | None:
+    """Return why the loss forbids to go on, or None. Only a limit that the operator set forbids it."""
+    if choices.loss_max is None or choices.accepts(Override.LOSS):
+        return None
+    if loss.possible_lost_max is not None and loss.possible_lost_max <= choices.loss_max:
+        return None
+    return Blocked(
+        f"{tell_loss(loss)}; the limit is {show_count(choices.loss_max)}",
+        f"`replicator failover {flow.name} --confirm {flow.name} --accept loss` goes on",
+        is_limit=True,
+    )
+
+
+def tell_loss(loss: LossReport) -> str:
+    """Return the loss as one sentence, its three values always together."""
+    window = "never read" if loss.unknown_window_seconds is None else show_seconds(loss.unknown_window_seconds)
+    bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
+    return f"lost at least {show_count(loss.known_lost)} records, at most {bound} (unread for {window})"
+
+
+def do_cut(world: World) -> None:
+    """Journal one sweep, and the loss that follows from it."""
+    cut = take_cut(world)
+    world.logbook.add_facts(NAME, cut_to_facts(cut))
+    world.crashpoint(f"{NAME}.before_loss")
+    world.logbook.add_fact(NAME, LOSS, _loss_body(compute_loss(world, cut)))
+
+
+def foresee_cut(world: World) -> str:
+    """Return what would be lost if the cut were taken now."""
+    blocked = find_excess(loss := compute_loss(world, take_cut(world)), flow=world.flow, choices=world.choices)
+    return blocked.reason if blocked else tell_loss(loss)
+
+
+def compute_loss(world: World, cut: Cut) -> LossReport:
+    """Return what is lost when the flow ends at this cut."""
+    survey = world.survey or take_survey(world)
+    window = unknown_window_seconds(_watch(survey), now=cut.taken_at)
+    return account_loss(
+        {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
+        cut.mirrored,
+        window_seconds=window,
+        is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
+    )
+
+
+def _watch(survey: Survey) -> SourceWatch:
+    return SourceWatch(observation=survey.observation, answer=survey.answer, answered_at=survey.answered_at)
+
+
+def _loss_body(loss: LossReport) -> dict[str, Any]:
+    worst = sorted(loss.partitions, key=lambda p: (-(p.possible_lost_max or 0), p.partition))
+    return to_body(replace(loss, partitions=tuple(worst[:LOSS_PARTITIONS_MAX])))
+
+
+def read_cut(log: Logbook) -> Cut | None:
+    """Return the operation's cut, or None before it was taken."""
+    return cut_from_facts(log.facts(NAME))
+
+
+def read_loss(log: Logbook) -> LossReport | None:
+    """Return the loss that the operation's cut means, or None before it was taken."""
+    fact = log.fact(NAME, LOSS)
+    return None if fact is None else from_plain(LossReport, fact)
+
+
+CUT = Step(
+    name=NAME,
+    says="Take the cut: where each partition ends, and what is lost by ending there",
+    check=check_cut,
+    do=do_cut,
+    foresee=foresee_cut,
+    is_read_only=True,
+    proof_seconds=0.0,
+    kill_points=("before_loss",),
+)

@@ -1,0 +1,55 @@
+"""`report`: the verdict on the operation, journaled beside the facts that it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicator.failover.report import OperationReport, report_of
+from replicator.failover.runbook import Step
+from replicator.failover.steps.stop_flow import ask_connectors, is_stopped, stop_connector
+from replicator.failover.world import World
+from replicator.model.operations import Done, Finding, Ready
+from replicator.model.plain import to_plain
+
+NAME = "report"
+ITEM = "report"
+
+
+def check_reported(world: World) -> Finding:
+    """Done once the operation's verdict is journaled."""
+    fact = world.log.fact(NAME, ITEM) if world.log is not None else None
+    return Done({"exceptions": fact["exceptions"]}) if fact is not None else Ready("the report is to be written")
+
+
+def do_report(world: World) -> None:
+    """Journal the sums and verdicts once every connector has stopped; the details stay the facts they are."""
+    _wait_for_connectors(world)
+    report = report_of(world.logbook.records, objectives=world.flow.objectives)
+    world.logbook.add_fact(NAME, ITEM, _summary(report))
+
+
+def _wait_for_connectors(world: World) -> None:
+    for connector in ask_connectors(world) or ():
+        if world.connect is not None and not is_stopped(connector):
+            stop_connector(world.connect, connector.name, world)
+
+
+def _summary(report: OperationReport) -> dict[str, Any]:
+    loss = report.loss
+    return {
+        "exceptions": len(report.exceptions),
+        "rto_seconds": report.rto_seconds,
+        "known_lost": loss.known_lost if loss else None,
+        "possible_lost_max": loss.possible_lost_max if loss else None,
+        "unknown_window_seconds": loss.unknown_window_seconds if loss else None,
+        "groups": len(report.groups),
+        "verdicts": to_plain(report.verdicts),
+    }
+
+
+REPORT = Step(
+    name=NAME,
+    says="Report: what was lost, what is read again, whether each promise held",
+    check=check_reported,
+    do=do_report,
+)

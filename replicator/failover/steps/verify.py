@@ -1,0 +1,113 @@
+"""`verify`: clients can work on the target: a record goes in and comes out, groups stand where they can read on,
+and nothing writes the copies any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicator.errors import OperationFailed
+from replicator.failover.copies import read_ends
+from replicator.failover.moves import GroupMove, Outcome, is_inside
+from replicator.failover.runbook import Step
+from replicator.failover.steps.groups import current_moves, read_outcomes
+from replicator.failover.steps.stop_flow import ask_connectors, is_stopped, stop_connector
+from replicator.failover.world import ACT_SECONDS, World
+from replicator.journal import internal_topic
+from replicator.kafka import Outgoing
+from replicator.model.names import GroupName, TopicName, TopicPartition
+from replicator.model.observations import GroupObservation, PartitionEnds
+from replicator.model.operations import Done, Finding, Ready
+
+NAME = "verify"
+ITEM = "verified"
+PROBE_RETENTION_MS = 24 * 3600 * 1000
+
+
+def check_verified(world: World) -> Finding:
+    """Done once this operation has journaled what it verified."""
+    fact = world.log.fact(NAME, ITEM) if world.log is not None else None
+    if fact is None:
+        return Ready("a canary, the groups and the connectors are to be checked")
+    return Done({"canary_offset": fact["canary_offset"], "findings": fact["findings"]})
+
+
+def do_verify(world: World) -> None:
+    """Journal what was verified; what is not as it should be is a finding, listed as an exception."""
+    findings = [*_stop_stragglers(world), *_check_groups(world)]
+    canary_offset = send_canary(world)
+    world.crashpoint(f"{NAME}.before_fact")
+    body: dict[str, Any] = {"canary_offset": canary_offset, "findings": findings}
+    world.logbook.add_fact(NAME, ITEM, body)
+
+
+def send_canary(world: World) -> int:
+    """Return the offset of a record that was produced to the target and read back from it, byte for byte.
+
+    Raises:
+        OperationFailed: something else came back.
+    """
+    topic = TopicName(f"{world.identity.topic_prefix}.probe")
+    partition = TopicPartition(topic, 0)
+    deadline = world.deadline(ACT_SECONDS)
+    brokers = len(world.target.describe(deadline).brokers)
+    configs = {"cleanup.policy": "delete", "retention.ms": str(PROBE_RETENTION_MS)}
+    world.target.topics.create([internal_topic(topic, brokers=brokers, configs=configs)], deadline)
+    value = f"{world.logbook.request.operation_id} epoch {world.logbook.epoch}".encode()
+    writer = world.target.writer("replicator.probe", acks="all")
+    try:
+        writer.send(Outgoing(topic, None, value, partition=0))
+        offset = writer.flush(deadline)[partition]
+    finally:
+        writer.close()
+    read = world.target.read_range(partition, offset, offset + 1, deadline=deadline)
+    if [record.value for record in read.records] != [value]:
+        raise OperationFailed(
+            f"cluster {world.flow.target}: the canary at {partition} offset {offset} reads back otherwise"
+        )
+    return offset
+
+
+def _stop_stragglers(world: World) -> list[str]:
+    """Stop what runs again: from now on clients write the copies, and MM2 must not."""
+    connectors = ask_connectors(world)
+    if connectors is None:
+        return ["Connect does not answer: the flow is fenced until a worker starts; stop it before one does"]
+    name = world.flow.source_connector
+    if world.connect is None or all(is_stopped(c) for c in connectors if c.name == name):
+        return []
+    stop_connector(world.connect, name, world)
+    return [f"connector {name} was running again and was stopped: what it wrote since the cut is not accounted for"]
+
+
+def _check_groups(world: World) -> list[str]:
+    outcomes = read_outcomes(world)
+    moves = {
+        n: m for n, m in current_moves(world).items() if n in outcomes and outcomes[n].outcome is Outcome.COMMITTED
+    }
+    seen = world.target.groups.committed(moves, world.deadline(ACT_SECONDS))
+    ends = read_ends(world)
+    return [finding for name, move in moves.items() for finding in find_misplaced(name, move, seen[name], ends)]
+
+
+def find_misplaced(
+    name: GroupName, move: GroupMove, seen: GroupObservation, ends: dict[TopicPartition, PartitionEnds]
+) -> list[str]:
+    """Return what keeps a group from reading on where it was set."""
+    findings = []
+    for tp in sorted(move.positions):
+        position, found = seen.committed.get(tp), ends.get(tp)
+        if position is None or found is None:
+            findings.append(f"group {name}: {tp}: no position reads back")
+        elif not is_inside(position, log_start=found.log_start, end=found.end):
+            findings.append(f"group {name}: {tp}: {position} is outside [{found.log_start}, {found.end}]")
+    return findings
+
+
+VERIFY = Step(
+    name=NAME,
+    says="Verify: a record goes in and out, groups can read on, nothing else writes",
+    check=check_verified,
+    do=do_verify,
+    proof_seconds=0.0,
+    kill_points=("before_fact",),
+)

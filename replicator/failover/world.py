@@ -1,0 +1,134 @@
+"""What the steps of a failover act upon: doors, values, the operation's journal, and how long each may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.connect import ConnectClient
+from replicator.failover.crash import Crashpoint, never_crash
+from replicator.failover.facts import Survey
+from replicator.failover.logbook import Logbook
+from replicator.flow import MirroredPositions
+from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, Observations, Observed
+from replicator.kafka import KafkaCluster
+from replicator.model.flow import Flow
+from replicator.model.names import GroupName, TopicName, TopicPartition
+
+ASK_SECONDS = 10.0
+"""A cluster that lives answers a question within this."""
+ACT_SECONDS = 30.0
+"""Stopping, fencing and committing take seconds; more than this means that something does not answer."""
+READ_SECONDS = 60.0
+"""Reading a whole topic of ours."""
+
+
+class Override(StrEnum):
+    """What an operator may accept by name. Nothing of it is ever implied."""
+
+    SPLIT_BRAIN = "split-brain"
+    STALE_GROUPS = "stale-groups"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the operator asked for. `loss_max` None sets no limit."""
+
+    accepted: frozenset[Override] = frozenset()
+    loss_max: int | None = None
+
+    def accepts(self, override: Override) -> bool:
+        """Whether the operator accepted this by name."""
+        return override in self.accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The Connect beside the target, as far as Kafka needs to know it. `tasks_max` is what the configuration
+    gives a connector; the one that Connect stores may be higher."""
+
+    group_id: str
+    offsets_topic: TopicName
+    configs_topic: TopicName
+    tasks_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose lease and journal an operation uses."""
+
+    supervisor_id: str = "main"
+    topic_prefix: str = TOPIC_PREFIX
+    session_seconds: float = SESSION_SECONDS
+
+
+Hook = Callable[["World"], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """One flow's world. `connect` None or dead is met by fencing through Kafka alone; `log` None is a rehearsal.
+
+    `hooks` run at promote, before the new active is journaled; each must be repeatable.
+    """
+
+    flow: Flow
+    source: KafkaCluster
+    target: KafkaCluster
+    connect: ConnectClient | None
+    worker: Worker
+    identity: Identity
+    choices: Choices = Choices()
+    hooks: tuple[Hook, ...] = ()
+    log: Logbook | None = None
+    clock: Clock = SYSTEM_CLOCK
+    crashpoint: Crashpoint = never_crash
+    budget: Deadline | None = None
+    survey: Survey | None = None
+    _observed: Observed | None = field(default=None, init=False)
+    _positions: MirroredPositions | None = field(default=None, init=False)
+
+    @property
+    def logbook(self) -> Logbook:
+        """The journal of the operation; a rehearsal has none and runs no act."""
+        if self.log is None:
+            raise AssertionError("a rehearsal acts on nothing")
+        return self.log
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Start a budget of `seconds`, within what is left of the whole operation's."""
+        left = seconds if self.budget is None else self.budget.capped(seconds)
+        return Deadline.after(left, clock=self.clock)
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return self.clock.now()
+
+    @property
+    def observed(self) -> Observed:
+        """What was observed of the flow's source, read once from the target."""
+        if self._observed is None:
+            observations = Observations(self.target, self.identity.topic_prefix)
+            self._observed = observations.read(self.flow.name, self.deadline(READ_SECONDS))
+        return self._observed
+
+    def read_mirrored(self) -> dict[TopicPartition, int]:
+        """Return how far the flow has mirrored each source partition, as of now: the next offset to mirror."""
+        if self._positions is None:
+            self._positions = MirroredPositions(self.target, self.worker.offsets_topic, self.flow.source_connector)
+        return self._positions.refresh(self.deadline(READ_SECONDS))
+
+    def close(self) -> None:
+        """Let go of what was opened to read; the doors themselves belong to whoever opened them."""
+        if self._positions is not None:
+            self._positions.close()
+            self._positions = None
+
+    def moves_group(self, group: GroupName) -> bool:
+        """Whether the flow moves this group: selected, and none of our own."""
+        own = (self.identity.topic_prefix, "replicator-", "drill.")
+        return self.flow.groups.matches(group) and not group.startswith(own)

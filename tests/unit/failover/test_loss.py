@@ -1,0 +1,295 @@
+"""Honest loss: the table of the window, the table of counts, and a world in which the truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
+from replicator.model.names import ClusterName, TopicName, TopicPartition
+from replicator.model.observations import (
+    ClusterObservation,
+    PartitionEnds,
+    Reachability,
+    TailCount,
+    TopicObservation,
+)
+
+T0 = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+TOPIC = TopicName("flights")
+EAST = ClusterName("east")
+
+
+def at(seconds: float) -> datetime:
+    """Return a moment so many seconds after the start."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def cluster(
+    *,
+    reached: float | None = 10.0,
+    state: Reachability = Reachability.REACHABLE,
+    since: float | None = None,
+    observed: float = 10.0,
+) -> ClusterObservation:
+    """Return what a supervisor recorded last of the source."""
+    return ClusterObservation(
+        cluster=EAST,
+        cluster_id="id",
+        reachability=state,
+        observed_at=at(observed),
+        last_reached_at=None if reached is None else at(reached),
+        unreachable_since=None if since is None else at(since),
+    )
+
+
+@pytest.mark.parametrize(
+    ("observation", "answer", "expected"),
+    [
+        pytest.param(None, Reachability.REFUSED, None, id="never observed"),
+        pytest.param(cluster(reached=None), Reachability.REFUSED, None, id="observed and never read"),
+        pytest.param(cluster(), Reachability.REFUSED, 50.0, id="nobody saw it refuse: until our own probe"),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, since=11.5, observed=58.0),
+            Reachability.REFUSED,
+            1.5,
+            id="seen refusing since, without a break",
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, since=11.5, observed=20.0),
+            Reachability.REFUSED,
+            1.5 + 40.0,
+            id="nobody looked for 40 s: it may have come back in between",
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, since=11.5, observed=58.0),
+            Reachability.SILENT,
+            60.0,
+            id="silent now: it may write until now",
+        ),
+        pytest.param(
+            cluster(state=Reachability.SILENT, since=11.5, observed=58.0),
+            Reachability.REFUSED,
+            50.0,
+            id="silence is no refusal",
+        ),
+        pytest.param(cluster(), Reachability.REACHABLE, 60.0, id="alive: it writes until now"),
+        pytest.param(cluster(reached=90.0, observed=90.0), Reachability.REFUSED, 0.0, id="clocks that disagree"),
+    ],
+)
+def test_the_window_nobody_read(
+    observation: ClusterObservation | None, answer: Reachability, expected: float | None
+) -> None:
+    """From the last whole read to the first proven refusal; the probe was at 60 s, now is 70 s."""
+    watch = SourceWatch(observation=observation, answer=answer, answered_at=at(60))
+    assert unknown_window_seconds(watch, now=at(70)) == expected
+
+
+def topic(
+    *,
+    end: int = 100,
+    stable: int | None = None,
+    start: int = 0,
+    mirrored: int | None = 60,
+    visible: int | None = None,
+    tail_from: int | None = None,
+    rate: float | None = 10.0,
+) -> TopicObservation:
+    """Return the last observation of a topic with one partition."""
+    tails: tuple[TailCount, ...] = ()
+    if visible is not None:
+        first = tail_from if tail_from is not None else (start if mirrored is None else mirrored)
+        tails = (TailCount(partition=0, from_offset=first, to_offset=end, visible_records=visible),)
+    return TopicObservation(
+        cluster=EAST,
+        topic=TOPIC,
+        topic_id="id",
+        observed_at=T0,
+        partitions=(
+            PartitionEnds(partition=0, log_start=start, last_stable=end if stable is None else stable, end=end),
+        ),
+        mirrored_positions={} if mirrored is None else {0: mirrored},
+        tails=tails,
+        peak_rate=rate,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "position", "known", "possible"),
+    [
+        pytest.param(topic(visible=40), 60, 40, 60, id="no hole: every offset a record"),
+        pytest.param(topic(visible=25), 60, 25, 60, id="holes: only what was counted"),
+        pytest.param(topic(visible=25), 70, 15, 50, id="mirrored on since: at most one record an offset of it"),
+        pytest.param(topic(visible=25), 90, 0, 30, id="mirrored past what was counted"),
+        pytest.param(topic(visible=40), 120, 0, 20, id="mirrored past the last observation"),
+        pytest.param(topic(), 60, 0, 60, id="nothing counted: nothing known"),
+        pytest.param(topic(visible=40), 50, 0, 70, id="set back since: the position says too little"),
+        pytest.param(topic(visible=40), None, 0, 120, id="position gone"),
+        pytest.param(topic(mirrored=None, start=20, visible=80), None, 80, 100, id="never mirrored"),
+        pytest.param(topic(start=70, visible=30, tail_from=70), 60, 30, 60, id="retention overtook the flow"),
+        pytest.param(topic(visible=40, rate=None), 60, 40, None, id="no rate known"),
+    ],
+)
+def test_what_one_partition_loses(
+    seen: TopicObservation, position: int | None, known: int, possible: int | None
+) -> None:
+    """Known is counted, possible is every offset above plus the peak rate over a window of 2 s."""
+    mirrored = {} if position is None else {TopicPartition(TOPIC, 0): position}
+    loss = account_loss({TOPIC: seen}, mirrored, window_seconds=2.0, is_exactly_once=True)
+    assert (loss.known_lost, loss.possible_lost_max) == (known, possible)
+    assert (loss.partitions[0].known_lost, loss.partitions[0].possible_lost_max) == (known, possible)
+    assert loss.unknown_window_seconds == 2.0
+
+
+def test_without_exactly_once_nothing_is_known_lost() -> None:
+    """Positions may be a minute old then: what seems lost may be on the target."""
+    loss = account_loss(
+        {TOPIC: topic(visible=40)}, {TopicPartition(TOPIC, 0): 60}, window_seconds=2.0, is_exactly_once=False
+    )
+    assert (loss.known_lost, loss.possible_lost_max) == (0, 60)
+
+
+def test_without_any_observation_nothing_is_known_and_nothing_bounded() -> None:
+    """Unknown is unknown, never 0 and never a guess."""
+    loss = account_loss({}, {TopicPartition(TOPIC, 0): 60}, window_seconds=None, is_exactly_once=True)
+    assert (loss.known_lost, loss.unknown_window_seconds, loss.possible_lost_max) == (0, None, None)
+    assert loss.partitions[0].observed_end is None
+    assert loss.partitions[0].possible_lost_max is None
+
+
+def test_a_mirrored_topic_that_was_never_observed_leaves_the_bound_unknown() -> None:
+    """One topic nobody looked at is enough: the sum must not pretend to hold it."""
+    mirrored = {TopicPartition(TOPIC, 0): 60, TopicPartition(TopicName("other"), 0): 5}
+    loss = account_loss({TOPIC: topic(visible=40)}, mirrored, window_seconds=2.0, is_exactly_once=True)
+    assert (loss.known_lost, loss.possible_lost_max) == (40, None)
+
+
+def test_a_closed_window_needs_no_rate() -> None:
+    """When the source was read after it had refused, what is known is all there is."""
+    loss = account_loss(
+        {TOPIC: topic(visible=40, rate=None)}, {TopicPartition(TOPIC, 0): 60}, window_seconds=0.0, is_exactly_once=True
+    )
+    assert (loss.known_lost, loss.possible_lost_max) == (40, 40)
+
+
+def test_partitions_share_one_rate() -> None:
+    """The peak rate is the topic's: it counts once in the sum, and whole for each partition."""
+    seen = topic(visible=40)
+    both = replace(seen, partitions=(seen.partitions[0], replace(seen.partitions[0], partition=1)))
+    mirrored = {TopicPartition(TOPIC, 0): 60, TopicPartition(TOPIC, 1): 100}
+    loss = account_loss({TOPIC: both}, mirrored, window_seconds=2.0, is_exactly_once=True)
+    assert loss.possible_lost_max == 40 + 20
+    assert [p.possible_lost_max for p in loss.partitions] == [60, 20]
+
+
+@dataclass
+class Partition:
+    """A source partition whose truth is known: for each offset, whether readers ever see a record there."""
+
+    visible: list[bool] = field(default_factory=list)
+    mirrored: int = 0
+    at_observation: tuple[int, int, int] = (0, 0, 0)
+
+    def observe(self, *, count_from: int) -> None:
+        """Note mirrored position, start of the count and end, as a supervisor would."""
+        self.at_observation = (self.mirrored, max(self.mirrored, count_from), len(self.visible))
+
+    def true_loss(self) -> int:
+        """Count the records that readers of the source could see and the target never got."""
+        return sum(self.visible[self.mirrored :])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[Partition], float, float, float | None]:
+    """Partitions that lived through: traffic, an observation, more traffic and mirroring, death.
+
+    Returns them with the true window, the rate the observation knows, and the window that was reported.
+    """
+    partitions = [Partition() for _ in range(draw(st.integers(1, 4)))]
+    marks = st.sampled_from([True, True, True, False])  # a record, or a marker, an aborted record, a compacted hole
+    for partition in partitions:
+        partition.visible = draw(st.lists(marks, max_size=30))
+        partition.mirrored = draw(st.integers(0, len(partition.visible)))
+        partition.observe(count_from=draw(st.integers(0, len(partition.visible))))
+    window = draw(st.floats(0.0, 10.0))
+    peak = draw(st.floats(0.0, 20.0))
+    budget = int(window * peak)
+    for partition in partitions:
+        arrived = draw(st.lists(marks, max_size=min(budget, 40)))
+        budget -= len(arrived)
+        partition.visible += arrived
+        partition.mirrored = draw(st.integers(partition.mirrored, len(partition.visible)))
+    reported = window + draw(st.floats(0.0, 3.0))
+    return partitions, window, peak, reported
+
+
+@settings(max_examples=1500, deadline=None)
+@given(worlds())
+def test_known_is_at_most_true_and_true_at_most_possible(
+    world: tuple[list[Partition], float, float, float | None],
+) -> None:
+    """Markers, aborted records, mirroring after the observation, counts of a part: the truth stays in between."""
+    partitions, _window, peak, reported = world
+    seen = TopicObservation(
+        cluster=EAST,
+        topic=TOPIC,
+        topic_id="id",
+        observed_at=T0,
+        partitions=tuple(
+            PartitionEnds(partition=n, log_start=0, last_stable=p.at_observation[2], end=p.at_observation[2])
+            for n, p in enumerate(partitions)
+        ),
+        mirrored_positions={n: p.at_observation[0] for n, p in enumerate(partitions)},
+        tails=tuple(
+            TailCount(
+                partition=n,
+                from_offset=p.at_observation[1],
+                to_offset=p.at_observation[2],
+                visible_records=sum(p.visible[p.at_observation[1] : p.at_observation[2]]),
+            )
+            for n, p in enumerate(partitions)
+        ),
+        peak_rate=peak,
+    )
+    mirrored = {TopicPartition(TOPIC, n): p.mirrored for n, p in enumerate(partitions)}
+    loss = account_loss({TOPIC: seen}, mirrored, window_seconds=reported, is_exactly_once=True)
+    truth = sum(p.true_loss() for p in partitions)
+    assert loss.possible_lost_max is not None
+    assert loss.known_lost <= truth <= loss.possible_lost_max
+    for told, partition in zip(loss.partitions, partitions, strict=True):
+        assert told.possible_lost_max is not None
+        assert told.known_lost <= partition.true_loss() <= told.possible_lost_max
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds())
+def test_without_holes_or_a_window_all_three_meet(world: tuple[list[Partition], float, float, float | None]) -> None:
+    """A source that was read after its last record, without a hole: known, true and possible are one number."""
+    partitions, _window, peak, _reported = world
+    for partition in partitions:
+        partition.visible = [True] * len(partition.visible)
+        partition.observe(count_from=0)
+    seen = TopicObservation(
+        cluster=EAST,
+        topic=TOPIC,
+        topic_id="id",
+        observed_at=T0,
+        partitions=tuple(
+            PartitionEnds(partition=n, log_start=0, last_stable=len(p.visible), end=len(p.visible))
+            for n, p in enumerate(partitions)
+        ),
+        mirrored_positions={n: p.mirrored for n, p in enumerate(partitions)},
+        tails=tuple(
+            TailCount(partition=n, from_offset=p.mirrored, to_offset=len(p.visible), visible_records=p.true_loss())
+            for n, p in enumerate(partitions)
+        ),
+        peak_rate=peak,
+    )
+    mirrored = {TopicPartition(TOPIC, n): p.mirrored for n, p in enumerate(partitions)}
+    loss = account_loss({TOPIC: seen}, mirrored, window_seconds=0.0, is_exactly_once=True)
+    truth = sum(p.true_loss() for p in partitions)
+    assert (loss.known_lost, loss.possible_lost_max) == (truth, truth)
