@@ -55,7 +55,7 @@ class Lease:
         self._session_seconds = session_seconds
         self._polled_at = time.monotonic()
         with connection.translated(f"join the election {group}"):
-            self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._lost, on_lost=self._lost)
+            self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         self._thread = threading.Thread(target=self._keep, name=f"lease-{group}", daemon=True)
         self._thread.start()
 
@@ -67,9 +67,14 @@ class Lease:
             self._is_held.set()
         self._was_answered.set()
 
-    def _lost(self, _consumer: Consumer, partitions: list[VendorPartition]) -> None:
+    def _revoked(self, _consumer: Consumer, partitions: list[VendorPartition]) -> None:
         if _has_the_one(partitions):
             self._is_held.clear()
+
+    def _lost(self, consumer: Consumer, partitions: list[VendorPartition]) -> None:
+        """The session ran out without a word from the cluster: who holds the lease now is not known."""
+        self._revoked(consumer, partitions)
+        self._was_answered.clear()
 
     def _keep(self) -> None:
         while not self._is_over.is_set():
@@ -92,7 +97,7 @@ class Lease:
 
     @property
     def was_answered(self) -> bool:
-        """Whether the election has answered us at all, with the lease or without."""
+        """Whether the election has answered us, with the lease or without, and our session lasts."""
         return self._was_answered.is_set()
 
     def wait_for_answer(self, deadline: Deadline) -> bool:

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import OffsetSpec
 
 from replicator.clock import Deadline
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, Unreachable
 from replicator.kafka.connection import Connection, request_seconds
 from replicator.kafka.translate import is_between_leaders
 from replicator.model.names import TopicName, TopicPartition
@@ -33,6 +33,7 @@ class Positions:
 
         Raises:
             NotFound: a partition does not exist (any more).
+            Unreachable: a partition's leader did not answer.
         """
         wanted = list(partitions)
         ends = self._ask(wanted, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED, deadline)
@@ -73,10 +74,15 @@ class Positions:
         for vendor, future in futures.items():
             tp = TopicPartition(TopicName(vendor.topic), vendor.partition)
             try:
-                answers[tp] = self._connection.wait(future, doing=f"list offsets of {tp}", deadline=deadline).offset
+                offset = self._connection.wait(future, doing=f"list offsets of {tp}", deadline=deadline).offset
             except ReplicatorError as exc:
                 if not is_between_leaders(exc):
                     raise
+                continue
+            if offset < 0:
+                # Of a broker that froze or died with the request librdkafka tells a success without an offset.
+                raise Unreachable(f"cluster {self._connection.access.name}: list offsets of {tp}: no offset came back")
+            answers[tp] = offset
         return answers
 
     def delete_records(self, before: Mapping[TopicPartition, int], deadline: Deadline) -> None:

@@ -18,7 +18,8 @@ from replicator.kafka.topics import Topics
 from replicator.model.names import TopicName, TopicPartition
 
 CONSUME_BATCH = 2000
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.05
+"""How long one call waits for more: a call returns only when its batch is full or this has passed."""
 
 
 @dataclass(frozen=True, slots=True)

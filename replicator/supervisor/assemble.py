@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.connect import ConnectClient
@@ -17,7 +17,9 @@ from replicator.journal import Journal, Observations
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.settings import ConnectAccess, Settings
-from replicator.wire import RawClient
+
+if TYPE_CHECKING:
+    from replicator.wire import RawClient
 
 Door = TypeVar("Door")
 
@@ -75,6 +77,8 @@ class World:
 
     def raw(self, cluster: str) -> RawClient:
         """Return a new raw client of a cluster, for one thread alone."""
+        from replicator.wire import RawClient
+
         return self._kept(RawClient(self.cluster(cluster).access, clock=self._clock))
 
     def observations(self, cluster: str) -> Observations:

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 
-from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, TailCount, TopicObservation
+from replicator.model.names import ClusterName, GroupName, TopicName
+from replicator.model.observations import GroupObservation, TopicObservation
 from replicator.supervisor.decide.changes import note_peaks
 from replicator.supervisor.observe.groups import with_departed
-from replicator.supervisor.samples import ConnectSample, GroupsSample, MirroredSample, SourceSample
+from replicator.supervisor.samples import ConnectSample, GroupsSample, MirroredSample, SourceSample, Tails
 from replicator.supervisor.watch import ClusterWatch
+
+MIRRORED_KEPT = 8
 
 
 class FlowBoard:
@@ -21,11 +23,12 @@ class FlowBoard:
         self.source_watch = source_watch
         self.target_watch = target_watch
         self.source: SourceSample | None = None
-        self.mirrored: MirroredSample | None = None
+        self.mirrored_samples: tuple[MirroredSample, ...] = ()
         self.groups: GroupsSample | None = None
         self.connect: ConnectSample | None = None
-        self.tails: Mapping[TopicPartition, TailCount] = {}
+        self.tails: Tails = {}
         self.peaks: Mapping[TopicName, float] = {}
+        self.active: ClusterName | None = None
         self.heartbeat_sent_at: datetime | None = None
         self._known_groups: Mapping[GroupName, GroupObservation] = {}
         self._lock = threading.Lock()
@@ -35,6 +38,16 @@ class FlowBoard:
         with self._lock:
             self.peaks = note_peaks(self.peaks, self.source, sample)
             self.source = sample
+
+    @property
+    def mirrored(self) -> MirroredSample | None:
+        """The newest mirrored positions."""
+        samples = self.mirrored_samples
+        return samples[-1] if samples else None
+
+    def put_mirrored(self, sample: MirroredSample) -> None:
+        """Make these the newest mirrored positions; a few earlier ones are kept to be paired with a sweep."""
+        self.mirrored_samples = (*self.mirrored_samples[-MIRRORED_KEPT + 1 :], sample)
 
     def put_groups(self, sample: GroupsSample) -> None:
         """Make this the newest reading of the groups; one that has gone is kept as DEAD."""

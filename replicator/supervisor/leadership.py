@@ -26,7 +26,10 @@ def election_group(*, topic_prefix: str, supervisor_id: str) -> str:
 
 
 class Leadership:
-    """Takes part in one election, again and again if it must. `keep` is called by one thread only."""
+    """Takes part in one election, again and again if it must. `keep` is called by one thread only.
+
+    `term` counts how often this process has become the leader.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Leadership:
         self._clock = clock
         self._lease: Lease | None = None
         self._role = Role.UNKNOWN
+        self.term = 0
         self._log = get_logger(cluster=cluster.name, election=group)
 
     @property
@@ -82,6 +86,7 @@ class Leadership:
     def _set_role(self, role: Role) -> None:
         if role is not self._role:
             self._log.info("supervisor_role_changed", role=role.value, was=self._role.value)
+            self.term += role is Role.LEADER
             self._role = role
 
     def _leave(self) -> None:

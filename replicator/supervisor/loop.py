@@ -99,14 +99,14 @@ class Loop:
             self._wake.clear()
 
     def run_once(self) -> None:
-        """Run one step and note how it went; only what ends the process is raised."""
+        """Run one step and note how it went; nothing is raised."""
         began = self._clock.monotonic()
         self._report = replace(self._report, started_at=self._clock.now(), step_began=began)
         try:
             self._step(Deadline.after(self._budget_seconds, clock=self._clock))
         except ReplicatorError as error:
             self._note_failure(error, code=error.code)
-        except Exception as error:  # noqa: BLE001 - a loop outlives whatever its step meets; it is logged whole
+        except BaseException as error:  # noqa: BLE001 - a loop outlives whatever its step meets; it is logged whole
             if self._report.error is None:
                 self._log.exception("loop_step_crashed")
             self._note_failure(error, code="internal")
@@ -126,7 +126,7 @@ class Loop:
             step_began=None,
         )
 
-    def _note_failure(self, error: Exception, *, code: str) -> None:
+    def _note_failure(self, error: BaseException, *, code: str) -> None:
         told = safe_text(f"{type(error).__name__}: {error}")
         if self._report.error_code != code:
             self._log.warning("loop_step_failed", error=told, code=code)

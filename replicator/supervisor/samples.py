@@ -9,7 +9,9 @@ from datetime import datetime
 from replicator.model.cluster import TopicDescription
 from replicator.model.connectors import Connector, ConnectorStatus
 from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, PartitionEnds
+from replicator.model.observations import GroupObservation, PartitionEnds, TailCount
+
+Tails = Mapping[TopicPartition, TailCount]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class MirroredSample:
     """The next source offset to be mirrored, by source partition. Whatever was mirrored before `began_at` is in it."""
 
     began_at: datetime
+    ended_at: datetime
     positions: Mapping[TopicPartition, int]
 
 

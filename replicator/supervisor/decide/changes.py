@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 from replicator.model.names import ClusterName, TopicName, TopicPartition
-from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
-from replicator.supervisor.samples import MirroredSample, SourceSample
+from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
+from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
 Peaks = Mapping[TopicName, float]
 Name = TypeVar("Name", bound=str)
@@ -58,7 +58,7 @@ def topic_observations(
     *,
     sample: SourceSample,
     mirrored: MirroredSample | None,
-    tails: Mapping[TopicPartition, TailCount],
+    tails: Tails,
     peaks: Peaks,
 ) -> dict[TopicName, TopicObservation]:
     """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from replicator.flow import HealthFacts, decide_health
+from replicator.model.figures import show_seconds
 from replicator.model.flow import Flow
 from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName
+from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import ClusterObservation, Reachability
 from replicator.model.status import ClusterStatus, FlowStatus, Role
 from replicator.supervisor.decide.reachability import is_readable
-from replicator.supervisor.decide.state import Evidence, decide_state
-from replicator.supervisor.decide.verdicts import judge_objectives
 from replicator.supervisor.samples import ConnectSample, GroupsSample
 
 READABLE_SECONDS_MAX = 6.0
@@ -23,7 +24,11 @@ CONNECT_SECONDS_MAX = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowView:
-    """Everything of one flow at one moment, as the decider sees it."""
+    """Everything of one flow at one moment, as the decider sees it.
+
+    The causes say why the last read of a cluster failed. `stall_cause` is what a probe found behind a stall,
+    `damage` what replication cannot mend. `last_rto_seconds` is how long the last move took.
+    """
 
     flow: Flow
     role: Role
@@ -39,8 +44,9 @@ class FlowView:
     heartbeat_sent_at: datetime | None
     recorded_at: datetime | None
     stall_cause: str | None = None
-    degradations: tuple[str, ...] = ()
-    has_spent_restarts: bool = False
+    damage: tuple[str, ...] = ()
+    is_budget_spent: bool = True
+    last_rto_seconds: float | None = None
 
 
 def can_read(observation: ClusterObservation, *, now: datetime) -> bool:
@@ -50,38 +56,33 @@ def can_read(observation: ClusterObservation, *, now: datetime) -> bool:
 
 def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -> FlowStatus:
     """Return the flow's status; it is in its state since the moment an unbroken run of it began."""
-    source = cluster_status(view.source, cause=view.source_cause)
-    target = cluster_status(view.target, cause=view.target_cause)
     connect = _fresh_connect(view.connect, now=now)
-    state, cause = decide_state(
-        Evidence(
-            flow=view.flow,
-            source=source,
-            target=target,
-            is_source_readable=can_read(view.source, now=now),
-            is_target_readable=can_read(view.target, now=now),
-            connectors=None if connect is None else connect.statuses,
-            connect_cause=view.connect_cause,
-            active=view.active,
+    health = decide_health(
+        view.flow,
+        HealthFacts(
+            connectors=None if connect is None else {connector.name: connector for connector in connect.connectors},
+            source_cause=_unreadable(view.source, "source", cause=view.source_cause, now=now),
+            target_cause=_unreadable(view.target, "target", cause=view.target_cause, now=now),
+            connect_cause=None if connect is not None else _tell_connect(view),
+            is_failed_over=view.active == view.flow.target,
+            is_budget_spent=view.is_budget_spent,
             lag=view.lag,
-            has_spent_restarts=view.has_spent_restarts,
+            damage=view.damage,
             stall_cause=view.stall_cause,
-            degradations=view.degradations,
-        )
+        ),
     )
-    window = unread_window(view.source, now=now)
     return FlowStatus(
         flow=view.flow.name,
-        source=source,
-        target=target,
+        source=cluster_status(view.source, cause=view.source_cause),
+        target=cluster_status(view.target, cause=view.target_cause),
         role=view.role,
-        state=state,
-        cause=cause,
-        since=previous.since if previous is not None and previous.state is state else now,
+        state=health.state,
+        cause=health.cause,
+        since=previous.since if previous is not None and previous.state is health.state else now,
         lag=view.lag,
         objectives=view.flow.objectives,
-        verdicts=judge_objectives(view.flow.objectives, lag=view.lag, window_seconds=window),
-        window_seconds=window,
+        verdicts=(*health.verdicts, *judge_rto(view.flow.objectives, last_rto_seconds=view.last_rto_seconds)),
+        window_seconds=unread_window(view.source, now=now),
         connectors=() if view.connect is None else view.connect.statuses,
         connectors_observed_at=None if view.connect is None else view.connect.began_at,
         active=view.active,
@@ -96,6 +97,37 @@ def _fresh_connect(sample: ConnectSample | None, *, now: datetime) -> ConnectSam
     if sample is None or now - sample.began_at > timedelta(seconds=CONNECT_SECONDS_MAX):
         return None
     return sample
+
+
+def _tell_connect(view: FlowView) -> str:
+    return f"Connect beside {view.flow.target} cannot be read: {view.connect_cause or 'it has not answered yet'}"
+
+
+def _unreadable(cluster: ClusterObservation, duty: str, *, cause: str | None, now: datetime) -> str | None:
+    """Return in one line why a cluster cannot be read; None when it can."""
+    if can_read(cluster, now=now):
+        return None
+    why = f": {cause}" if cause else ""
+    match cluster.reachability:
+        case Reachability.REFUSED:
+            return f"{duty} {cluster.cluster} refuses every connection"
+        case Reachability.SILENT:
+            return f"{duty} {cluster.cluster} does not answer{why}"
+        case Reachability.REACHABLE if cause:
+            return f"{duty} {cluster.cluster} answers but cannot be read{why}"
+        case Reachability.REACHABLE:
+            return f"{duty} {cluster.cluster} has not answered a read for {READABLE_SECONDS_MAX:g} s"
+
+
+def judge_rto(objectives: Objectives, *, last_rto_seconds: float | None) -> tuple[Verdict, ...]:
+    """Return whether the promised time of a move holds; only a move that was made can prove it."""
+    promised = objectives.rto_seconds
+    if promised is None:
+        return ()
+    if last_rto_seconds is None:
+        return (Verdict("rto_seconds", None, f"no move was measured yet, promised is {show_seconds(promised)}"),)
+    told = f"the last move took {show_seconds(last_rto_seconds)}, promised is {show_seconds(promised)}"
+    return (Verdict("rto_seconds", last_rto_seconds <= promised, told),)
 
 
 def cluster_status(observation: ClusterObservation, *, cause: str | None) -> ClusterStatus:

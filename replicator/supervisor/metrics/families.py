@@ -51,7 +51,9 @@ FAMILIES = (
     _gauge("unknown_window_seconds", "flow", "Seconds of the source's writes that nobody has read."),
     _gauge("cluster_reachable", "flow cluster", "1 if the cluster answers."),
     _gauge("cluster_last_reached_timestamp_seconds", "flow cluster", "When the cluster was last read whole."),
-    _gauge("connector_state", "flow connector state", "1 for what Connect says of the connector; no proof of progress."),
+    _gauge(
+        "connector_state", "flow connector state", "1 for what Connect says of the connector; no proof of progress."
+    ),
     _gauge("connector_tasks", "flow connector state", "Tasks in each state."),
     _gauge("groups", "flow grade", "Consumer groups by grade of translation, and those already active on the target."),
     _gauge("collect_period_seconds", "collector flow cluster", "How often the loop looks."),
@@ -78,7 +80,9 @@ FAMILIES = (
     _gauge("lag_seconds", "flow topic", "Largest lag over the topic's partitions; absent while unknown."),
     _gauge("lag_records", "flow topic", "Source offsets of the topic not mirrored yet; absent while unknown."),
     _gauge("group_lag_records", "flow group", "Records the group has not read on the source."),
-    _gauge("group_replay_records", "flow group", "Records the group reads twice at most if moved now; absent: unknown."),
+    _gauge(
+        "group_replay_records", "flow group", "Records the group reads twice at most if moved now; absent: unknown."
+    ),
     _gauge("series_dropped", "", "Series left out of this answer because there are too many."),
 )
 """In the order they are rendered: where there are too many series, the last are left out."""

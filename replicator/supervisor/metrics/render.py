@@ -54,7 +54,8 @@ def _metrics(by_family: Mapping[str, Values], operations: Iterable[Operation], *
             continue
         values = by_family.get(family.name, {})
         if family.name == "replicator_series_dropped":
-            values = {(): float(dropped)}
+            yield _metric(family, {(): float(dropped)})
+            continue
         kept = dict(list(values.items())[: max(0, left)])
         left -= len(kept)
         dropped += len(values) - len(kept)

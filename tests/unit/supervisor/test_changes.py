@@ -75,7 +75,7 @@ def test_a_topic_observation_says_what_is_mirrored_and_counted() -> None:
     found = topic_observations(
         EAST,
         sample=sweep(3, 10, 20),
-        mirrored=MirroredSample(began_at=at(3), positions={TopicPartition(ORDERS, 1): 15}),
+        mirrored=MirroredSample(began_at=at(3), ended_at=at(3), positions={TopicPartition(ORDERS, 1): 15}),
         tails={TopicPartition(ORDERS, 1): tail},
         peaks={ORDERS: 7.5},
     )[ORDERS]

@@ -103,7 +103,9 @@ def sample(topic_id: str = "id-1", **ends: tuple[int, int]) -> SourceSample:
 
 def mirrored(**positions: int) -> MirroredSample:
     return MirroredSample(
-        began_at=NOW, positions={TopicPartition(ORDERS, int(name[1:])): at for name, at in positions.items()}
+        began_at=NOW,
+        ended_at=NOW,
+        positions={TopicPartition(ORDERS, int(name[1:])): at for name, at in positions.items()},
     )
 
 

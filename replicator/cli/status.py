@@ -1,0 +1,88 @@
+"""`replicator status`: every flow on one screen, from a live supervisor or from here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from replicator.cli.context import App, pass_app
+from replicator.cli.output import Column, OutputFormat, emit
+from replicator.model.figures import show_count, show_rate, show_seconds
+
+if TYPE_CHECKING:
+    from replicator.model.status import FlowStatus, Status
+
+LOOK_SECONDS = 30.0
+
+_STATE_STYLES = {
+    "HEALTHY": "green",
+    "LAGGING": "yellow",
+    "DEGRADED": "yellow",
+    "PAUSED": "yellow",
+    "STOPPED": "yellow",
+    "FAILED_OVER": "cyan",
+    "STALLED": "bold red",
+    "FAILED": "bold red",
+    "UNKNOWN": "magenta",
+}
+
+
+@click.command()
+@click.argument("flow", required=False)
+@pass_app
+def status(app: App, flow: str | None) -> None:
+    """State and cause, lag, rates and age of every flow, or of one."""
+    seen = read_status(app, flow)
+    if app.output.format in (OutputFormat.JSON, OutputFormat.YAML):
+        emit("Status", item=seen, output=app.output, warnings=unread(seen))
+    else:
+        emit(
+            "FlowStatus", items=seen.flows, output=app.output, columns=_columns(seen.computed_at), warnings=unread(seen)
+        )
+
+
+def read_status(app: App, flow: str | None) -> Status:
+    """Return the status of all flows, or of one, looked at from here.
+
+    Raises:
+        NotFound: there is no such flow.
+    """
+    from replicator.supervisor.assemble import World
+    from replicator.supervisor.standalone import look_at
+
+    names = [app.settings.flow(flow).name] if flow is not None else [flow.name for flow in app.settings.flows]
+    with World(app.settings, clock=app.clock) as world:
+        return look_at(world, names, deadline=app.deadline(LOOK_SECONDS), clock=app.clock)
+
+
+def unread(seen: Status) -> list[str]:
+    """Return one line for each flow whose lag could not be read: it is unknown, not 0."""
+    return [f"flow {flow.flow}: lag is unknown: {flow.cause}" for flow in seen.flows if flow.lag.lag_records is None]
+
+
+def age_seconds(moment: datetime | None, *, now: datetime) -> float | None:
+    """Return how old a figure of that moment is; None when there is none."""
+    return None if moment is None else max(0.0, (now - moment).total_seconds())
+
+
+def _columns(now: datetime) -> list[Column]:
+    return [
+        Column("FLOW", lambda flow: flow.flow),
+        Column("DIRECTION", lambda flow: f"{flow.source.cluster} → {flow.target.cluster}"),
+        Column("STATE", lambda flow: flow.state, style=_state_style),
+        Column("LAG", lambda flow: show_seconds(flow.lag.lag_seconds), is_number=True),
+        Column("RECORDS", lambda flow: show_count(flow.lag.lag_records), is_number=True),
+        Column("IN", lambda flow: show_rate(flow.lag.rate_in), is_number=True),
+        Column("OUT", lambda flow: show_rate(flow.lag.rate_out), is_number=True),
+        Column("ETA", lambda flow: show_seconds(flow.lag.eta_seconds), is_number=True),
+        Column("STALLED", lambda flow: show_count(flow.lag.stalled_partitions), is_number=True),
+        Column("AGE", lambda flow: show_seconds(age_seconds(flow.lag.observed_at, now=now)), is_number=True),
+        Column("UNREAD", lambda flow: show_seconds(flow.window_seconds), is_number=True),
+        Column("CAUSE", lambda flow: flow.cause),
+    ]
+
+
+def _state_style(flow: FlowStatus) -> str | None:
+    return _STATE_STYLES.get(flow.state.value)

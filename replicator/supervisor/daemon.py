@@ -1,0 +1,177 @@
+"""`Supervisor`: every loop of every flow, who leads, and the one `Status` that is swapped whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from replicator import __version__
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.journal import observations_topic
+from replicator.log import get_logger
+from replicator.model.flow import FlowState
+from replicator.model.names import ClusterName
+from replicator.model.status import CollectorStatus, FlowStatus, Status
+from replicator.supervisor.assemble import World
+from replicator.supervisor.decide.status import decide_flow
+from replicator.supervisor.flow_loops import FlowLoops
+from replicator.supervisor.leadership import Leadership, election_group
+from replicator.supervisor.loop import Loop
+
+DECIDE_PERIOD_SECONDS = 1.0
+DECIDE_BUDGET_SECONDS = 1.0
+ELECT_PERIOD_SECONDS = 1.0
+ELECT_BUDGET_SECONDS = 8.0
+CANONICAL_LINE_SECONDS = 60.0
+STOP_SECONDS_MAX = 20.0
+CLOSE_SECONDS_MAX = 4.0
+
+
+class Supervisor:
+    """Runs until `stop`. `status` is the newest whole status; it is never changed, only replaced."""
+
+    def __init__(self, world: World, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._world = world
+        self._clock = clock
+        self._log = get_logger(supervisor=world.settings.supervisor.id)
+        self._started_at = clock.now()
+        parts = world.flows()
+        self._leaderships = {name: self._leadership(name) for name in {part.flow.target for part in parts}}
+        self.flows = tuple(FlowLoops(world, part, self._leaderships[part.flow.target], clock=clock) for part in parts)
+        self._elections = tuple(
+            Loop(
+                f"election:{name}",
+                leadership.keep,
+                period_seconds=ELECT_PERIOD_SECONDS,
+                budget_seconds=ELECT_BUDGET_SECONDS,
+                clock=clock,
+            )
+            for name, leadership in self._leaderships.items()
+        )
+        self._decider = Loop(
+            "decide",
+            self._decide,
+            period_seconds=DECIDE_PERIOD_SECONDS,
+            budget_seconds=DECIDE_BUDGET_SECONDS,
+            clock=clock,
+        )
+        self._status = self._compute(previous=None)
+        self._told_at: dict[str, datetime] = {}
+
+    @property
+    def status(self) -> Status:
+        """The newest status."""
+        return self._status
+
+    def _leadership(self, cluster: ClusterName) -> Leadership:
+        prefix = self._world.topic_prefix
+        return Leadership(
+            self._world.cluster(cluster),
+            group=election_group(topic_prefix=prefix, supervisor_id=self._world.settings.supervisor.id),
+            topic=observations_topic(prefix),
+            ensure_topic=self._world.observations(cluster).ensure_topic,
+            clock=self._clock,
+        )
+
+    @property
+    def _loops(self) -> tuple[Loop, ...]:
+        return (*self._elections, *(loop for flow in self.flows for loop in flow.loops), self._decider)
+
+    def start(self) -> None:
+        """Let every loop run."""
+        self._log.info("supervisor_started", flows=[flow.flow.name for flow in self.flows], version=__version__)
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> bool:
+        """Return whether every loop ended, and every client was let go of, in time.
+
+        A client of a frozen cluster may not want to go: it is left to the end of the process.
+        """
+        deadline = Deadline.after(STOP_SECONDS_MAX, clock=self._clock)
+        for loop in self._loops:
+            loop.stop()
+        late = [loop.name for loop in self._loops if not loop.join(Deadline.after(deadline.capped(12.0)))]
+        closers = [leadership.close for leadership in self._leaderships.values()]
+        closers += [flow.close for flow in self.flows]
+        is_closed = close_within(closers, Deadline.after(deadline.capped(CLOSE_SECONDS_MAX), clock=self._clock))
+        self._log.info("supervisor_stopped", late_loops=late, is_clean=not late and is_closed)
+        return not late and is_closed
+
+    def _decide(self, _deadline: Deadline) -> None:
+        before, self._status = self._status, self._compute(previous=self._status)
+        for flow in self._status.flows:
+            self._tell(flow, before=before.flow(flow.flow))
+
+    def _compute(self, *, previous: Status | None) -> Status:
+        now = self._clock.now()
+        return Status(
+            supervisor=self._world.settings.supervisor.id,
+            version=__version__,
+            started_at=self._started_at,
+            computed_at=now,
+            flows=tuple(self._flow_status(flow, previous=previous, now=now) for flow in self.flows),
+            collectors=tuple(self._collectors()),
+        )
+
+    def _flow_status(self, loops: FlowLoops, *, previous: Status | None, now: datetime) -> FlowStatus:
+        before = previous.flow(loops.flow.name) if previous is not None else None
+        return decide_flow(loops.view(now), previous=before, now=now)
+
+    def _collectors(self) -> Iterable[CollectorStatus]:
+        for flow in self.flows:
+            for loop in flow.loops:
+                report = loop.report
+                yield CollectorStatus(
+                    name=report.name,
+                    flow=flow.flow.name,
+                    cluster=flow.cluster_of(loop),
+                    period_seconds=report.period_seconds,
+                    succeeded_at=report.succeeded_at,
+                    duration_seconds=report.duration_seconds,
+                    steps_total=report.steps_total,
+                    errors_total=report.errors_total,
+                    error=report.error,
+                    error_code=report.error_code,
+                )
+
+    def _tell(self, flow: FlowStatus, *, before: FlowStatus | None) -> None:
+        """Log a change of state at once, and one canonical line a minute."""
+        if before is not None and before.state is not flow.state:
+            self._log.warning(
+                "flow_state_changed", flow=flow.flow, state=flow.state.value, was=before.state.value, cause=flow.cause
+            )
+        told_at = self._told_at.get(flow.flow)
+        if told_at is None:
+            self._told_at[flow.flow] = flow.since
+        elif (self._status.computed_at - told_at).total_seconds() >= CANONICAL_LINE_SECONDS:
+            self._told_at[flow.flow] = self._status.computed_at
+            self._log_canonical_line(flow)
+
+    def _log_canonical_line(self, flow: FlowStatus) -> None:
+        log = self._log.info if flow.state is FlowState.HEALTHY else self._log.warning
+        log(
+            "flow_observed",
+            flow=flow.flow,
+            state=flow.state.value,
+            cause=flow.cause,
+            role=flow.role.value,
+            lag_records=flow.lag.lag_records,
+            lag_seconds=flow.lag.lag_seconds,
+            rate_in=flow.lag.rate_in,
+            rate_out=flow.lag.rate_out,
+            stalled_partitions=flow.lag.stalled_partitions,
+            window_seconds=flow.window_seconds,
+            groups=flow.groups_observed,
+        )
+
+
+def close_within(closers: Iterable[Callable[[], object]], deadline: Deadline) -> bool:
+    """Return whether every closer came back within the deadline; each runs in a thread that holds nothing up."""
+    threads = [threading.Thread(target=close, name="close", daemon=True) for close in closers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(deadline.left)
+    return not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,88 @@
+"""Can I fail over now, and what would I lose? Values to a value; the answer is never better than its worst reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from replicator.model.figures import show_count, show_seconds
+from replicator.model.flow import FlowState
+from replicator.model.observations import Reachability
+from replicator.model.offsets import Grade
+from replicator.model.operations import LossReport
+from replicator.model.overview import Answer, GroupStatus, Readiness
+from replicator.model.status import FlowStatus
+
+COSTLY_STATES = (FlowState.STALLED, FlowState.FAILED, FlowState.DEGRADED, FlowState.STOPPED, FlowState.PAUSED)
+"""A failover works in them; what was not replicated is the price."""
+
+
+def judge_readiness(
+    flow: FlowStatus, *, loss: LossReport | None = None, groups: Sequence[GroupStatus] | None = None
+) -> Readiness:
+    """Return whether the flow's target could take over now, why not, and what would be lost.
+
+    `loss` None: what the status alone can tell is used.
+    """
+    blockers = tuple(_blockers(flow))
+    costs = tuple(_costs(flow, groups or ()))
+    answer = Answer.NO if blockers else Answer.AT_A_COST if costs else Answer.YES
+    return Readiness(flow=flow.flow, answer=answer, reasons=(*blockers, *costs), loss=loss or loss_from_status(flow))
+
+
+def loss_from_status(flow: FlowStatus) -> LossReport | None:
+    """Return what the status alone tells of a loss; None when it tells nothing.
+
+    Nobody counted the records above the mirrored position here, so none is *known* to be lost: the lag,
+    an upper bound in offsets, goes into the bound alone.
+    """
+    window, lag = flow.window_seconds, flow.lag
+    if window is None:
+        return None
+    unseen = 0 if window == 0 else None if lag.rate_in is None else math.ceil(lag.rate_in * window)
+    bound = None if lag.lag_records is None or unseen is None else lag.lag_records + unseen
+    return LossReport(known_lost=0, unknown_window_seconds=window, possible_lost_max=bound)
+
+
+def _blockers(flow: FlowStatus) -> Iterator[str]:
+    if flow.state is FlowState.FAILED_OVER or flow.active == flow.target.cluster:
+        yield f"{flow.target.cluster} is active already; `replicator failback {flow.flow}` leads home"
+        return
+    if flow.target.reachability is not Reachability.REACHABLE:
+        yield _unreachable(flow)
+    if flow.source.last_reached_at is None:
+        yield f"{flow.source.cluster} was never read: what would be lost cannot be counted"
+
+
+def _unreachable(flow: FlowStatus) -> str:
+    how = "refuses connections" if flow.target.reachability is Reachability.REFUSED else "does not answer"
+    return f"the standby {flow.target.cluster} {how}"
+
+
+def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[str]:
+    if flow.state in COSTLY_STATES:
+        yield f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value
+    if flow.source.reachability is not Reachability.REACHABLE:
+        yield f"{flow.source.cluster} is not read since {_window(flow)}"
+    for verdict in flow.verdicts:
+        if verdict.is_held is False:
+            yield f"{verdict.objective} not held: {verdict.evidence}"
+    yield from _group_costs(groups)
+
+
+def _window(flow: FlowStatus) -> str:
+    return show_seconds(flow.window_seconds)
+
+
+def _group_costs(groups: Sequence[GroupStatus]) -> Iterator[str]:
+    untranslated = sum(
+        1 for group in groups if group.translation is not None and group.translation.grade is Grade.UNAVAILABLE
+    )
+    floors = sum(1 for group in groups if group.translation is not None and group.translation.grade is Grade.FLOOR)
+    running = sum(1 for group in groups if group.is_active_on_target)
+    if running:
+        yield f"{show_count(running)} groups already run on the standby"
+    if untranslated:
+        yield f"{show_count(untranslated)} groups have no place on the standby yet"
+    if floors:
+        yield f"{show_count(floors)} groups would start at the log start"

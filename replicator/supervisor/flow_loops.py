@@ -1,0 +1,169 @@
+"""The loops of one flow: each asks one cluster, so that a dead or frozen one delays nobody else.
+
+source     ends, last stable offsets, log starts, topic ids      every 1 s
+tails      visible records above the mirrored position           every 1 s
+groups     committed positions on the source                     every 2 s
+target     mirrored positions from Connect's offsets topic       every 0.5 s
+connect    what Connect says of the connectors                   every 2 s
+journal    which cluster is active                               every 5 s
+heartbeat  one record into the source                            every 1 s
+watch      listeners of a cluster that has fallen silent         every 0.5 s, one loop a cluster
+record     what changed, to the target's observations            every 1 s, and after each sweep
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import ReplicatorError
+from replicator.flow import FlowHeartbeat
+from replicator.model.names import ClusterName
+from replicator.model.status import Role
+from replicator.supervisor.assemble import FlowWorld, World
+from replicator.supervisor.decide.status import FlowView
+from replicator.supervisor.flow_steps import FlowSteps
+from replicator.supervisor.leadership import Leadership
+from replicator.supervisor.loop import Loop
+from replicator.supervisor.recorder import Item, Recorder
+
+Enabled = Callable[[], bool]
+
+
+class FlowLoops:
+    """Looks at one flow for ever, and records what it sees while this supervisor leads."""
+
+    def __init__(self, world: World, parts: FlowWorld, leadership: Leadership, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.flow = parts.flow
+        self.steps = FlowSteps(world, parts, clock=clock)
+        self.board = self.steps.board
+        self._parts = parts
+        self._leadership = leadership
+        self._clock = clock
+        self._heartbeat: FlowHeartbeat | None = None
+        self._primed_term = -1
+        self.recorder = Recorder(self.flow, self.board, self._write, clock=clock, is_allowed=self._may_record)
+        self._record_loop = self._loop(
+            "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
+        )
+        self._connect_loop = self._loop("connect", self.steps.read_connectors, period_seconds=2.0, budget_seconds=5.0)
+        self.loops = (*self._source_loops(), *self._target_loops())
+
+    def _source_loops(self) -> tuple[Loop, ...]:
+        steps, reading = self.steps, self._may_observe
+        return (
+            self._loop("source", self.sweep, period_seconds=1.0, budget_seconds=5.0, is_enabled=reading),
+            self._loop("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=reading),
+            self._loop("groups", self.read_groups, period_seconds=2.0, budget_seconds=10.0, is_enabled=reading),
+            self._loop("heartbeat", self.beat, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act),
+            self._loop(
+                "watch-source",
+                steps.board.source_watch.probe_if_suspect,
+                period_seconds=0.5,
+                budget_seconds=1.0,
+                is_enabled=reading,
+            ),
+        )
+
+    def _target_loops(self) -> tuple[Loop, ...]:
+        steps = self.steps
+        watch = steps.board.target_watch.probe_if_suspect
+        return (
+            self._loop("target", steps.read_mirrored, period_seconds=0.5, budget_seconds=5.0),
+            self._loop("journal", steps.read_journal, period_seconds=5.0, budget_seconds=10.0),
+            self._loop("watch-target", watch, period_seconds=0.5, budget_seconds=1.0),
+            self._connect_loop,
+            self._record_loop,
+        )
+
+    def _loop(
+        self,
+        what: str,
+        step: Callable[[Deadline], None],
+        *,
+        period_seconds: float,
+        budget_seconds: float,
+        is_enabled: Enabled = lambda: True,
+    ) -> Loop:
+        return Loop(
+            f"{what}:{self.flow.name}",
+            step,
+            period_seconds=period_seconds,
+            budget_seconds=budget_seconds,
+            clock=self._clock,
+            is_enabled=is_enabled,
+        )
+
+    def cluster_of(self, loop: Loop) -> ClusterName | None:
+        """Return the cluster a loop asks; None for the one that asks Connect."""
+        what = loop.name.partition(":")[0]
+        if what == "connect":
+            return None
+        return self.flow.target if what in ("target", "watch-target", "journal", "record") else self.flow.source
+
+    def _may_observe(self) -> bool:
+        """A supervisor that stands by leaves the source to the one that leads; one that cannot know goes on reading."""
+        return self._leadership.role is not Role.STANDBY
+
+    def _may_act(self) -> bool:
+        return self._leadership.is_held
+
+    def _may_record(self) -> bool:
+        return self._leadership.is_held and self._leadership.term == self._primed_term
+
+    def sweep(self, deadline: Deadline) -> None:
+        """Put one sweep over the source on the board, and let it be recorded."""
+        self.steps.sweep(deadline)
+        self._record_loop.nudge()
+
+    def count_tails(self, deadline: Deadline) -> None:
+        """Put on the board what of the source is not mirrored, counted, and let it be recorded."""
+        self.steps.count_tails(deadline)
+        self._record_loop.nudge()
+
+    def read_groups(self, deadline: Deadline) -> None:
+        """Put on the board where the groups stand on the source, and let it be recorded."""
+        self.steps.read_groups(deadline)
+        self._record_loop.nudge()
+
+    def beat(self, deadline: Deadline) -> None:
+        """Leave one heartbeat written on the source."""
+        if self._heartbeat is None:
+            heartbeat = FlowHeartbeat(self._parts.source, target=self.flow.target)
+            heartbeat.ensure_topic(deadline)
+            self._heartbeat = heartbeat
+        now = self._clock.now()
+        self._heartbeat.beat(now, deadline)
+        self.board.heartbeat_sent_at = now
+
+    def record(self, deadline: Deadline) -> None:
+        """Leave the standby knowing what changed; first learn what it knew before we led."""
+        term = self._leadership.term
+        if term != self._primed_term:
+            self.steps.read_observations(deadline)
+            self.recorder.forget()
+            self._primed_term = term
+        self.recorder.record(deadline)
+
+    def _write(self, items: list[Item], deadline: Deadline) -> None:
+        try:
+            self._parts.observations.write(self.flow.name, items, deadline)
+        except ReplicatorError:
+            self._parts.observations.close()
+            raise
+
+    def view(self, now: datetime) -> FlowView:
+        """Return everything known of the flow, for the decider."""
+        return self.steps.view(
+            now,
+            role=self._leadership.role,
+            connect_cause=self._connect_loop.report.error,
+            recorded_at=self.recorder.recorded_at,
+        )
+
+    def close(self) -> None:
+        """Let go of what only this flow's loops use."""
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+        self.steps.close()

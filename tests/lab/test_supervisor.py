@@ -1,0 +1,381 @@
+"""The supervisor on real clusters: what the standby knows, through frozen and killed sources and dying leaders."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from replicator.clock import Deadline
+from replicator.journal import Observations, Observed
+from replicator.jvm import ProcessState
+from replicator.kafka import KafkaCluster, Outgoing
+from replicator.lab import Lab
+from replicator.model.cluster import ClusterAccess, TopicSpec
+from replicator.model.flow import FlowState
+from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.observations import ClusterObservation, GroupState, Reachability
+from replicator.model.status import Role
+from replicator.settings import load_settings
+from replicator.supervisor import World
+from replicator.supervisor.daemon import Supervisor
+
+PERIOD_SECONDS = 2.0
+"""What the design calls one observation period."""
+
+SHOP, BACK = FlowName("shop"), FlowName("back")
+ORDERS, BOOKINGS = TopicName("orders"), TopicName("bookings")
+EAST = ClusterName("east")
+Value = TypeVar("Value")
+
+
+@dataclass
+class Stage:
+    """A lab with the flow `shop` from east to west running, and `back` from west to east only watched."""
+
+    lab: Lab
+    config: Path
+    east: KafkaCluster
+    west: KafkaCluster
+
+    def observed(self) -> Observed:
+        return Observations(self.west).read(SHOP, Deadline.after(10))
+
+    def contact(self) -> ClusterObservation:
+        return self.observed().clusters[EAST]
+
+    def produce(self, count: int, *, topic: TopicName = ORDERS) -> None:
+        writer = self.east.writer("test")
+        for number in range(count):
+            writer.send(Outgoing(topic, str(number).encode(), b"x" * 100))
+        writer.flush(Deadline.after(20))
+
+    def revive_east(self) -> None:
+        """Leave east running, whatever a test did to it."""
+        states = {member.member: member.state for member in self.lab.status()}
+        match states["east/broker-1"]:
+            case ProcessState.FROZEN:
+                self.lab.thaw("east")
+            case ProcessState.GONE:
+                self.lab.start("east", wait=None)
+        self.lab.wait_ready("east", Deadline.after(60))
+
+
+def run_cli(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "replicator", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def make_topics(access: ClusterAccess, *names: TopicName) -> None:
+    with KafkaCluster(access) as cluster:
+        specs = [TopicSpec(name=name, partitions=3, configs={"retention.ms": "-1"}) for name in names]
+        cluster.topics.create(specs, Deadline.after(20))
+
+
+@pytest.fixture(scope="module")
+def stage(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    lab = private_lab
+    flows = {
+        SHOP: {
+            "source": "east",
+            "target": "west",
+            "topics": {"include": [ORDERS, BOOKINGS]},
+            "objectives": {"rpo_seconds": 30},
+        },
+        BACK: {"source": "west", "target": "east", "topics": {"include": ["west-only"]}, "naming": "prefix"},
+    }
+    text = lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps(flows)}")
+    config = tmp_path_factory.mktemp("config") / "replicator.yaml"
+    config.write_text(text)
+    make_topics(lab.east, ORDERS, BOOKINGS)
+    make_topics(lab.west, TopicName("west-only"))
+    applied = run_cli("-c", str(config), "apply", SHOP)
+    assert applied.returncode == 0, applied.stderr
+    with KafkaCluster(lab.east) as east, KafkaCluster(lab.west) as west:
+        yield Stage(lab, config, east, west)
+
+
+@pytest.fixture(autouse=True)
+def _east_lives(stage: Stage) -> Iterator[None]:
+    """Every test finds east alive and leaves it so."""
+    yield
+    stage.revive_east()
+
+
+class Daemon:
+    """One `replicator run`, as a user starts it; its log is read line by line."""
+
+    def __init__(self, stage: Stage, folder: Path, name: str = "run") -> None:
+        self._log_path = folder / f"{name}.log"
+        self._log = self._log_path.open("wb")
+        command = [sys.executable, "-m", "replicator", "-c", str(stage.config), "run"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
+
+    def events(self, event: str, **wanted: Any) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event and wanted.items() <= line.items()]
+
+    def log_text(self) -> str:
+        return self._log_path.read_text()
+
+    def wait_for_event(self, event: str, *, seconds: float = 30, **wanted: Any) -> dict[str, Any]:
+        return wait_until(lambda: next(iter(self.events(event, **wanted)), None), seconds=seconds, what=event)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait(timeout=30)
+        self._log.close()
+
+
+@contextmanager
+def running(stage: Stage, folder: Path, name: str = "run") -> Iterator[Daemon]:
+    daemon = Daemon(stage, folder, name)
+    try:
+        yield daemon
+    finally:
+        daemon.close()
+
+
+def wait_until(ask: Callable[[], Value | None], *, seconds: float = 30, what: str = "it") -> Value:
+    """Return the first answer that is true, or fail."""
+    deadline = Deadline.after(seconds)
+    while not deadline.is_over:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.1)
+    pytest.fail(f"{what} did not happen within {seconds:g} s")
+
+
+def is_recent(stage: Stage) -> Observed | None:
+    """Return the observations when the source was read within the last period and a half."""
+    observed = stage.observed()
+    contact = observed.clusters.get(EAST)
+    if contact is None or contact.last_reached_at is None:
+        return None
+    age = (datetime.now(UTC) - contact.last_reached_at).total_seconds()
+    return observed if age < 1.5 * PERIOD_SECONDS else None
+
+
+def wait_recent(stage: Stage) -> Observed:
+    return wait_until(lambda: is_recent(stage), what="a recent observation")
+
+
+def test_the_standby_knows_the_source(stage: Stage, tmp_path: Path) -> None:
+    """Ends, ids, groups and peak rates of the source stand on the target, no older than two periods, all the time."""
+    group = GroupName("billing")
+    with running(stage, tmp_path):
+        wait_recent(stage)
+        stage.produce(3000)
+        stage.east.groups.commit(group, {TopicPartition(ORDERS, 0): 7}, Deadline.after(10))
+
+        def is_known() -> Observed | None:
+            seen = stage.observed()
+            ends = sum(part.end for part in seen.topics[ORDERS].partitions) if ORDERS in seen.topics else 0
+            return seen if ends == 3000 and group in seen.groups else None
+
+        seen = wait_until(is_known, what="the new ends and the group")
+        topics = stage.east.topics.describe([ORDERS], Deadline.after(10))
+        assert seen.topics[ORDERS].topic_id == topics[ORDERS].topic_id
+        assert seen.groups[group].state is GroupState.EMPTY
+        assert seen.groups[group].committed == {TopicPartition(ORDERS, 0): 7}
+        assert seen.clusters[EAST].reachability is Reachability.REACHABLE
+        assert seen.clusters[EAST].cluster_id == stage.lab.east.cluster_id
+        assert (seen.topics[ORDERS].peak_rate or 0) >= 3000 / (2 * PERIOD_SECONDS)
+
+        oldest = 0.0
+        for _ in range(20):
+            contact = stage.contact()
+            assert contact.last_reached_at is not None
+            oldest = max(oldest, (datetime.now(UTC) - contact.last_reached_at).total_seconds())
+            time.sleep(0.3)
+        assert oldest <= 2 * PERIOD_SECONDS
+
+
+def test_a_group_deleted_on_the_source_is_known_to_be_gone(stage: Stage, tmp_path: Path) -> None:
+    """A failover must not bring back a group that its owner deleted."""
+    group = GroupName("short-lived")
+    with running(stage, tmp_path):
+        stage.east.groups.commit(group, {TopicPartition(ORDERS, 0): 1}, Deadline.after(10))
+        wait_until(lambda: group in stage.observed().groups, what="the group")
+        stage.east.groups.delete([group], Deadline.after(10))
+        wait_until(lambda: stage.observed().groups[group].state is GroupState.DEAD, what="its end")
+        assert stage.observed().groups[group].committed == {}
+
+
+def test_a_killed_source_refuses_and_the_window_is_two_periods_at_most(stage: Stage, tmp_path: Path) -> None:
+    """After SIGKILL the standby knows when the source was last read, and since when nobody can write to it."""
+    with running(stage, tmp_path):
+        wait_recent(stage)
+        stage.lab.kill("east")
+
+        def is_refused() -> ClusterObservation | None:
+            contact = stage.contact()
+            return contact if contact.reachability is Reachability.REFUSED else None
+
+        first = wait_until(is_refused, what="REFUSED")
+        assert first.unreachable_since is not None
+        assert first.last_reached_at is not None
+        window = (first.unreachable_since - first.last_reached_at).total_seconds()
+        assert 0 < window <= 2 * PERIOD_SECONDS
+
+        later = wait_until(
+            lambda: seen if (seen := stage.contact()).observed_at > first.observed_at else None, what="another probe"
+        )
+        assert later.unreachable_since == first.unreachable_since
+        assert later.last_reached_at == first.last_reached_at
+        assert all(part.end >= 0 for seen in stage.observed().topics.values() for part in seen.partitions)
+
+
+def test_the_unmirrored_tail_is_counted_before_it_is_lost(stage: Stage, tmp_path: Path) -> None:
+    """Visible records the target lacks are counted while the source lives; aborted ones and markers are not."""
+    with running(stage, tmp_path):
+        wait_recent(stage)
+        paused = run_cli("-c", str(stage.config), "flow", "stop", SHOP, "--yes")
+        assert paused.returncode == 0, paused.stderr
+        try:
+            writer = stage.east.transactional_writer("test.bookings", Deadline.after(20))
+            records = [Outgoing(BOOKINGS, b"k", b"v", partition=0) for _ in range(50)]
+            writer.append(records, Deadline.after(20))
+            writer.abandon(records, Deadline.after(20))
+            writer.append(records[:7], Deadline.after(20))
+
+            def counted() -> int | None:
+                seen = stage.observed().topics.get(BOOKINGS)
+                tails = [tail for tail in seen.tails if tail.partition == 0] if seen else []
+                whole = [tail for tail in tails if tail.to_offset == 110]
+                return whole[0].visible_records if whole else None
+
+            assert wait_until(counted, what="a count of the whole tail") == 57
+        finally:
+            resumed = run_cli("-c", str(stage.config), "flow", "resume", SHOP)
+        assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_frozen_source_is_silent_its_lag_unknown_and_nobody_else_waits(stage: Stage) -> None:
+    """SIGSTOP: the port is open and nothing answers. Lag is unknown and never 0; other loops keep their period."""
+    with World(load_settings(stage.config, {})) as world:
+        supervisor = Supervisor(world)
+        supervisor.start()
+        try:
+            check_frozen_source(stage, supervisor)
+        finally:
+            supervisor.stop()
+
+
+def check_frozen_source(stage: Stage, supervisor: Supervisor) -> None:
+    def shop() -> Any:
+        return supervisor.status.flow(SHOP)
+
+    wait_until(lambda: shop().state is FlowState.HEALTHY and shop().role is Role.LEADER, what="HEALTHY and leading")
+    wait_until(lambda: shop().recorded_at is not None, what="a first record")
+    assert shop().lag.lag_records == 0
+    stage.lab.freeze("east")
+    wait_until(lambda: shop().state is FlowState.UNKNOWN, seconds=30, what="UNKNOWN")
+    wait_until(lambda: shop().source.reachability is Reachability.SILENT, what="SILENT")
+    assert shop().lag.lag_records is None
+    assert shop().lag.lag_seconds is None
+    assert shop().lag.stalled_partitions is None
+    assert all(verdict.is_held is None for verdict in shop().verdicts)
+
+    def steps(name: str) -> int:
+        return next(c.steps_total for c in supervisor.status.collectors if c.name == name)
+
+    before = {name: steps(name) for name in ("source:back", "target:shop", "record:shop")}
+    contact, window = stage.contact(), shop().window_seconds
+    time.sleep(3 * PERIOD_SECONDS)
+    assert all(steps(name) - count >= 3 for name, count in before.items())
+    assert stage.contact().observed_at > contact.observed_at
+    assert stage.contact().last_reached_at == contact.last_reached_at
+    assert shop().window_seconds > window + 2 * PERIOD_SECONDS
+    stage.lab.thaw("east")
+    wait_until(lambda: shop().state is FlowState.HEALTHY, seconds=60, what="HEALTHY again")
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_sigterm_ends_with_0_in_time(stage: Stage, tmp_path: Path, is_frozen: bool) -> None:
+    """The supervisor leaves when asked, even while the source is frozen and its clients hang."""
+    with running(stage, tmp_path) as daemon:
+        daemon.wait_for_event("flow_state_changed", flow=SHOP)
+        wait_recent(stage)
+        if is_frozen:
+            stage.lab.freeze("east")
+            daemon.wait_for_event("flow_state_changed", flow=SHOP, state="UNKNOWN")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(timeout=25) == 0, daemon.log_text()
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_second_supervisor_stands_by_and_takes_over(stage: Stage, tmp_path: Path, fault: signal.Signals) -> None:
+    """One leads; when it dies or freezes the other records within 25 s, and one that wakes up again stands by."""
+    with running(stage, tmp_path, "first") as first:
+        first.wait_for_event("supervisor_role_changed", cluster="west", role="leader")
+        with running(stage, tmp_path, "second") as second:
+            second.wait_for_event("supervisor_role_changed", cluster="west", role="standby")
+            wait_recent(stage)
+            os.kill(first.process.pid, fault)
+            struck_at = datetime.now(UTC)
+            second.wait_for_event("supervisor_role_changed", seconds=25, cluster="west", role="leader")
+            recorded = wait_until(lambda: is_recent(stage), seconds=25, what="observations of the second")
+            assert (recorded.clusters[EAST].observed_at - struck_at).total_seconds() <= 25
+            if fault is signal.SIGSTOP:
+                os.kill(first.process.pid, signal.SIGCONT)
+                wait_until(
+                    lambda: first.events("supervisor_role_changed", cluster="west", role="standby"), what="standing by"
+                )
+                assert second.events("supervisor_role_changed", cluster="west")[-1]["role"] == "leader"
+
+
+def test_status_and_lag_without_a_supervisor(stage: Stage) -> None:
+    """From here alone: rates, lag and ages by partition; a stopped flow's lag is its records, and grows older."""
+    answer = run_cli("-c", str(stage.config), "--standalone", "lag", SHOP, "--by", "partition", "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    rows = json.loads(answer.stdout)["items"]
+    assert {row["topic"] for row in rows} == {ORDERS, BOOKINGS}
+    assert all(row["lag_records"] == 0 for row in rows)
+    assert all(row["age_seconds"] is not None for row in rows)
+
+    stopped = run_cli("-c", str(stage.config), "flow", "stop", SHOP, "--yes")
+    assert stopped.returncode == 0, stopped.stderr
+    try:
+        stage.produce(500)
+        answer = run_cli("-c", str(stage.config), "--standalone", "status", SHOP, "-o", "json")
+        flow = json.loads(answer.stdout)["item"]["flows"][0]
+        assert (flow["state"], flow["lag"]["lag_records"]) == ("STOPPED", 500)
+        assert flow["lag"]["lag_seconds"] > 0
+    finally:
+        resumed = run_cli("-c", str(stage.config), "flow", "resume", SHOP)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_status_of_a_dead_source_is_unknown_and_still_an_answer(stage: Stage) -> None:
+    """With the source dead the command answers, names the cause, and invents no figure."""
+    stage.lab.kill("east")
+    answer = run_cli("-c", str(stage.config), "--standalone", "status", SHOP, "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    flow = document["item"]["flows"][0]
+    assert flow["state"] == "UNKNOWN"
+    assert "refuses every connection" in flow["cause"]
+    assert flow["lag"]["lag_records"] is None
+    assert document["warnings"]
+
+
+def test_an_unknown_flow_is_told_with_the_known_ones(stage: Stage) -> None:
+    """A typo gets exit 10 and the names there are."""
+    answer = run_cli("-c", str(stage.config), "status", "shpo")
+    assert answer.returncode == 10
+    assert "shop" in answer.stderr

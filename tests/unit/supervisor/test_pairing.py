@@ -1,0 +1,151 @@
+"""Lag is taken from readings that belong together; what was not read stays unknown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from replicator.flow import LagSeries
+from replicator.journal import Observed
+from replicator.model.cluster import ClusterAccess, PartitionDescription, TopicDescription
+from replicator.model.flow import Flow
+from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
+from replicator.model.observations import ClusterObservation, PartitionEnds, Reachability, TopicObservation
+from replicator.supervisor.board import FlowBoard
+from replicator.supervisor.decide.pairing import lag_observation, positions_before, remembered_observation
+from replicator.supervisor.lagfeed import LagFeed
+from replicator.supervisor.samples import MirroredSample, SourceSample
+from replicator.supervisor.watch import ClusterWatch
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ORDERS, EAST = TopicName("orders"), ClusterName("east")
+TP = TopicPartition(ORDERS, 0)
+FLOW = Flow(name=FlowName("shop"), source=EAST, target=ClusterName("west"))
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def sweep(seconds: float, end: int, topic_id: str = "id-1") -> SourceSample:
+    ends = PartitionEnds(partition=0, log_start=0, last_stable=end, end=end)
+    topic = TopicDescription(ORDERS, topic_id, (PartitionDescription(0, 1, (1,), (1,)),))
+    return SourceSample(began_at=at(seconds), ended_at=at(seconds), topics={ORDERS: topic}, ends={TP: ends})
+
+
+def mirrored(seconds: float, position: int) -> MirroredSample:
+    return MirroredSample(began_at=at(seconds - 0.1), ended_at=at(seconds), positions={TP: position})
+
+
+@pytest.mark.parametrize(
+    ("samples", "moment", "position"),
+    [
+        ([mirrored(1, 10), mirrored(2, 20), mirrored(3, 30)], 2.5, 20),
+        ([mirrored(3, 30)], 2.5, None),
+        ([], 2.5, None),
+        # Old positions say nothing about now: the target may have gone on for minutes.
+        ([mirrored(1, 10)], 60, None),
+    ],
+)
+def test_positions_are_those_read_before(samples: list[MirroredSample], moment: float, position: int | None) -> None:
+    """A position read after the ends could lie beyond them and would look like a truncated source."""
+    found = positions_before(samples, moment=at(moment))
+    assert (found.positions[TP] if found else None) == position
+
+
+def test_without_a_sweep_nothing_is_known() -> None:
+    """An unread source gives an observation without ends, and so unknown lag."""
+    series = LagSeries(FLOW.name)
+    series.add(lag_observation(sweep(1, 50), [mirrored(0.5, 40)], tails={}, now=at(1)))
+    assert series.measure(at(1)).lag_records == 10
+    series.add(lag_observation(None, [mirrored(2, 50)], tails={}, now=at(2)))
+    assert series.measure(at(2)).lag_records is None
+
+
+class Feed:
+    """A lag feed with its board and clock."""
+
+    def __init__(self, clock: Any) -> None:
+        self.clock = clock
+        watches = [
+            ClusterWatch(ClusterAccess(name=ClusterName(name), bootstrap=f"{name}:1"), clock=clock)
+            for name in ("east", "west")
+        ]
+        self.board = FlowBoard(source_watch=watches[0], target_watch=watches[1])
+        self.lag = LagFeed(FLOW, self.board)
+
+    def look(self, seconds: float, *, end: int, position: int) -> None:
+        self.clock.seconds = seconds
+        self.board.put_mirrored(mirrored(seconds, position))
+        self.board.put_source(sweep(seconds, end))
+        self.board.source_watch.note_read(began_at=at(seconds))
+
+
+def test_lag_turns_unknown_with_age_and_comes_back(clock: Any) -> None:
+    """A source that is not read any more has no lag of 0, and none that stands still."""
+    feed = Feed(clock)
+    feed.look(1, end=100, position=100)
+    assert feed.lag.measure(at(1)).lag_records == 0
+    assert feed.lag.measure(at(6)).lag_records == 0
+    assert feed.lag.measure(at(8)).lag_records is None
+    feed.look(20, end=500, position=100)
+    assert feed.lag.measure(at(20)).lag_records == 400
+
+
+def test_lag_seconds_rise_while_nothing_moves(clock: Any) -> None:
+    """Stalled: the age of the first end beyond the position grows with every look, and the flow counts as stalled."""
+    feed = Feed(clock)
+    seen = []
+    for second in range(1, 12):
+        feed.look(second, end=100 + second, position=100)
+        seen.append(feed.lag.measure(at(second)))
+    assert seen[0].lag_seconds is None
+    assert [one.lag_seconds for one in seen[1:]] == [float(second) for second in range(1, 11)]
+    assert seen[-1].stalled_partitions == 1
+    assert seen[2].stalled_partitions == 0
+
+
+def remembered(topic_id: str = "id-1") -> tuple[Observed, ClusterObservation]:
+    contact = ClusterObservation(
+        cluster=EAST,
+        cluster_id="c",
+        reachability=Reachability.REACHABLE,
+        observed_at=at(10),
+        last_reached_at=at(10),
+    )
+    topic = TopicObservation(
+        cluster=EAST,
+        topic=ORDERS,
+        topic_id=topic_id,
+        observed_at=at(4),
+        partitions=(PartitionEnds(partition=0, log_start=0, last_stable=90, end=90),),
+        mirrored_positions={0: 95},
+    )
+    return Observed(clusters={EAST: contact}, topics={ORDERS: topic}), contact
+
+
+def test_the_standbys_memory_is_the_first_observation() -> None:
+    """Unchanged topics are as they were when the source was last read whole; positions count up to the ends."""
+    observed, contact = remembered()
+    found = remembered_observation(observed, contact, sweep(60, 100))
+    assert found is not None
+    assert found.observed_at == at(10)
+    assert found.ends is not None
+    assert found.ends[TP].end == 90
+    assert found.positions == {TP: 90}
+
+
+def test_memory_of_another_topic_is_left_out() -> None:
+    """A topic made again under the same name has no past."""
+    observed, contact = remembered("id-0")
+    found = remembered_observation(observed, contact, sweep(60, 100))
+    assert found is not None
+    assert found.ends == {}
+
+
+def test_memory_of_now_is_no_memory() -> None:
+    """A supervisor that records right now tells nothing older than what we see ourselves."""
+    observed, contact = remembered()
+    assert remembered_observation(observed, contact, sweep(10, 100)) is None
