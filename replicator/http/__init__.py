@@ -5,5 +5,6 @@ something, never follows a redirect, never reads proxy settings, never knows who
 """
 
 from replicator.http.client import ANSWER_BYTES_MAX, HttpClient, Response
+from replicator.http.stream import ServerEvent, open_stream
 
-__all__ = ["ANSWER_BYTES_MAX", "HttpClient", "Response"]
+__all__ = ["ANSWER_BYTES_MAX", "HttpClient", "Response", "ServerEvent", "open_stream"]

@@ -73,7 +73,7 @@ class HttpClient:
         self._client = httpx2.Client(
             auth=_login(username, password),
             headers=headers,
-            verify=_trust(ca_file),
+            verify=trust(ca_file),
             trust_env=False,
             limits=httpx2.Limits(max_connections=_CONNECTIONS_MAX, keepalive_expiry=5.0),
         )
@@ -150,7 +150,12 @@ def _login(username: str | None, password: Secret | None) -> httpx2.BasicAuth | 
     return httpx2.BasicAuth(username, password.value) if username is not None and password is not None else None
 
 
-def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+def trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    """Return whom to trust: the CA certificates of `ca_file`, or by default those of this machine.
+
+    Raises:
+        ConfigInvalid: the file cannot be read.
+    """
     if ca_file is None:
         return True
     try:

@@ -1,0 +1,62 @@
+"""What every route stands on: the feed, the acts, who asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from replicator.api.access import AccessRules, Caller
+from replicator.api.acting import Acting
+from replicator.api.live import Feed
+from replicator.clock import Clock
+from replicator.errors import NotFound
+from replicator.model.overview import Overview
+from replicator.model.status import FlowStatus
+
+
+@dataclass(slots=True, kw_only=True)
+class Serving:
+    """One server's things. `answers` counts answers by HTTP status, `readers` those who follow the events now."""
+
+    feed: Feed
+    acting: Acting
+    rules: AccessRules
+    clock: Clock
+    answers: Counter[int] = field(default_factory=Counter)
+    readers: int = 0
+
+    def note_answer(self, status: int) -> None:
+        """Count an answer."""
+        self.answers[status] += 1
+
+
+def serving_of(request: Request) -> Serving:
+    """Return the server's things."""
+    serving: Serving = request.app.state.serving
+    return serving
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks; the guard has let it in."""
+    caller: Caller = request.scope["state"]["caller"]
+    return caller
+
+
+def find_flow(overview: Overview, name: str) -> FlowStatus:
+    """Return a flow's status.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    flow = overview.status.flow(name)
+    if flow is None:
+        known = ", ".join(flow.flow for flow in overview.status.flows) or "none"
+        raise NotFound(f"there is no flow {name[:80]!r}", hint=f"known: {known}")
+    return flow
+
+
+Here = Annotated[Serving, Depends(serving_of)]
+Who = Annotated[Caller, Depends(caller_of)]

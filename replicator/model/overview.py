@@ -1,0 +1,121 @@
+"""`Overview`: the last `Status` and all that is known beside it at that moment. Every face shows this value.
+
+None is unknown: a part that this supervisor does not observe is None, never an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from replicator.model.names import ClusterName, FlowName, GroupName, SnapshotId
+from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.offsets import GroupTranslation
+from replicator.model.operations import LossReport, Operation
+from replicator.model.status import Status
+
+
+class Answer(StrEnum):
+    """Whether a failover would work now. AT_A_COST: it would, and an objective or a finding says what it costs."""
+
+    YES = "yes"
+    AT_A_COST = "yes_at_a_cost"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Can I fail over now, and what would I lose? `reasons` say why not, or what it costs, the worst first.
+
+    `loss` None: nothing was ever read that a loss could be counted from.
+    """
+
+    flow: FlowName
+    answer: Answer
+    reasons: tuple[str, ...] = ()
+    loss: LossReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatus:
+    """One consumer group of a flow. `lag_records` is how far it is behind the source's ends.
+
+    `translation` None: not computed yet. `is_active_on_target`: it has members there already.
+    """
+
+    flow: FlowName
+    observation: GroupObservation
+    lag_records: int | None = None
+    translation: GroupTranslation | None = None
+    is_active_on_target: bool | None = None
+
+    @property
+    def group(self) -> GroupName:
+        """Its name."""
+        return self.observation.group
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has members on the source."""
+        return self.observation.state is GroupState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotEntry:
+    """One line of the catalog. Sizes in bytes; `new_bytes` is what this snapshot added to the repository.
+
+    `verified_at` None: never verified; `is_sound` is what the last verification found.
+    """
+
+    id: SnapshotId
+    created_at: datetime
+    cluster: ClusterName
+    flow: FlowName | None
+    topics: int
+    records: int
+    size_bytes: int
+    new_bytes: int
+    gaps: int
+    missing_topics: int
+    tags: tuple[str, ...] = ()
+    verified_at: datetime | None = None
+    is_sound: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleStatus:
+    """One schedule: when it ran, when it will, and how often it should have and did not."""
+
+    name: str
+    flow: FlowName
+    cron: str
+    timezone: str
+    next_run_at: datetime | None
+    last_run_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_duration_seconds: float | None = None
+    missed_total: int = 0
+    error: str | None = None
+    is_running: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Everything at one moment. `readiness` and `groups` by flow; operations newest last."""
+
+    status: Status
+    readiness: Mapping[FlowName, Readiness] = field(default_factory=dict)
+    groups: Mapping[FlowName, tuple[GroupStatus, ...]] | None = None
+    operations: tuple[Operation, ...] | None = None
+    snapshots: tuple[SnapshotEntry, ...] | None = None
+    schedules: tuple[ScheduleStatus, ...] | None = None
+
+    def readiness_of(self, flow: str) -> Readiness | None:
+        """Return the flow's readiness; None when it was not judged."""
+        return self.readiness.get(FlowName(flow))
+
+    def groups_of(self, flow: str) -> tuple[GroupStatus, ...] | None:
+        """Return the flow's groups; None when nobody observed them."""
+        return None if self.groups is None else self.groups.get(FlowName(flow))
