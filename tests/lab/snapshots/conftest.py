@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import KafkaCluster, Outgoing
+from replicator.lab import Lab, LabSpec
 from replicator.model.cluster import ClusterAccess, TopicSpec
 from replicator.model.flow import Selection
 from replicator.model.names import SnapshotId, TopicName, TopicPartition
@@ -38,10 +40,12 @@ class Desk:
         """The raw client of one of them."""
         return self.doors[name][1]
 
-    def make_topic(self, name: TopicName, partitions: int = 2, on: str = "east", **configs: str) -> TopicName:
+    def make_topic(
+        self, name: TopicName, partitions: int = 2, on: str = "east", replicas: int = -1, **configs: str
+    ) -> TopicName:
         """Make a topic whose old records stay; underscores in settings are dots."""
         settings = {"retention.ms": "-1", **{key.replace("_", "."): value for key, value in configs.items()}}
-        spec = TopicSpec(name=name, partitions=partitions, configs=settings)
+        spec = TopicSpec(name=name, partitions=partitions, replication_factor=replicas, configs=settings)
         assert self.cluster(on).topics.create([spec], Deadline.after(SECONDS)) == {name}
         return name
 
@@ -78,7 +82,7 @@ class Desk:
         """Return what a committed-only client sees of each partition, in order, without offsets."""
         cluster = self.cluster(on)
         parts = [TopicPartition(topic, number) for number in range(partitions)]
-        ends = cluster.positions.ends(parts, Deadline.after(SECONDS))
+        ends = self.raw(on).read_ends(parts, deadline=Deadline.after(SECONDS))
         contents = []
         for tp in parts:
             seen = cluster.read_range(
@@ -109,3 +113,27 @@ def run_desk(lab, tmp_path: Path) -> Iterator[Desk]:
 def desk(lab, tmp_path: Path) -> Iterator[Desk]:
     """A desk over the shared lab."""
     yield from run_desk(lab, tmp_path)
+
+
+@pytest.fixture
+def secure_desk(secure_lab, tmp_path: Path) -> Iterator[Desk]:
+    """A desk over the secured lab, as the principal the supervisor has there."""
+    yield from run_desk(secure_lab, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def broker_trio(tmp_path_factory: pytest.TempPathFactory, _guardian, _jars) -> Iterator[Lab]:
+    """A lab of three brokers a cluster and no worker, to be killed at will."""
+    spec = LabSpec(brokers=3, has_connect=False)
+    made = Lab.make(tmp_path_factory.mktemp("broker-trio"), spec, guardian=_guardian, rng=random.Random())
+    made.up(Deadline.after(120))
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture
+def trio_desk(broker_trio: Lab, tmp_path: Path) -> Iterator[Desk]:
+    """A desk over three brokers a cluster."""
+    yield from run_desk(broker_trio, tmp_path)
