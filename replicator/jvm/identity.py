@@ -38,12 +38,15 @@ class ProcessIdentity:
 
     @property
     def state(self) -> ProcessState:
-        """Whether this very process runs, is frozen, or is gone (a zombie is gone)."""
+        """Whether this very process runs, is frozen, or is gone. A zombie is gone once its last thread is:
+        until then its ports are taken."""
         try:
             process = psutil.Process(self.pid)
             if abs(process.create_time() - self.started_at) > _START_TOLERANCE_SECONDS:
                 return ProcessState.GONE
             status = process.status()
+            if status == psutil.STATUS_ZOMBIE and process.num_threads() > 1:
+                return ProcessState.RUNNING
         except psutil.Error:
             return ProcessState.GONE
         if status in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:

@@ -9,6 +9,7 @@ from pathlib import Path
 _TAIL_BYTES = 256 * 1024
 _EXCERPT_LINES = 12
 _CAUSE_CHARACTERS = 300
+_EMPTY_WORDS = ("A fatal exception has occurred", "Could not create the Java Virtual Machine")
 _MARKS = ("Caused by: ", "Exception: ", "Error: ", "Exception in thread", " ERROR ", " FATAL ")
 
 
@@ -25,12 +26,12 @@ def tell_end(log_file: Path) -> LogEnd:
     return pick_end(_read_tail(log_file))
 
 
-def pick_end(lines: Sequence[str]) -> LogEnd:
+def pick_end(log: Sequence[str]) -> LogEnd:
     """Return the end that a log's last lines tell: the last deepest cause, else exception, error, or last line."""
+    lines = [line for line in log if line.strip() and not any(words in line for words in _EMPTY_WORDS)]
     at = next((i for mark in _MARKS for i in range(len(lines) - 1, -1, -1) if mark in lines[i]), None)
     if at is None:
-        last = next((line for line in reversed(lines) if line.strip()), "it wrote no log")
-        return LogEnd(_shorten(last), "\n".join(lines[-_EXCERPT_LINES:]))
+        return LogEnd(_shorten(lines[-1]) if lines else "it wrote no log", "\n".join(lines[-_EXCERPT_LINES:]))
     start = max(0, at - 1)
     return LogEnd(_shorten(lines[at].replace("Caused by: ", "")), "\n".join(lines[start : start + _EXCERPT_LINES]))
 

@@ -105,7 +105,8 @@ class ProcessWorker:
     def start(self) -> JvmProcess:
         """Start the JVM, or take the one that lives; return it.
 
-        Raises: LabFailed when it cannot be started, DeadlineExceeded when somebody else is at it for too long.
+        Raises: LabFailed when it cannot be started, or when its port is somebody else's: a worker that answers
+        there must not be taken for ours. DeadlineExceeded when somebody else is at it for too long.
         """
         command = self._command()
         self.files.folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +114,7 @@ class ProcessWorker:
             found = self.process
             if found is not None and found.state is not ProcessState.GONE:
                 return found
+            self._check_port()
             write_worker_files(self.files.folder, self.spec)
             self._process = JvmProcess.start(command, guardian=self._guardian)
             if self._is_lasting:

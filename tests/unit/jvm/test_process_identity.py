@@ -59,6 +59,14 @@ def test_the_watchdog_follows_its_lines(lines: list[str], left: set[int]) -> Non
     [
         ([], "it wrote no log"),
         (["started", "bye"], "bye"),
+        (
+            ["Unrecognized VM option 'X'", "Error: Could not create the Java Virtual Machine.", ""],
+            "Unrecognized VM option 'X'",
+        ),
+        (
+            ["Error: VM option 'X' is unknown.", "Error: A fatal exception has occurred."],
+            "Error: VM option 'X' is unknown.",
+        ),
         (["x INFO x", "x ERROR bad thing", "x INFO y"], "x ERROR bad thing"),
         (
             ["org.x.SomeException: first", "Caused by: org.y.DeepException: the port is taken"],
