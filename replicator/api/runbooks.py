@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from replicator.api.schema import OperationView, StepView
+from replicator.failover.runbook import Step
+from replicator.failover.runbooks import RUNBOOKS
+from replicator.failover.world import World
 from replicator.model.operations import JournalRecord, Operation, OperationKind, StepPhase
 from replicator.model.text import safe_text
 
-_MOVE = ("stop_flow", "fence_mm2", "cut", "translate", "commit", "promote", "verify", "report")
-_SWITCHOVER = ("hold_lease", "survey", "fence_source", "drain", *_MOVE)
-
-EXPECTED_STEPS: Mapping[OperationKind, tuple[str, ...]] = MappingProxyType(
-    {
-        OperationKind.SWITCHOVER: _SWITCHOVER,
-        OperationKind.FAILOVER: ("hold_lease", "survey", "fence_source", *_MOVE),
-        OperationKind.FAILBACK: ("reconcile", "export_orphans", "seed_reverse", "start_reverse", *_SWITCHOVER),
-        OperationKind.DRILL: ("hold_lease", "survey", "cut", "translate", "commit", "verify", "clean_up", "report"),
-    }
-)
-"""What each runbook is expected to hold, to show what is still to come. The journal alone says what happened."""
-
-POINT_OF_NO_RETURN = "promote"
 _OPERATION = "operation"
 _FINDING_LENGTH_MAX = 240
 
@@ -69,9 +57,20 @@ def _steps(operation: Operation) -> Iterable[StepView]:
     for record in operation.records:
         if record.step != _OPERATION:
             by_step.setdefault(record.step, []).append(record)
-    expected = () if operation.state.is_terminal else EXPECTED_STEPS[operation.kind]
+    known = {step.name: step for step in _known_steps(operation.kind)}
+    expected = () if operation.state.is_terminal else tuple(known)
     for name in merge_steps(expected, tuple(by_step)):
-        yield _step_view(name, by_step.get(name, ()))
+        view = _step_view(name, by_step.get(name, ()))
+        if (step := known.get(name)) is not None:
+            extra = {"says": step.says, "is_point_of_no_return": step.is_point_of_no_return}
+            view = view.model_copy(update=extra)
+        yield view
+
+
+def _known_steps(kind: OperationKind) -> tuple[Step[World], ...]:
+    """Return the runbook's steps, to show what is still to come. The journal alone says what happened."""
+    runbook = RUNBOOKS.get(kind)
+    return () if runbook is None else runbook.steps
 
 
 def merge_steps(expected: Sequence[str], begun: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +92,6 @@ def _step_view(name: str, records: Sequence[JournalRecord]) -> StepView:
         started_at=_since(phases),
         ended_at=last.written_at if last is not None and state in _SETTLED else None,
         finding=_finding(last),
-        is_point_of_no_return=name == POINT_OF_NO_RETURN,
     )
 
 

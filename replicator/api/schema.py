@@ -291,11 +291,12 @@ class GroupView(Travelling):
 class StepView(Travelling):
     """One step of an operation's runbook. `state`: pending, running, done, already, blocked, failed or undone.
 
-    `finding` is the step's evidence, or why it stands still, on one line.
+    `says` is the sentence an operator reads before it runs; `finding` is the step's evidence, or why it stands still, on one line.
     """
 
     name: str
     state: str
+    says: str = ""
     started_at: Moment | None = None
     ended_at: Moment | None = None
     finding: str | None = None

@@ -273,7 +273,8 @@ def test_a_slow_body_is_cut_off(start: Started, rules: AccessRules, monkeypatch:
     monkeypatch.setattr("replicator.api.guard.BODY_SECONDS_MAX", 0.3)
     head = (
         b"POST /v1/flows/orders/pause HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        b"Authorization: Bearer operator-token-0123456789\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        b"Authorization: Bearer operator-token-0123456789\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
     with socket.create_connection(("127.0.0.1", start(rules=rules).port)) as slow:
         slow.sendall(head)

@@ -1,0 +1,233 @@
+"""The overview of a live supervisor: its status, and beside it what a failover would lose, groups, operations and
+the catalog. Every part is gathered by a loop of its own; the API only ever reads what was gathered last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.failover.loss import account_loss
+from replicator.journal import list_operations, merge_records
+from replicator.model.flow import Delivery, Flow
+from replicator.model.names import ClusterName, FlowName, SnapshotId, TopicPartition
+from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.operations import JournalRecord, LossReport, Operation
+from replicator.model.overview import GroupStatus, Overview, SnapshotEntry
+from replicator.model.snapshots import Manifest
+from replicator.model.status import FlowStatus, Status
+from replicator.snapshot import Repository, load_keys
+from replicator.supervisor.assemble import World
+from replicator.supervisor.board import FlowBoard
+from replicator.supervisor.daemon import Supervisor
+from replicator.supervisor.decide.changes import topic_observations
+from replicator.supervisor.decide.readiness import judge_readiness
+from replicator.supervisor.loop import Loop
+
+COMPOSE_PERIOD_SECONDS = 1.0
+COMPOSE_BUDGET_SECONDS = 5.0
+JOURNAL_PERIOD_SECONDS = 2.0
+JOURNAL_BUDGET_SECONDS = 10.0
+CATALOG_PERIOD_SECONDS = 30.0
+CATALOG_BUDGET_SECONDS = 60.0
+CATALOG_MAX = 500
+"""So many of the newest snapshots are listed."""
+STOP_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the loops gathered last; None: not yet."""
+
+    journals: Mapping[ClusterName, tuple[JournalRecord, ...]]
+    snapshots: tuple[SnapshotEntry, ...] | None
+
+
+class SupervisorSource:
+    """Makes overviews of a supervisor. `start` lets its loops run, `stop` ends them."""
+
+    def __init__(self, supervisor: Supervisor, world: World, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._supervisor = supervisor
+        self._world = world
+        self._clock = clock
+        self._journals: dict[ClusterName, tuple[JournalRecord, ...]] = {}
+        self._catalog = Catalog(world) if world.settings.store else None
+        self._overview = self._compose()
+        self._loops = tuple(self._make_loops())
+
+    def overview(self) -> Overview:
+        """Return the newest overview; it was composed before it was asked for."""
+        return self._overview
+
+    def start(self) -> None:
+        """Let the loops run."""
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> bool:
+        """Return whether every loop has ended in time."""
+        deadline = Deadline.after(STOP_SECONDS_MAX, clock=self._clock)
+        for loop in self._loops:
+            loop.stop()
+        late = [loop.name for loop in self._loops if not loop.join(deadline)]
+        return not late
+
+    def _make_loops(self) -> list[Loop]:
+        loops = [
+            Loop(
+                "overview",
+                self._refresh,
+                period_seconds=COMPOSE_PERIOD_SECONDS,
+                budget_seconds=COMPOSE_BUDGET_SECONDS,
+                clock=self._clock,
+            )
+        ]
+        clusters = {name for one in self._supervisor.flows for name in (one.flow.source, one.flow.target)}
+        loops += [self._journal_loop(cluster) for cluster in sorted(clusters)]
+        if self._catalog is not None:
+            loops.append(
+                Loop(
+                    "catalog",
+                    self._catalog.read,
+                    period_seconds=CATALOG_PERIOD_SECONDS,
+                    budget_seconds=CATALOG_BUDGET_SECONDS,
+                    clock=self._clock,
+                )
+            )
+        return loops
+
+    def _journal_loop(self, cluster: ClusterName) -> Loop:
+        journal = self._world.journal(cluster)
+
+        def read(deadline: Deadline) -> None:
+            self._journals = {**self._journals, cluster: journal.read(deadline)}
+
+        return Loop(
+            f"operations:{cluster}",
+            read,
+            period_seconds=JOURNAL_PERIOD_SECONDS,
+            budget_seconds=JOURNAL_BUDGET_SECONDS,
+            clock=self._clock,
+        )
+
+    def _refresh(self, _deadline: Deadline) -> None:
+        self._overview = self._compose()
+
+    def _compose(self) -> Overview:
+        boards = {one.flow.name: (one.flow, one.board) for one in self._supervisor.flows}
+        gathered = Gathered(self._journals, self._catalog.entries if self._catalog is not None else None)
+        return compose_overview(self._supervisor.status, boards=boards, gathered=gathered)
+
+
+def compose_overview(
+    status: Status, *, boards: Mapping[FlowName, tuple[Flow, FlowBoard]], gathered: Gathered
+) -> Overview:
+    """Return the overview these samples make together."""
+    groups = {name: group_statuses(flow, board) for name, (flow, board) in boards.items()}
+    readiness = {}
+    for one in status.flows:
+        if one.flow in boards:
+            flow, board = boards[one.flow]
+            loss = loss_of(flow, board, one)
+            readiness[one.flow] = judge_readiness(one, loss=loss, groups=groups[one.flow])
+    return Overview(
+        status=status,
+        readiness=readiness,
+        groups={name: found for name, found in groups.items() if found is not None},
+        operations=operations_of(gathered.journals),
+        snapshots=gathered.snapshots,
+    )
+
+
+def loss_of(flow: Flow, board: FlowBoard, status: FlowStatus) -> LossReport | None:
+    """Return what a failover would lose now, from the newest samples; None while the source was never read."""
+    sample, mirrored = board.source, board.mirrored
+    if sample is None or mirrored is None:
+        return None
+    observed = topic_observations(flow.source, sample=sample, mirrored=mirrored, tails=board.tails, peaks=board.peaks)
+    report = account_loss(
+        observed,
+        mirrored.positions,
+        window_seconds=status.window_seconds,
+        is_exactly_once=flow.delivery is Delivery.EXACTLY_ONCE,
+    )
+    return LossReport(
+        known_lost=report.known_lost,
+        unknown_window_seconds=report.unknown_window_seconds,
+        possible_lost_max=report.possible_lost_max,
+    )
+
+
+def group_statuses(flow: Flow, board: FlowBoard) -> tuple[GroupStatus, ...] | None:
+    """Return the flow's groups as they stand on the source; None while they were never read."""
+    if board.groups is None:
+        return None
+    ends = {} if board.source is None else {tp: seen.end for tp, seen in board.source.ends.items()}
+    return tuple(
+        GroupStatus(flow=flow.name, observation=seen, lag_records=group_lag(seen, ends))
+        for seen in board.groups.groups.values()
+        if seen.state is not GroupState.DEAD
+    )
+
+
+def group_lag(seen: GroupObservation, ends: Mapping[TopicPartition, int]) -> int | None:
+    """Return how many offsets lie between the group and the ends of what it reads; None where one is unknown."""
+    if any(partition not in ends for partition in seen.committed):
+        return None
+    return sum(max(0, ends[partition] - offset) for partition, offset in seen.committed.items())
+
+
+def operations_of(journals: Mapping[ClusterName, Sequence[JournalRecord]]) -> tuple[Operation, ...] | None:
+    """Return the operations of all journals, oldest first; None while none was read."""
+    if not journals:
+        return None
+    found = list_operations(merge_records(journals.values()))
+    return tuple(sorted(found.values(), key=lambda operation: operation.started_at))
+
+
+class Catalog:
+    """The repository's snapshots. A manifest is read once: it never changes."""
+
+    def __init__(self, world: World) -> None:
+        self._settings = world.settings
+        self._repository: Repository | None = None
+        self._known: dict[SnapshotId, SnapshotEntry] = {}
+        self.entries: tuple[SnapshotEntry, ...] | None = None
+
+    def read(self, deadline: Deadline) -> None:
+        """Leave the newest snapshots known.
+
+        Raises: what the store refused or failed with.
+        """
+        repository = self._open()
+        newest = sorted(repository.list_ids())[-CATALOG_MAX:]
+        for snapshot_id in newest:
+            if snapshot_id not in self._known:
+                deadline.check(f"reading the catalog of {repository.url}")
+                self._known[snapshot_id] = to_entry(repository.read_manifest(snapshot_id))
+        self._known = {snapshot_id: self._known[snapshot_id] for snapshot_id in newest}
+        self.entries = tuple(self._known.values())
+
+    def _open(self) -> Repository:
+        if self._repository is None:
+            secret = self._settings.signing_key()
+            keys = load_keys(None if secret is None else secret.value)
+            self._repository = Repository.open(self._settings.store or "", keys=keys)
+        return self._repository
+
+
+def to_entry(manifest: Manifest) -> SnapshotEntry:
+    """Return a manifest as a line of the catalog."""
+    return SnapshotEntry(
+        id=manifest.id,
+        created_at=manifest.created_at,
+        cluster=manifest.cluster.name,
+        flow=manifest.flow,
+        topics=len(manifest.topics),
+        records=manifest.totals.records,
+        size_bytes=manifest.totals.bytes,
+        new_bytes=manifest.totals.new_stored_bytes,
+        gaps=manifest.gap_count,
+        missing_topics=len(manifest.missing),
+        tags=manifest.tags,
+    )
