@@ -51,7 +51,10 @@ def state_of(envelope: Mapping[str, Any], flow: str) -> str | None:
 def note_failover(report: DemoReport, verdict: Mapping[str, Any]) -> None:
     """Take over what the failover says of itself."""
     report.rto_seconds = float(verdict["rto_seconds"])
-    report.verdicts = [dict(entry) for entry in verdict["verdicts"]]
+    report.verdicts = [
+        {"objective": entry["objective"], "held": entry["is_held"], "evidence": entry["evidence"]}
+        for entry in verdict["verdicts"]
+    ]
 
 
 def read_west(cluster: KafkaCluster, topics: Iterable[TopicName], deadline: Deadline) -> Found:
