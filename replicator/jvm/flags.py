@@ -44,6 +44,7 @@ class JvmProfile:
             f"-Xmx{self.heap_mib}m",
             *quick,
             "-XX:+ExitOnOutOfMemoryError",  # half-alive is worse than dead
+            "-XX:-UsePerfData",  # no file in /tmp that a killed JVM leaves behind
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={log4j_file}",
             *self.extra,

@@ -78,7 +78,7 @@ class JvmProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**_clean_environment(), "CLASSPATH": command.classpath},
+                env={**clean_environment(), "CLASSPATH": command.classpath},
                 start_new_session=True,
             )
         identity = ProcessIdentity.of(child.pid)
@@ -197,7 +197,7 @@ def tied_to_us(argv: list[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *argv]
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Our environment without what would change a JVM behind our back."""
     unwanted = {"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JAVA_HOME"}
     return {key: value for key, value in os.environ.items() if key not in unwanted}

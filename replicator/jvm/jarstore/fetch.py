@@ -189,7 +189,8 @@ def _download(jar: Jar, repository: Path, url: str) -> Path:
     except (RequestException, RuntimeError, OSError) as exc:
         raise Unreachable(
             f"cannot fetch {jar.coordinate} from {url}: {_first_line(exc)}",
-            hint="check the network (HTTPS_PROXY is honoured), or name a mirror in REPLICATOR_MAVEN_URL; run again",
+            hint="check the network (HTTPS_PROXY and REQUESTS_CA_BUNDLE are honoured), or name a mirror in"
+            " REPLICATOR_MAVEN_URL; run again",
         ) from exc
 
 

