@@ -72,7 +72,9 @@ class World:
         """
         if cluster not in self._connects:
             access = self.settings.connect_of(cluster)
-            self._connects[cluster] = self._kept(ConnectClient(access.url, ca_file=access.ca_file))
+            self._connects[cluster] = self._kept(
+                ConnectClient(access.url, username=access.username, password=access.password, ca_file=access.ca_file)
+            )
         return self._connects[cluster]
 
     def raw(self, cluster: str) -> RawClient:

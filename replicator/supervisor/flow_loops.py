@@ -7,7 +7,7 @@ target     mirrored positions from Connect's offsets topic       every 0.5 s
 connect    what Connect says of the connectors                   every 2 s
 journal    which cluster is active                               every 5 s
 heartbeat  one record into the source                            every 1 s
-watch      listeners of a cluster that has fallen silent         every 0.5 s, one loop a cluster
+watch      listeners of a cluster that has fallen silent         every 0.25 s, one loop a cluster
 record     what changed, to the target's observations            every 1 s, and after each sweep
 """
 
@@ -60,7 +60,7 @@ class FlowLoops:
             self._loop(
                 "watch-source",
                 steps.board.source_watch.probe_if_suspect,
-                period_seconds=0.5,
+                period_seconds=0.25,
                 budget_seconds=1.0,
                 is_enabled=reading,
             ),
@@ -72,7 +72,7 @@ class FlowLoops:
         return (
             self._loop("target", steps.read_mirrored, period_seconds=0.5, budget_seconds=5.0),
             self._loop("journal", steps.read_journal, period_seconds=5.0, budget_seconds=10.0),
-            self._loop("watch-target", watch, period_seconds=0.5, budget_seconds=1.0),
+            self._loop("watch-target", watch, period_seconds=0.25, budget_seconds=1.0),
             self._connect_loop,
             self._record_loop,
         )

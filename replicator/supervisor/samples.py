@@ -11,7 +11,8 @@ from replicator.model.connectors import Connector, ConnectorStatus
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds, TailCount
 
-Tails = Mapping[TopicPartition, TailCount]
+Tails = Mapping[TopicPartition, tuple[TailCount, ...]]
+"""The counted parts of each partition's unmirrored tail, in order and without a hole between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from replicator.supervisor.decide import reachability as decide
 
 Probe = Callable[[Iterable[str], float], Reachability]
 
-SUSPECT_SECONDS = 1.5
+SUSPECT_SECONDS = 1.25
 """Without a whole read for this long the listeners are asked; a plain connection a second, only then."""
 PROBE_SECONDS_MAX = 1.0
 

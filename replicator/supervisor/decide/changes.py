@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
 from replicator.model.names import ClusterName, TopicName, TopicPartition
-from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
+from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
+from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
 Peaks = Mapping[TopicName, float]
 Name = TypeVar("Name", bound=str)
 Item = TypeVar("Item", TopicObservation, GroupObservation)
 
+TOLD_COUNTS_MAX = 2000
+"""Counts in one topic's observation: some 200 kB, well below a record's limit."""
 INTERVAL_SECONDS_MIN = 0.2
 """Two sweeps closer than this say little about a rate."""
 
@@ -61,7 +64,10 @@ def topic_observations(
     tails: Tails,
     peaks: Peaks,
 ) -> dict[TopicName, TopicObservation]:
-    """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted."""
+    """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted.
+
+    Counts are told part by part, so that what is mirrored later takes away no more than was counted there.
+    """
     positions = mirrored.positions if mirrored else {}
     found: dict[TopicName, TopicObservation] = {}
     for name, topic in sample.topics.items():
@@ -73,10 +79,17 @@ def topic_observations(
             observed_at=sample.began_at,
             partitions=tuple(sample.ends[tp] for tp in partitions if tp in sample.ends),
             mirrored_positions={tp.partition: positions[tp] for tp in partitions if tp in positions},
-            tails=tuple(tails[tp] for tp in partitions if tp in tails),
+            tails=_told_tails([tails[tp] for tp in partitions if tp in tails]),
             peak_rate=peaks.get(name),
         )
     return found
+
+
+def _told_tails(tails: Sequence[tuple[TailCount, ...]]) -> tuple[TailCount, ...]:
+    """Return the counts part by part; where that is too much for one record, one a partition."""
+    if sum(map(len, tails)) > TOLD_COUNTS_MAX:
+        return tuple(whole for parts in tails if (whole := whole_tail(parts)) is not None)
+    return tuple(part for parts in tails for part in parts)
 
 
 def changed_items(

@@ -14,6 +14,7 @@ from replicator.journal import Observed
 from replicator.model.flow import Delivery, Flow
 from replicator.model.names import TopicPartition
 from replicator.model.observations import ClusterObservation
+from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
 MIRRORED_SECONDS_MAX = 6.0
@@ -47,7 +48,7 @@ def lag_observation(
         observed_at=sample.began_at,
         ends=sample.ends,
         positions=None if paired is None else paired.positions,
-        tails=tails,
+        tails={tp: whole for tp, parts in tails.items() if (whole := whole_tail(parts)) is not None},
     )
 
 

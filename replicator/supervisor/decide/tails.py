@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from replicator.model.observations import TailCount
 
-SEGMENTS_MAX = 64
+SEGMENTS_MAX = 16
 """Beyond this the oldest two become one; the tail of a stalled flow must not grow without bound."""
 
 Segments = tuple[TailCount, ...]

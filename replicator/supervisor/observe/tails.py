@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from typing import Protocol
 
 from replicator.clock import Deadline
@@ -11,7 +10,7 @@ from replicator.errors import DataCorrupt, NotFound, OperationFailed
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import TailCount
 from replicator.supervisor.decide import tails as decide
-from replicator.supervisor.samples import MirroredSample, SourceSample
+from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
 MIB = 1024 * 1024
 PARTITION_BYTES_MAX = 8 * MIB
@@ -37,10 +36,9 @@ class TailCounter:
         self._topic_ids: dict[TopicName, str] = {}
 
     @property
-    def tails(self) -> Mapping[TopicPartition, TailCount]:
+    def tails(self) -> Tails:
         """What is counted so far, by partition; a partition without a counted tail is absent."""
-        whole = {tp: decide.whole_tail(segments) for tp, segments in self._segments.items()}
-        return {tp: tail for tp, tail in whole.items() if tail is not None}
+        return {tp: segments for tp, segments in self._segments.items() if segments}
 
     def observe(self, source: SourceSample, mirrored: MirroredSample, deadline: Deadline) -> None:
         """Leave the tails counted as far as bytes and time allow; the rest is counted at the next call.

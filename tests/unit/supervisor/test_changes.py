@@ -72,16 +72,17 @@ def test_peak_rates(
 def test_a_topic_observation_says_what_is_mirrored_and_counted() -> None:
     """One record holds all partitions: ends, positions where known, counts where counted."""
     tail = TailCount(partition=1, from_offset=15, to_offset=20, visible_records=4)
+    later = TailCount(partition=1, from_offset=20, to_offset=22, visible_records=0)
     found = topic_observations(
         EAST,
         sample=sweep(3, 10, 20),
         mirrored=MirroredSample(began_at=at(3), ended_at=at(3), positions={TopicPartition(ORDERS, 1): 15}),
-        tails={TopicPartition(ORDERS, 1): tail},
+        tails={TopicPartition(ORDERS, 1): (tail, later)},
         peaks={ORDERS: 7.5},
     )[ORDERS]
     assert found.observed_at == at(3)
     assert [part.end for part in found.partitions] == [10, 20]
-    assert (found.mirrored_positions, found.tails, found.peak_rate) == ({1: 15}, (tail,), 7.5)
+    assert (found.mirrored_positions, found.tails, found.peak_rate) == ({1: 15}, (tail, later), 7.5)
 
 
 def observation(seconds: float, end: int = 10) -> dict[TopicName, TopicObservation]:

@@ -140,7 +140,7 @@ def test_no_offset_is_read_twice(clock: Any) -> None:
     counter.observe(sample(p0=(0, 100)), mirrored(p0=40), deadline)
     counter.observe(sample(p0=(0, 150)), mirrored(p0=120), deadline)
     assert source.asked == [(0, 40, 100), (0, 120, 150)]
-    assert counter.tails[TopicPartition(ORDERS, 0)] == count(120, 150)
+    assert counter.tails[TopicPartition(ORDERS, 0)] == (count(120, 150),)
 
 
 def test_the_smallest_tails_come_first(clock: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_dead_source_ends_the_tick_and_keeps_the_counts(clock: Any) -> None:
     source.failing = {0: DeadlineExceeded("no answer")}
     with pytest.raises(DeadlineExceeded):
         counter.observe(sample(p0=(0, 150)), mirrored(p0=40), deadline)
-    assert counter.tails[TopicPartition(ORDERS, 0)] == count(40, 100)
+    assert counter.tails[TopicPartition(ORDERS, 0)] == (count(40, 100),)
 
 
 def test_a_partition_that_has_just_gone_is_no_failure(clock: Any) -> None:
