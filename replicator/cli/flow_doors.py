@@ -81,7 +81,11 @@ def open_flow(settings: Settings, name: str) -> Iterator[FlowDoors]:
     """
     flow = settings.flow(name)
     access = settings.connect_of(flow.target)
-    wiring = FlowWiring(source=settings.cluster_access(flow.source), target=settings.cluster_access(flow.target))
+    wiring = FlowWiring(
+        source=settings.cluster_access(flow.source),
+        target=settings.cluster_access(flow.target),
+        secrets_folder=access.secrets_folder,
+    )
     has_opposite = flow.source in settings.document.connect
     with FlowHandles(
         source=KafkaCluster(wiring.source),

@@ -43,6 +43,7 @@ class ConnectAccess:
     username: str | None
     password: Secret | None
     ca_file: str | None
+    secrets_folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class Settings:
             username=connect.username,
             password=self._secret(connect.password, (*path, "password")),
             ca_file=self._file(connect.ca_file, (*path, "ca_file")),
+            secrets_folder=connect.secrets_folder,
         )
 
     def connect_url(self, cluster: str) -> str:
