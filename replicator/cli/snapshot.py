@@ -179,9 +179,9 @@ def restore(
     from replicator.model.flow import Selection
     from replicator.snapshot import Restorer, RestoreRequest
 
+    request = RestoreRequest(topics=Selection(include=patterns or ("*",)), renames=parse_renames(renames))
     repository = open_repository(app, store)
     snapshot_id = repository.find(reference)
-    request = RestoreRequest(topics=Selection(include=patterns or ("*",)), renames=parse_renames(renames))
     with open_cluster(app, target) as (door, raw), show_progress(app) as report:
         restorer = Restorer(door, raw, repository, clock=app.clock, deadline=app.deadline(LONG_SECONDS), report=report)
         plan = restorer.plan(snapshot_id, request)

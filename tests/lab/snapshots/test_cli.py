@@ -1,0 +1,145 @@
+"""The snapshot verbs as people type them: data on stdout, exit codes by outcome, nothing half-done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.cli.main import run
+from replicator.kafka import Outgoing
+from replicator.snapshot.repository.packs import pack_key
+
+pytestmark = pytest.mark.lab
+
+Call = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def call(lab, desk, capsys) -> Call:
+    """Run one command against the desk's repository; return its status and its JSON item(s)."""
+
+    def call_verb(*words: str, is_plain: bool = False) -> tuple[int, Any]:
+        store = () if words[0] == "repo" else ("--store", str(desk.folder))
+        shape = () if is_plain else ("-o", "json")
+        status = run(["-c", str(lab.config_path), *words, *store, *shape, "--no-input"])
+        out = capsys.readouterr()
+        if is_plain or not out.out:
+            return status, f"{out.out}{out.err}"
+        document = json.loads(out.out)
+        assert document["apiVersion"] == "replicator/v1"
+        return status, document.get("item", document.get("items"))
+
+    return call_verb
+
+
+def test_the_whole_way(desk, names, call: Call) -> None:
+    """create, list, show, verify, plan and restore: each says what the next one needs."""
+    topic = desk.make_topic(names.topic("t"))
+    desk.write([Outgoing(topic, b"%d" % n, b"v%d" % n, partition=n % 2) for n in range(100)])
+    status, made = call("snapshot", "create", "--cluster", "east", "--topics", topic, "--tag", "nightly")
+    assert (status, made["records"], made["tags"], made["missing_count"]) == (0, 100, ["nightly"], 0)
+    status, listed = call("snapshot", "list")
+    assert (status, [row["id"] for row in listed]) == (0, [made["id"]])
+    status, shown = call("snapshot", "show", made["id"][:12])
+    assert (status, shown["id"], [row["name"] for row in shown["topics"]]) == (0, made["id"], [topic])
+    assert shown["consistency"]["level"] == "prefix"
+    status, verified = call("snapshot", "verify", "latest", "--level", "3")
+    assert (status, verified["is_ok"], verified["chunks"]) == (0, True, 2)
+    target = names.topic("back")
+    restore = ("snapshot", "restore", "latest", "--target", "west", "--topics", topic, "--rename", f"{topic}={target}")
+    status, plan = call(*restore, "--dry-run")
+    assert (status, plan["topics"][0]["action"], plan["topics"][0]["target"]) == (0, "create", target)
+    status, text = call(*restore)
+    assert (status, target in desk.cluster("west").topics.names(_soon())) == (6, False), text
+    status, done = call(*restore, "--yes")
+    assert (status, done["written_records"]) == (0, 100)
+    assert desk.read(target, on="west") == desk.read(topic)
+    status, again = call(*restore, "--yes")
+    assert (status, again["written_records"], again["records"]) == (0, 0, 100)
+
+
+def _soon():
+    from replicator.clock import Deadline
+
+    return Deadline.after(30)
+
+
+def test_damage_is_told_with_its_place(desk, names, call: Call) -> None:
+    """verify and restore of a damaged snapshot fail, name the chunk, and restore makes nothing of it."""
+    topic = desk.make_topic(names.topic("t"), partitions=1)
+    desk.write([Outgoing(topic, b"k", b"v" * 100, partition=0)] * 20)
+    _status, made = call("snapshot", "create", "--cluster", "east", "--topics", topic)
+    chunk = desk.repository.read_manifest(made["id"]).topics[0].partitions[0].chunks[0]
+    pack = desk.folder / pack_key(chunk.pack)
+    content = bytearray(pack.read_bytes())
+    content[10] ^= 1
+    pack.write_bytes(content)
+    status, verified = call("snapshot", "verify", "latest")
+    assert (status, verified["is_ok"], len(verified["findings"])) == (1, False, 1)
+    assert f"{topic}[0]" in verified["findings"][0]["where"]
+    status, _nothing = call("snapshot", "restore", "latest", "--target", "west", "--rename", f"{topic}=x", "--yes")
+    assert status == 1
+
+
+def test_gaps_make_the_outcome_partial(desk, names, call: Call, monkeypatch) -> None:
+    """A snapshot with a gap is there, and the command says with status 3 that it does not hold everything."""
+    from replicator.clock import Deadline
+    from replicator.model.names import TopicPartition
+    from replicator.snapshot.capture import create
+
+    topic = desk.make_topic(names.topic("t"), partitions=1)
+    desk.write([Outgoing(topic, b"k", b"v", partition=0)] * 20)
+    real = create.plan_copying
+
+    def delete_then_plan(survey, bases):
+        desk.cluster().positions.delete_records({TopicPartition(topic, 0): 5}, Deadline.after(30))
+        return real(survey, bases)
+
+    monkeypatch.setattr(create, "plan_copying", delete_then_plan)
+    status, made = call("snapshot", "create", "--cluster", "east", "--topics", topic)
+    assert (status, made["gap_count"]) == (3, 1)
+
+
+REFUSALS = [
+    (("snapshot", "show", "latest"), 10, "no snapshot yet"),
+    (("snapshot", "create", "--cluster", "nowhere"), 10, "nowhere"),
+    (("snapshot", "create", "--cluster", "east", "--topics", "no-such-topic"), 10, "no topic matches"),
+    (("snapshot", "create", "--flow", "f", "--cluster", "east"), 2, "exclude each other"),
+    (("snapshot", "create"), 2, "which cluster"),
+    (("snapshot", "restore", "latest", "--target", "west", "--rename", "nonsense"), 2, "OLD=NEW"),
+    (("snapshot", "verify", "latest", "--level", "9"), 2, "9"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), REFUSALS, ids=[" ".join(case[0][1:]) for case in REFUSALS])
+def test_bad_input_gets_one_line_and_its_code(call: Call, words: tuple[str, ...], status: int, says: str) -> None:
+    """Each mistake has its exit code and says which object is meant."""
+    found, text = call(*words, is_plain=True)
+    assert (found, says in text) == (status, True), text
+    assert "Traceback" not in text
+
+
+def test_store_that_is_no_repository(call: Call, lab, tmp_path: Path, capsys) -> None:
+    """A folder that is no repository is named, with the command that makes one; init makes it once."""
+    empty = tmp_path / "empty"
+    status = run(["-c", str(lab.config_path), "snapshot", "list", "--store", str(empty)])
+    text = capsys.readouterr().err
+    assert (status, f"replicator repo init file://{empty}" in text) == (10, True)
+    status, made = call("repo", "init", str(empty))
+    assert (status, made["is_new"]) == (0, True)
+    status, again = call("repo", "init", str(empty))
+    assert (status, again["is_new"], again["id"]) == (0, False, made["id"])
+
+
+def test_unreachable_cluster_is_told_soon(desk, lab, tmp_path: Path, capsys) -> None:
+    """A cluster that does not answer ends in 13 within the timeout, and no snapshot is published."""
+    path = tmp_path / "dead.yaml"
+    path.write_text(lab.config_path.read_text().replace(lab.east.bootstrap, "127.0.0.1:9"))
+    words = ["snapshot", "create", "--cluster", "east", "--store", str(desk.folder), "--timeout", "3s"]
+    assert run(["-c", str(path), *words]) == 13
+    assert "east" in capsys.readouterr().err
+    assert desk.repository.list_ids() == []
