@@ -4,19 +4,19 @@ Owns every decision about one source → target replication that is not a failov
 commits a group's offset, never starts what somebody stopped, and never believes a connector's RUNNING.
 """
 
-from replicator.flow.apply import apply_plan, require_applicable
-from replicator.flow.changes import Act, Change, Difference, Plan, Refusal
 from replicator.flow.control import connectors_of, pause_flow, restart_flow, resume_flow, stop_flow
-from replicator.flow.desired import HEARTBEATS, DesiredFlow, desired_flow, remote_configs, travelling_topics
-from replicator.flow.facts import ClusterFacts, ConnectFacts, FlowFacts, FlowWiring, JournalFacts
 from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
-from replicator.flow.lag import LagObservation, LagRules, LagSeries, flow_lag
 from replicator.flow.look import FlowLook, look_at_flow
-from replicator.flow.plan import config_differences, plan_flow
+from replicator.flow.measuring.series import LagObservation, LagRules, LagSeries, flow_lag
+from replicator.flow.planning.apply import apply_plan, require_applicable
+from replicator.flow.planning.changes import Act, Change, Difference, Plan, Refusal
+from replicator.flow.planning.decide import config_differences, plan_flow
+from replicator.flow.planning.desired import HEARTBEATS, DesiredFlow, desired_flow, remote_configs, travelling_topics
+from replicator.flow.planning.facts import ClusterFacts, ConnectFacts, FlowFacts, FlowWiring, JournalFacts
+from replicator.flow.planning.read import read_cluster, read_facts
 from replicator.flow.positions import MirroredPositions, read_positions
-from replicator.flow.read import read_cluster, read_facts
 
 __all__ = [
     "HEARTBEATS",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
 from replicator.errors import NotFound
-from replicator.flow.apply import require_applicable
-from replicator.flow.changes import Plan
-from replicator.flow.plan import ASKED_STOPPED, LABEL_ASKED
+from replicator.flow.planning.apply import require_applicable
+from replicator.flow.planning.changes import Plan
+from replicator.flow.planning.decide import ASKED_STOPPED, LABEL_ASKED
 from replicator.model.connectors import Connector, ConnectorState, ConnectorStatus
 from replicator.model.flow import Flow
 

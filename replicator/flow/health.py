@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from replicator.flow.plan import ASKED_STOPPED, LABEL_ASKED
+from replicator.flow.planning.decide import ASKED_STOPPED, LABEL_ASKED
 from replicator.model.connectors import Connector, ConnectorState
 from replicator.model.flow import Flow, FlowState
 from replicator.model.lag import FlowLag

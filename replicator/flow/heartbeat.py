@@ -10,7 +10,7 @@ from typing import Self
 
 from replicator.clock import Deadline
 from replicator.connect import Heartbeat, encode_heartbeat
-from replicator.flow.desired import HEARTBEATS, heartbeats_spec
+from replicator.flow.planning.desired import HEARTBEATS, heartbeats_spec
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.model.names import ClusterName
 

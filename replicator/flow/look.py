@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from replicator.clock import Deadline
 from replicator.errors import ReplicatorError
-from replicator.flow.facts import JournalFacts
 from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage
-from replicator.flow.lag import LagObservation, LagSeries
+from replicator.flow.measuring.series import LagObservation, LagSeries
+from replicator.flow.planning.facts import JournalFacts
 from replicator.flow.positions import read_positions
 from replicator.model.connectors import Connector
 from replicator.model.flow import Flow

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.flow import LagObservation, LagRules, LagSeries
-from replicator.flow.trail import BEHIND_MAX, RECENT_MAX, resolve
+from replicator.flow.measuring.trail import BEHIND_MAX, RECENT_MAX, resolve
 from replicator.model.lag import FlowLag, PartitionLag
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds, TailCount

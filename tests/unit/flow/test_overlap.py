@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.flow.overlap import data_selection, find_overlap, remote_selection
+from replicator.flow.planning.overlap import data_selection, find_overlap, remote_selection
 from replicator.model.flow import Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName, TopicName
 

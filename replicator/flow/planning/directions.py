@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replicator.connect import SOURCE_CLASS, StoredConnector
-from replicator.flow.changes import Refusal
-from replicator.flow.overlap import data_selection, find_overlap, remote_selection
+from replicator.flow.planning.changes import Refusal
+from replicator.flow.planning.overlap import data_selection, find_overlap, remote_selection
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName
 

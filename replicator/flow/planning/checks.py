@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicator.connect import LABEL_EPOCH, LABEL_FLOW, lint_overrides
-from replicator.flow.changes import Refusal
-from replicator.flow.desired import DesiredFlow
-from replicator.flow.directions import check_flows, check_opposite, foreign_mirror
-from replicator.flow.facts import FlowFacts, FlowWiring
+from replicator.flow.planning.changes import Refusal
+from replicator.flow.planning.desired import DesiredFlow
+from replicator.flow.planning.directions import check_flows, check_opposite, foreign_mirror
+from replicator.flow.planning.facts import FlowFacts, FlowWiring
 from replicator.model.flow import Delivery, Flow
 from replicator.model.names import TopicName, TopicPartition
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from replicator.connect import SOURCE_CLASS
-from replicator.flow.changes import Act, Change, Difference, Plan
-from replicator.flow.checks import find_refusals, find_warnings
-from replicator.flow.desired import DesiredFlow, desired_flow
-from replicator.flow.facts import ClusterFacts, FlowFacts, FlowWiring
+from replicator.flow.planning.changes import Act, Change, Difference, Plan
+from replicator.flow.planning.checks import find_refusals, find_warnings
+from replicator.flow.planning.desired import DesiredFlow, desired_flow
+from replicator.flow.planning.facts import ClusterFacts, FlowFacts, FlowWiring
 from replicator.model.cluster import ConfigValue, TopicDescription, TopicSpec
 from replicator.model.connectors import Connector, ConnectorState
 from replicator.model.flow import Flow

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from replicator.flow.trail import Sample, Trail
+from replicator.flow.measuring.trail import Sample, Trail
 from replicator.model.lag import FlowLag, PartitionLag, TopicLag
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds, TailCount

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from replicator.clock import Deadline
 from replicator.errors import OperationFailed, PreflightBlocked
-from replicator.flow.changes import Act, Change, Plan
 from replicator.flow.handles import FlowHandles
+from replicator.flow.planning.changes import Act, Change, Plan
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
 

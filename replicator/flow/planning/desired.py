@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replicator.connect import MirrorSides, checkpoint_config, source_config, uncopied_settings
-from replicator.flow.facts import ClusterFacts, FlowWiring
+from replicator.flow.planning.facts import ClusterFacts, FlowWiring
 from replicator.model.cluster import ConfigValue, TopicDescription, TopicSpec
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName

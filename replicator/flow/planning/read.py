@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient, StoredConnector, fold_connectors
 from replicator.errors import NotFound, OperationFailed
-from replicator.flow.desired import DesiredFlow, desired_flow, travelling_topics
-from replicator.flow.facts import ClusterFacts, ConnectFacts, FlowFacts, FlowWiring, JournalFacts
 from replicator.flow.handles import FlowHandles
+from replicator.flow.planning.desired import DesiredFlow, desired_flow, travelling_topics
+from replicator.flow.planning.facts import ClusterFacts, ConnectFacts, FlowFacts, FlowWiring, JournalFacts
 from replicator.flow.positions import read_positions
 from replicator.kafka import KafkaCluster
 from replicator.model.connectors import ConfigFinding
