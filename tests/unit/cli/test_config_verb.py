@@ -61,7 +61,8 @@ def test_show_is_the_configuration_in_force(capsys: Captured) -> None:
     assert run(["-c", EXAMPLE, "config", "show", "-o", "json"], app=app) == 0
     text = capsys.readouterr().out
     item = json.loads(text)["item"]
-    assert item["supervisor"] == {"id": "second", "listen": "127.0.0.1:9108", "topic_prefix": "__replicator"}
+    expected = {"id": "second", "listen": "127.0.0.1:9108", "topic_prefix": "__replicator", "session_seconds": 10.0}
+    assert item["supervisor"] == expected
     assert item["clusters"]["east"]["security"]["password"] == "env:EAST_PASSWORD"
     assert item["flows"]["orders"]["connector"] == {"tasks.max": "8"}
     assert "c4n4ry" not in text
