@@ -3,15 +3,22 @@
 `lab` is shared by the whole run: leave its members alone and keep to your own `names`. A test that
 kills, freezes or reconfigures takes `private_lab`; one that needs ACLs takes `secure_lab`. All
 of them die with pytest, however it ends.
+
+`docker_engine` is for tests that run containers, `kafka_image` for those that need Kafka in one. Where no
+engine answers they are skipped and say why; REPLICATOR_REQUIRE_DOCKER=1 makes that a failure.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,8 +27,15 @@ from replicator.jvm import Guardian, kafka_classpath, show_download
 from replicator.lab import Lab, LabSpec
 from replicator.model.names import GroupName, TopicName
 
+ROOT = Path(__file__).parents[1]
 UP_SECONDS = 120.0
-_LAB_FIXTURES = {"lab", "private_lab", "secure_lab"}
+BUILD_SECONDS = 300.0
+_MARKS_BY_FIXTURE = {
+    "lab": pytest.mark.lab,
+    "private_lab": pytest.mark.lab,
+    "secure_lab": pytest.mark.lab,
+    "docker_engine": pytest.mark.docker,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +58,11 @@ class Names:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that takes a lab as a lab test."""
+    """Mark every test by the fixtures it takes: labs, containers."""
     for item in items:
-        if _LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.lab)
+        for name, mark in _MARKS_BY_FIXTURE.items():
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
 
 
 @pytest.fixture
@@ -96,3 +111,36 @@ def private_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _
 def secure_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _jars: None) -> Iterator[Lab]:
     """The same with SASL_SSL, SCRAM and ACLs, shared by the whole run."""
     yield from run_lab(tmp_path_factory.mktemp("secure-lab"), LabSpec(is_secure=True), _guardian)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """A Docker engine that answers."""
+    docker = pytest.importorskip("docker")
+    try:
+        engine = docker.from_env(timeout=20)
+        engine.ping()
+        engine.close()
+    except docker.errors.DockerException as exc:
+        _lack(f"no Docker engine answers: {str(exc)[:120]}")
+
+
+def build_image(name: str) -> str:
+    """Return one of the project's own images, built on this machine."""
+    argv = [sys.executable, "-m", "compose.image.build", name]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+    if done.returncode:
+        _lack(f"the image {name} cannot be built: {done.stderr[-800:]}")
+    return done.stdout.split()[-1]
+
+
+def _lack(what: str) -> NoReturn:
+    if os.environ.get("REPLICATOR_REQUIRE_DOCKER") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def kafka_image(docker_engine: None) -> str:
+    """An image with Kafka and Connect on the paths of the official one."""
+    return build_image("kafka")
