@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
+from replicator.cli.look import Look, look
 from replicator.cli.output import Column, emit
-from replicator.cli.status import age_seconds, read_status, unread
+from replicator.cli.status import age_seconds, unread
 from replicator.model.figures import show_count, show_rate, show_seconds
 
 if TYPE_CHECKING:
-    from replicator.model.lag import FlowLag, PartitionLag, TopicLag
-    from replicator.model.status import Status
+    from replicator.api.schema import LagView, PartitionLagView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,26 +48,26 @@ class LagRow:
 @pass_app
 def lag(app: App, flow: str | None, by: str, top: int | None, only_issues: bool) -> None:
     """Lag in records and in seconds, rates in and out, time to catch up, and the age of each figure."""
-    seen = read_status(app, flow)
-    rows = choose_rows(list(lag_rows(seen, by=by)), top=top, is_only_issues=only_issues)
-    emit("Lag", items=rows, output=app.output, columns=_columns(by), warnings=unread(seen))
+    with look(app, flow) as seen:
+        rows = choose_rows(list(lag_rows(seen, by=by)), top=top, is_only_issues=only_issues)
+        emit("Lag", items=rows, output=app.output, columns=_columns(by), warnings=unread(seen.status))
 
 
-def lag_rows(status: Status, *, by: str) -> Iterator[LagRow]:
+def lag_rows(seen: Look, *, by: str) -> Iterator[LagRow]:
     """Return one row for each flow, topic or partition."""
-    for flow in status.flows:
-        now = status.computed_at
+    now = seen.status.computed_at
+    for flow in seen.status.flows:
         if by == "flow":
-            yield _row(flow.lag.flow, flow.lag, now=now)
+            yield _row(flow.flow, flow.lag, now=now)
             continue
-        for topic in flow.lag.topics:
+        for topic in sorted(seen.lag(flow.flow, has_partitions=by == "partition").topics, key=lambda one: one.topic):
             if by == "topic":
-                yield _row(flow.lag.flow, topic, now=now, topic=topic.topic)
+                yield _row(flow.flow, topic, now=now, topic=topic.topic)
             else:
-                yield from (_partition_row(flow.lag.flow, one, now=now) for one in topic.partitions)
+                yield from (_partition_row(flow.flow, topic.topic, one, now=now) for one in topic.partitions)
 
 
-def _row(flow: str, lag: FlowLag | TopicLag, *, now: datetime, topic: str | None = None) -> LagRow:
+def _row(flow: str, lag: LagView, *, now: datetime, topic: str | None = None) -> LagRow:
     return LagRow(
         flow=flow,
         topic=topic,
@@ -85,11 +85,11 @@ def _row(flow: str, lag: FlowLag | TopicLag, *, now: datetime, topic: str | None
     )
 
 
-def _partition_row(flow: str, one: PartitionLag, *, now: datetime) -> LagRow:
+def _partition_row(flow: str, topic: str, one: PartitionLagView, *, now: datetime) -> LagRow:
     return LagRow(
         flow=flow,
-        topic=one.partition.topic,
-        partition=one.partition.partition,
+        topic=topic,
+        partition=one.partition,
         lag_records=one.lag_records,
         lag_seconds=one.lag_seconds,
         rate_in=one.rate_in,

@@ -1,4 +1,4 @@
-"""`replicator run`: the supervisor, until a signal ends it."""
+"""`replicator run`: the supervisor with its API, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,28 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from replicator.cli.context import App, pass_app
+from replicator.clock import Deadline
+
+if TYPE_CHECKING:
+    from replicator.api.server import ApiServer
+    from replicator.api.wiring import SupervisorSource
+    from replicator.supervisor.assemble import World
+    from replicator.supervisor.daemon import Supervisor
+
+API_STOP_SECONDS = 3.0
 
 
 @click.command()
 @pass_app
 def run(app: App) -> None:
-    """Start the supervisor: observe, record, heal; API and metrics."""
+    """Start the supervisor: observe, record, heal; API and metrics at `supervisor.listen`."""
     from replicator import log
     from replicator.errors import ConfigInvalid
     from replicator.supervisor.assemble import World
@@ -29,10 +40,46 @@ def run(app: App) -> None:
         raise ConfigInvalid(f"{settings.path}: there is no flow to supervise", hint="add one under `flows`")
     log.configure(level="debug" if app.verbosity > 1 else "info")
     with _until_signalled() as ended:
-        supervisor = Supervisor(World(settings, clock=app.clock), clock=app.clock)
+        world = World(settings, clock=app.clock)
+        supervisor = Supervisor(world, clock=app.clock)
+        face = _open_face(app, world, supervisor)
         supervisor.start()
         ended.wait()
-        _leave(is_clean=supervisor.stop())
+        is_face_closed = face is None or face.close()
+        _leave(is_clean=supervisor.stop() and is_face_closed)
+
+
+class _Face:
+    """The API of a running supervisor and what feeds it."""
+
+    def __init__(self, server: ApiServer, source: SupervisorSource) -> None:
+        self._server = server
+        self._source = source
+
+    def close(self) -> bool:
+        """Return whether both have ended in time."""
+        is_closed = self._server.stop(Deadline.after(API_STOP_SECONDS))
+        return self._source.stop() and is_closed
+
+
+def _open_face(app: App, world: World, supervisor: Supervisor) -> _Face | None:
+    """Return the API, answering; None where its packages are not installed: the supervisor works without.
+
+    Raises:
+        ConfigInvalid: its address cannot be had.
+    """
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        app.warn("no API and no metrics: they need the extra `api`: pip install 'replicator[api]'")
+        return None
+    from replicator.api.app import create_app
+    from replicator.api.server import serve
+    from replicator.api.wiring import SupervisorSource
+
+    source = SupervisorSource(supervisor, world, clock=app.clock)
+    server = serve(create_app(source, clock=app.clock), world.settings.supervisor.listen)
+    source.start()
+    app.tell(f"the API answers at {server.url}")
+    return _Face(server, source)
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
+from replicator.cli.look import look
 from replicator.cli.output import Column, OutputFormat, emit
 from replicator.model.figures import show_count, show_rate, show_seconds
 
 if TYPE_CHECKING:
-    from replicator.model.status import FlowStatus, Status
-
-LOOK_SECONDS = 30.0
+    from replicator.api.schema import FlowView, StatusView
 
 _STATE_STYLES = {
     "HEALTHY": "green",
@@ -34,30 +33,16 @@ _STATE_STYLES = {
 @pass_app
 def status(app: App, flow: str | None) -> None:
     """State and cause, lag, rates and age of every flow, or of one."""
-    seen = read_status(app, flow)
+    with look(app, flow) as seen:
+        found = seen.status
     if app.output.format in (OutputFormat.JSON, OutputFormat.YAML):
-        emit("Status", item=seen, output=app.output, warnings=unread(seen))
+        emit("Status", item=found, output=app.output, warnings=unread(found))
     else:
-        emit(
-            "FlowStatus", items=seen.flows, output=app.output, columns=_columns(seen.computed_at), warnings=unread(seen)
-        )
+        columns = _columns(found.computed_at)
+        emit("FlowStatus", items=found.flows, output=app.output, columns=columns, warnings=unread(found))
 
 
-def read_status(app: App, flow: str | None) -> Status:
-    """Return the status of all flows, or of one, looked at from here.
-
-    Raises:
-        NotFound: there is no such flow.
-    """
-    from replicator.supervisor.assemble import World
-    from replicator.supervisor.standalone import look_at
-
-    names = [app.settings.flow(flow).name] if flow is not None else [flow.name for flow in app.settings.flows]
-    with World(app.settings, clock=app.clock) as world:
-        return look_at(world, names, deadline=app.deadline(LOOK_SECONDS), clock=app.clock)
-
-
-def unread(seen: Status) -> list[str]:
+def unread(seen: StatusView) -> list[str]:
     """Return one line for each flow whose lag could not be read: it is unknown, not 0."""
     return [f"flow {flow.flow}: lag is unknown: {flow.cause}" for flow in seen.flows if flow.lag.lag_records is None]
 
@@ -84,5 +69,5 @@ def _columns(now: datetime) -> list[Column]:
     ]
 
 
-def _state_style(flow: FlowStatus) -> str | None:
-    return _STATE_STYLES.get(flow.state.value)
+def _state_style(flow: FlowView) -> str | None:
+    return _STATE_STYLES.get(flow.state)

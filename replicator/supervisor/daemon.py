@@ -24,8 +24,8 @@ DECIDE_BUDGET_SECONDS = 1.0
 ELECT_PERIOD_SECONDS = 1.0
 ELECT_BUDGET_SECONDS = 8.0
 CANONICAL_LINE_SECONDS = 60.0
-STOP_SECONDS_MAX = 20.0
-CLOSE_SECONDS_MAX = 4.0
+STOP_SECONDS_MAX = 13.0
+CLOSE_SECONDS_MAX = 3.0
 
 
 class Supervisor:
@@ -92,10 +92,10 @@ class Supervisor:
         deadline = Deadline.after(STOP_SECONDS_MAX, clock=self._clock)
         for loop in self._loops:
             loop.stop()
-        late = [loop.name for loop in self._loops if not loop.join(Deadline.after(deadline.capped(12.0)))]
+        late = [loop.name for loop in self._loops if not loop.join(deadline)]
         closers = [leadership.close for leadership in self._leaderships.values()]
         closers += [flow.close for flow in self.flows]
-        is_closed = close_within(closers, Deadline.after(deadline.capped(CLOSE_SECONDS_MAX), clock=self._clock))
+        is_closed = close_within(closers, Deadline.after(CLOSE_SECONDS_MAX, clock=self._clock))
         self._log.info("supervisor_stopped", late_loops=late, is_clean=not late and is_closed)
         return not late and is_closed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -72,9 +73,18 @@ class Stage:
         self.lab.wait_ready("east", Deadline.after(60))
 
 
-def run_cli(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_cli(*arguments: str, listen: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one command; `listen` is where its configuration says that the supervisor answers."""
     command = [sys.executable, "-m", "replicator", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    env = {**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": listen or free_address()}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+
+
+def free_address() -> str:
+    """Return an address of this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def make_topics(access: ClusterAccess, *names: TopicName) -> None:
@@ -119,8 +129,13 @@ class Daemon:
     def __init__(self, stage: Stage, folder: Path, name: str = "run") -> None:
         self._log_path = folder / f"{name}.log"
         self._log = self._log_path.open("wb")
-        command = [sys.executable, "-m", "replicator", "-c", str(stage.config), "run"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
+        self.listen = free_address()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "replicator", "-c", str(stage.config), "run"],
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            env={**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": self.listen},
+        )
 
     def events(self, event: str, **wanted: Any) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
@@ -337,6 +352,25 @@ def test_a_second_supervisor_stands_by_and_takes_over(stage: Stage, tmp_path: Pa
                     lambda: first.events("supervisor_role_changed", cluster="west", role="standby"), what="standing by"
                 )
                 assert second.events("supervisor_role_changed", cluster="west")[-1]["role"] == "leader"
+
+
+def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> None:
+    """The same answers, from memory: no second look at the clusters, and not a word on stderr."""
+    with running(stage, tmp_path) as daemon:
+        daemon.wait_for_event("flow_state_changed", flow=SHOP, state="HEALTHY")
+        config = ("-c", str(stage.config))
+        answer = run_cli(*config, "status", "-o", "json", listen=daemon.listen)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        status = json.loads(answer.stdout)["item"]
+        assert status["is_standalone"] is False
+        assert {flow["flow"] for flow in status["flows"]} == {SHOP, BACK}
+        assert all(flow["readiness"] is not None for flow in status["flows"])
+        answer = run_cli(*config, "lag", SHOP, "--by", "partition", "-o", "json", listen=daemon.listen)
+        rows = json.loads(answer.stdout)["items"]
+        assert {(row["topic"], row["partition"]) for row in rows} == {
+            (topic, number) for topic in (ORDERS, BOOKINGS) for number in range(3)
+        }
+        assert all(row["age_seconds"] is not None for row in rows)
 
 
 def test_status_and_lag_without_a_supervisor(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from replicator.cli.lag import LagRow, choose_rows, lag_rows
+from replicator.cli.look import OwnLook, supervisor_url
 from replicator.flow import flow_lag
 from replicator.model.flow import FlowState
 from replicator.model.lag import PartitionLag
@@ -68,10 +69,12 @@ def status(*partitions: PartitionLag) -> Status:
     return Status(supervisor="main", version="0", started_at=NOW, computed_at=NOW, flows=(flow,))
 
 
-SEEN = status(
-    partition("orders", 0),
-    partition("orders", 1, lag_records=0, lag_seconds=0.0),
-    partition("payments", 0, lag_records=None, lag_seconds=None, is_stalled=None),
+SEEN = OwnLook(
+    status(
+        partition("orders", 0),
+        partition("orders", 1, lag_records=0, lag_seconds=0.0),
+        partition("payments", 0, lag_records=None, lag_seconds=None, is_stalled=None),
+    )
 )
 
 
@@ -107,3 +110,17 @@ def test_top_puts_the_unknown_first() -> None:
     """What nobody could read may be the worst of all."""
     chosen = choose_rows(rows(), top=2, is_only_issues=False)
     assert [(row.topic, row.partition) for row in chosen] == [("payments", 0), ("orders", 0)]
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:9108", "http://127.0.0.1:9108"),
+        ("0.0.0.0:9108", "http://127.0.0.1:9108"),
+        ("[::]:9108", "http://[::1]:9108"),
+        ("[::1]:9108", "http://[::1]:9108"),
+    ],
+)
+def test_a_supervisor_that_listens_everywhere_is_asked_here(listen: str, url: str) -> None:
+    """An address to listen at is not always one to call."""
+    assert supervisor_url(listen) == url
