@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from replicator.model.snapshots import ChunkFacts
-from replicator.wire.batches import Batch, BatchHeader, Codec
 from replicator.wire.counting import count_span
+from replicator.wire.format.batches import Batch, BatchHeader, Codec
 
 AbortedRange = tuple[int, int, int]
 """(producer id, from, to): that producer's data batches with a base offset in [from, to) were aborted."""

@@ -21,7 +21,7 @@ from replicator.model.snapshots import (
 from replicator.snapshot.facts import FactsBuilder, is_in_ranges
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
-from replicator.wire.batches import prove_batch, walk_batches
+from replicator.wire.format.batches import prove_batch, walk_batches
 
 WORKERS = 2
 AHEAD = 2

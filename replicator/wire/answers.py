@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from replicator.model.names import TopicName, TopicPartition
-from replicator.wire.transactions import AbortedTransaction
+from replicator.wire.format.transactions import AbortedTransaction
 
 
 class Fault(StrEnum):

@@ -19,8 +19,8 @@ from replicator.errors import AccessDenied, OperationFailed, OperationHalted, Un
 from replicator.model.names import TopicPartition
 from replicator.wire.answers import Fault, ProducedPartition, ProducerIdentity
 from replicator.wire.client import PAUSE_SECONDS, REQUEST_SECONDS, RawClient
+from replicator.wire.format.records import ProducerStamp
 from replicator.wire.messages import call_produce, classify, name_error
-from replicator.wire.records import ProducerStamp
 from replicator.wire.transport import Connection
 
 MAX_IN_FLIGHT = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from replicator.clock import Deadline
 from replicator.model.names import TopicPartition
 from replicator.model.observations import TailCount
-from replicator.wire.batches import Batch, prove_batch, read_marker, walk_batches
 from replicator.wire.client import RawClient
-from replicator.wire.records import decode_records
-from replicator.wire.transactions import AbortTracker
+from replicator.wire.format.batches import Batch, prove_batch, read_marker, walk_batches
+from replicator.wire.format.records import decode_records
+from replicator.wire.format.transactions import AbortTracker
 
 FETCH_BYTES = 4 * 1024 * 1024
 EMPTY_ANSWERS = 3

@@ -38,7 +38,7 @@ from replicator.wire.answers import (
     SaslAnswer,
     VersionRanges,
 )
-from replicator.wire.transactions import AbortedTransaction
+from replicator.wire.format.transactions import AbortedTransaction
 
 Answer = TypeVar("Answer")
 

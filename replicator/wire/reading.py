@@ -16,10 +16,10 @@ from replicator.clock import Deadline
 from replicator.errors import AccessDenied, Unreachable
 from replicator.model.names import TopicPartition
 from replicator.wire.answers import Fault, FetchAnswer, FetchedPartition
-from replicator.wire.batches import BatchHeader, walk_headers
 from replicator.wire.client import REQUEST_SECONDS, RawClient, refusal
+from replicator.wire.format.batches import BatchHeader, walk_headers
+from replicator.wire.format.transactions import AbortedTransaction
 from replicator.wire.messages import FetchSpot, call_fetch, classify
-from replicator.wire.transactions import AbortedTransaction
 from replicator.wire.transport import Connection
 
 ANSWER_BYTES = 8 * 1024 * 1024

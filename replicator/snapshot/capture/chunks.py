@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from replicator.model.names import TopicPartition
 from replicator.model.snapshots import ChunkFacts
 from replicator.snapshot.facts import AbortedRange, FactsBuilder
-from replicator.wire.batches import Batch, BatchHeader, Codec, prove_batch, read_marker
+from replicator.wire.format.batches import Batch, BatchHeader, Codec, prove_batch, read_marker
+from replicator.wire.format.transactions import AbortTracker
 from replicator.wire.reading import Slice
-from replicator.wire.transactions import AbortTracker
 
 CHUNK_BYTES = 16 * 1024 * 1024
 

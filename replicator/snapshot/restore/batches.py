@@ -9,8 +9,8 @@ from replicator.errors import DataCorrupt
 from replicator.model.snapshots import Chunk
 from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
 from replicator.wire.appending import MakeBatch
-from replicator.wire.batches import HEADER_BYTES, Batch, BatchHeader, prove_batch, walk_batches
-from replicator.wire.records import decode_records, encode_batch, patch_batch
+from replicator.wire.format.batches import HEADER_BYTES, Batch, BatchHeader, prove_batch, walk_batches
+from replicator.wire.format.records import decode_records, encode_batch, patch_batch
 
 LoadChunk = Callable[[Chunk], memoryview]
 

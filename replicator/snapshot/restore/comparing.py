@@ -9,7 +9,7 @@ from replicator.model.names import TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.snapshot.restore.batches import ReadyBatch, is_same
 from replicator.wire import RawClient
-from replicator.wire.batches import Batch, prove_batch, walk_batches
+from replicator.wire.format.batches import Batch, prove_batch, walk_batches
 from replicator.wire.reading import Slice, Span, SpanReader
 
 

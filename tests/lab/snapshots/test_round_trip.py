@@ -153,7 +153,7 @@ def make_holes(desk, topic: TopicName) -> None:
         desk.write([Outgoing(topic, k, v, partition=0) for k, v in zip(keys, values, strict=True)])
         round_number += 1
         fetched = desk.raw().fetch(tp, 0, deadline=deadline, max_bytes=1 << 20)
-        from replicator.wire.batches import walk_batches
+        from replicator.wire.format.batches import walk_batches
 
         sparse = [b for b in walk_batches(fetched.records) if 0 < b.header.record_count <= b.header.last_offset_delta]
         if sparse and round_number > 3:

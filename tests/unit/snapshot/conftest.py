@@ -23,10 +23,10 @@ from replicator.snapshot.capture.chunks import ChunkBuilder
 from replicator.snapshot.capture.packing import Compression, PackWriter
 from replicator.snapshot.repository import Keys, Repository
 from replicator.storage.remote import RemoteStore, open_memory
-from replicator.wire.batches import walk_headers
+from replicator.wire.format.batches import walk_headers
+from replicator.wire.format.records import ProducerStamp, RawRecord, encode_batch
+from replicator.wire.format.transactions import AbortedTransaction
 from replicator.wire.reading import Slice
-from replicator.wire.records import ProducerStamp, RawRecord, encode_batch
-from replicator.wire.transactions import AbortedTransaction
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TP = TopicPartition(TopicName("orders"), 0)

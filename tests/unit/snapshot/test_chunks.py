@@ -13,8 +13,8 @@ from replicator.model.snapshots import Chunk, ChunkEncoding, StoredChunk
 from replicator.snapshot.capture.chunks import ChunkBuilder, RawChunk
 from replicator.snapshot.restore.batches import ready_chunk
 from replicator.snapshot.verify import examine_chunk
-from replicator.wire.batches import walk_batches
-from replicator.wire.records import decode_records
+from replicator.wire.format.batches import walk_batches
+from replicator.wire.format.records import decode_records
 
 TP = TopicPartition(TopicName("orders"), 0)
 TRANSACTIONAL, CONTROL, APPEND_TIME = 0x10, 0x20, 0x08
@@ -127,7 +127,7 @@ def marker(tools, offset: int, *, producer: int, kind: int) -> bytes:
 
     from crc32c import crc32c
 
-    from replicator.wire.records import ProducerStamp, RawRecord, encode_batch
+    from replicator.wire.format.records import ProducerStamp, RawRecord, encode_batch
 
     record = RawRecord(0, 1000, struct.pack(">hh", 0, kind), struct.pack(">hi", 0, 1))
     raw = bytearray(encode_batch([record], stamp=ProducerStamp(producer, 0, -1)))

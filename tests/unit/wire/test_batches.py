@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from replicator.errors import DataCorrupt, PreflightBlocked
-from replicator.wire.batches import (
+from replicator.wire.format.batches import (
     HEADER_BYTES,
     Batch,
     MarkerKind,
@@ -20,7 +20,7 @@ from replicator.wire.batches import (
     walk_batches,
     walk_headers,
 )
-from replicator.wire.records import ProducerStamp, RawRecord, decode_records, encode_batch, patch_batch
+from replicator.wire.format.records import ProducerStamp, RawRecord, decode_records, encode_batch, patch_batch
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "batches" / "golden.json").read_text())
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")

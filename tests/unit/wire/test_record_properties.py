@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import DataCorrupt, PreflightBlocked
-from replicator.wire.batches import Batch, is_batch_whole, walk_batches
-from replicator.wire.records import ProducerStamp, RawRecord, decode_records, encode_batch, patch_batch
+from replicator.wire.format.batches import Batch, is_batch_whole, walk_batches
+from replicator.wire.format.records import ProducerStamp, RawRecord, decode_records, encode_batch, patch_batch
 
 maybe_bytes = st.none() | st.binary(max_size=300)
 times = st.integers(min_value=-1, max_value=1 << 50)

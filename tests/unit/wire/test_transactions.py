@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replicator.wire.batches import BatchHeader, MarkerKind
-from replicator.wire.transactions import AbortedTransaction, AbortTracker
+from replicator.wire.format.batches import BatchHeader, MarkerKind
+from replicator.wire.format.transactions import AbortedTransaction, AbortTracker
 
 
 def header(offset: int, producer: int, count: int = 1) -> BatchHeader:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from replicator.wire.batches import BatchHeader, MarkerKind
+from replicator.wire.format.batches import BatchHeader, MarkerKind
 
 
 class AbortedTransaction(NamedTuple):

@@ -153,7 +153,7 @@ def prove_batch(header: BatchHeader, data: memoryview, *, where: str) -> None:
 
 def read_marker(batch: Batch) -> MarkerKind:
     """Return what a control batch decides. Source: a control record's key is (version, type), 16 bits each."""
-    from replicator.wire.records import decode_records
+    from replicator.wire.format.records import decode_records
 
     records = decode_records(batch)
     if not records or records[0].key is None or len(records[0].key) < _CONTROL_KEY.size:

@@ -12,7 +12,7 @@ import zlib
 import cramjam
 
 from replicator.errors import DataCorrupt
-from replicator.wire.batches import Codec
+from replicator.wire.format.batches import Codec
 
 MAX_INFLATED_BYTES = 512 * 1024 * 1024
 """No batch inflates beyond this; brokers refuse batches long before."""

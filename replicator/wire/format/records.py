@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from crc32c import crc32c
 
 from replicator.errors import DataCorrupt
-from replicator.wire.batches import (
+from replicator.wire.format.batches import (
     CODEC_MASK,
     CRC_AT,
     CRC_FROM,
@@ -25,7 +25,7 @@ from replicator.wire.batches import (
     Batch,
     Codec,
 )
-from replicator.wire.compression import deflate, inflate
+from replicator.wire.format.compression import deflate, inflate
 
 Header = tuple[str, bytes | None]
 
