@@ -10,8 +10,8 @@ from replicator.model.names import ClusterName, GroupName, TopicName
 from replicator.model.observations import GroupObservation, TopicObservation
 from replicator.supervisor.decide.changes import note_peaks
 from replicator.supervisor.observe.groups import with_departed
+from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import ConnectSample, GroupsSample, MirroredSample, SourceSample, Tails
-from replicator.supervisor.watch import ClusterWatch
 
 MIRRORED_KEPT = 8
 

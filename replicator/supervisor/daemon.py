@@ -15,7 +15,7 @@ from replicator.model.names import ClusterName
 from replicator.model.status import CollectorStatus, FlowStatus, Status
 from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.status import decide_flow
-from replicator.supervisor.flow_loops import FlowLoops
+from replicator.supervisor.flows.loops import FlowLoops
 from replicator.supervisor.leadership import Leadership, election_group
 from replicator.supervisor.loop import Loop
 

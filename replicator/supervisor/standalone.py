@@ -15,8 +15,8 @@ from replicator.model.status import FlowStatus, Role, Status
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.decide.pairing import lag_rules, remembered_observation
 from replicator.supervisor.decide.status import decide_flow
-from replicator.supervisor.flow_steps import FlowSteps
-from replicator.supervisor.lagfeed import LagFeed
+from replicator.supervisor.flows.lagfeed import LagFeed
+from replicator.supervisor.flows.steps import FlowSteps
 
 LOOK_SECONDS_APART = 1.0
 """Between the two live looks: a rate is the difference of two."""

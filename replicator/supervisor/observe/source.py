@@ -10,8 +10,8 @@ from replicator.kafka import KafkaCluster
 from replicator.model.cluster import ClusterDescription, TopicDescription
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName, TopicPartition
+from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import SourceSample
-from replicator.supervisor.watch import ClusterWatch
 
 SWEEP_SECONDS_MAX = 5.0
 """A cluster that has not answered a sweep by then has failed it; the listeners are asked long before."""

@@ -15,9 +15,9 @@ from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartit
 from replicator.model.observations import ClusterObservation, PartitionEnds, Reachability, TopicObservation
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.pairing import lag_observation, positions_before, remembered_observation
-from replicator.supervisor.lagfeed import LagFeed
+from replicator.supervisor.flows.lagfeed import LagFeed
+from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import MirroredSample, SourceSample
-from replicator.supervisor.watch import ClusterWatch
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ORDERS, EAST = TopicName("orders"), ClusterName("east")

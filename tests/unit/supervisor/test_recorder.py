@@ -19,9 +19,9 @@ from replicator.model.observations import (
     TopicObservation,
 )
 from replicator.supervisor.board import FlowBoard
-from replicator.supervisor.recorder import Item, Recorder
+from replicator.supervisor.flows.recorder import Item, Recorder
+from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import GroupsSample, SourceSample
-from replicator.supervisor.watch import ClusterWatch
 
 ORDERS = TopicName("orders")
 FLOW = Flow(name=FlowName("shop"), source=ClusterName("east"), target=ClusterName("west"))

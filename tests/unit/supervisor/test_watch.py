@@ -11,7 +11,7 @@ from replicator.clock import Deadline
 from replicator.model.cluster import ClusterAccess
 from replicator.model.names import ClusterName
 from replicator.model.observations import Reachability
-from replicator.supervisor.watch import ClusterWatch
+from replicator.supervisor.observe.watch import ClusterWatch
 
 R = Reachability
 

@@ -15,13 +15,13 @@ from replicator.model.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.status import FlowView
-from replicator.supervisor.lagfeed import LagFeed
+from replicator.supervisor.flows.lagfeed import LagFeed
 from replicator.supervisor.observe.connectors import ConnectObserver
 from replicator.supervisor.observe.groups import GroupsObserver
 from replicator.supervisor.observe.source import SourceObserver
 from replicator.supervisor.observe.tails import CountVisible, TailCounter
+from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import MirroredSample
-from replicator.supervisor.watch import ClusterWatch
 
 if TYPE_CHECKING:
     from replicator.wire import RawClient

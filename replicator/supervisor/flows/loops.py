@@ -23,10 +23,10 @@ from replicator.model.names import ClusterName
 from replicator.model.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.decide.status import FlowView
-from replicator.supervisor.flow_steps import FlowSteps
+from replicator.supervisor.flows.recorder import Item, Recorder
+from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.leadership import Leadership
 from replicator.supervisor.loop import Loop
-from replicator.supervisor.recorder import Item, Recorder
 
 Enabled = Callable[[], bool]
 
