@@ -56,6 +56,7 @@ def configure(*, is_json: bool | None = None, level: str = "info", stream: TextI
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        # stderr is looked up for each logger: whoever replaced it for a while may have closed its own since
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
