@@ -83,6 +83,7 @@ class Fleet:
         self.processes: dict[Member, JvmProcess] = {}
         self._site = site
         self._guardian = guardian
+        self._awaited: set[Member] = set()  # launched, not ready yet: if one dies, no wait has sense
 
     @property
     def is_running(self) -> bool:
@@ -97,6 +98,7 @@ class Fleet:
         for member in self._members(target):
             if not self._lives(member):
                 self.processes[member] = self._start(member)
+                self._awaited.add(member)
 
     def wait_ready(self, target: str, deadline: Deadline) -> None:
         """Return when what `target` names answers.
@@ -109,6 +111,7 @@ class Fleet:
         for member in members:
             if member.node_id is None:
                 self._wait_worker(member, deadline)
+        self._awaited.difference_update(members)
 
     def is_ready(self, target: str) -> bool:
         """Whether what `target` names answers now."""
@@ -116,7 +119,7 @@ class Fleet:
 
     def kill(self, targets: Iterable[str]) -> None:
         """Leave what the targets name dead by SIGKILL, all of it at once."""
-        processes = [process for target in targets for process in self._started(target)]
+        processes = [process for target in targets for process in self._to_end(target)]
         for process in processes:
             process.send_kill()
         for process in processes:
@@ -128,7 +131,7 @@ class Fleet:
 
     def stop(self, target: str) -> None:
         """Leave what `target` names stopped by SIGTERM, one after the other."""
-        for process in self._started(target):
+        for process in self._to_end(target):
             process.stop(Deadline.after(_STOP_SECONDS))
 
     def freeze(self, target: str) -> None:
@@ -151,6 +154,10 @@ class Fleet:
 
     def _started(self, target: str) -> list[JvmProcess]:
         return [self.processes[member] for member in self._members(target) if member in self.processes]
+
+    def _to_end(self, target: str) -> list[JvmProcess]:
+        self._awaited.difference_update(self._members(target))
+        return self._started(target)
 
     def _running(self, target: str) -> list[JvmProcess]:
         running = [process for process in self._started(target) if process.state is not ProcessState.GONE]
@@ -224,10 +231,11 @@ class Fleet:
         return member.node_id in self._known_brokers(member.cluster)
 
     def _wait_brokers(self, cluster: str, deadline: Deadline) -> None:
-        members = brokers_of(self._site.plan, cluster)
-        wanted = {member.node_id for member in members if self._lives(member)}
-        while not wanted <= self._known_brokers(cluster):
-            self._check_alive(m for m in members if m.node_id in wanted)
+        wanted = {m for m in brokers_of(self._site.plan, cluster) if self._lives(m) or m in self._awaited}
+        if not wanted:
+            raise LabFailed(f"{cluster} is not running", hint=f"`replicator lab start {cluster}` starts it")
+        while not {member.node_id for member in wanted} <= self._known_brokers(cluster):
+            self._check_alive(wanted)
             self._keep_waiting(cluster, deadline)
 
     def _known_brokers(self, cluster: str) -> set[int | None]:
@@ -239,14 +247,14 @@ class Fleet:
 
     def _wait_worker(self, member: Member, deadline: Deadline) -> None:
         while not is_worker_ready(self._site.address(member)):
-            self._check_alive((member,))
+            self._check_alive({member})
             self._keep_waiting(member.name, deadline)
 
     def _keep_waiting(self, what: str, deadline: Deadline) -> None:
         deadline.check(f"{what} of the lab is not ready", hint=f"its logs are under {self._site.folders.root}")
         deadline.clock.sleep(deadline.capped(_POLL_SECONDS))
 
-    def _check_alive(self, members: Iterable[Member]) -> None:
-        for member in members:
+    def _check_alive(self, members: set[Member]) -> None:
+        for member in sorted(members | self._awaited, key=lambda m: m.name):
             if member in self.processes:
                 self.processes[member].check_alive()

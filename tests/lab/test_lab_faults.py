@@ -119,3 +119,13 @@ def test_what_does_not_run_cannot_be_frozen(private_lab: Lab) -> None:
     with pytest.raises(LabFailed, match="east/connect is not running") as caught:
         private_lab.freeze("east/connect")
     assert "lab start east/connect" in (caught.value.hint or "")
+
+
+def test_what_does_not_run_is_not_waited_for(private_lab: Lab) -> None:
+    """Waiting for a cluster that was killed ends at once and says what to do; it is never taken for ready."""
+    private_lab.kill("east")
+    try:
+        with pytest.raises(LabFailed, match="east is not running"):
+            private_lab.wait_ready("east", Deadline.after(60))
+    finally:
+        private_lab.start("east", wait=Deadline.after(60))

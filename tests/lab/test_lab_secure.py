@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from replicator.clock import Deadline
-from replicator.errors import AccessDenied, ReplicatorError
+from replicator.errors import AccessDenied, DeadlineExceeded, ReplicatorError
 from replicator.http import HttpClient
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
@@ -41,6 +41,20 @@ def describe(access: ClusterAccess) -> None:
         cluster.describe(Deadline.after(REFUSED_SECONDS))
 
 
+def refusal(access: ClusterAccess) -> AccessDenied:
+    """Return how the cluster refuses somebody, however busy the machine is."""
+    deadline = Deadline.after(30)
+    while True:
+        try:
+            describe(access)
+        except AccessDenied as exc:
+            return exc
+        except DeadlineExceeded:
+            deadline.check("nobody was refused")
+        else:
+            pytest.fail(f"{access} was let in")
+
+
 def with_password(access: ClusterAccess, password: str) -> ClusterAccess:
     """Return the same with another password."""
     return replace(access, security=replace(access.security, password=Secret("env:TEST", password)))
@@ -60,9 +74,7 @@ def test_everybody_who_should_can_log_in(secure_lab: Lab) -> None:
 @pytest.mark.security
 def test_a_wrong_password_is_refused_and_told_so(secure_lab: Lab) -> None:
     """The error says denied, not silent, and shows no password."""
-    with pytest.raises(AccessDenied) as caught:
-        describe(with_password(secure_lab.west, "canary"))
-    assert "canary" not in str(caught.value)
+    assert "canary" not in str(refusal(with_password(secure_lab.west, "canary")))
 
 
 @pytest.mark.security
@@ -75,17 +87,15 @@ def test_plain_text_is_refused(secure_lab: Lab) -> None:
 @pytest.mark.security
 def test_an_authority_of_no_one_is_refused(secure_lab: Lab) -> None:
     """A client that does not trust the lab's authority does not talk to its brokers."""
-    with pytest.raises(AccessDenied):
-        describe(replace(secure_lab.west, security=replace(secure_lab.west.security, ca_file=None)))
+    told = refusal(replace(secure_lab.west, security=replace(secure_lab.west.security, ca_file=None)))
+    assert "certificate" in str(told)
 
 
 @pytest.mark.security
 def test_a_name_that_is_not_in_the_certificate_is_refused(secure_lab: Lab) -> None:
     """The same broker under an address its certificate does not name is not trusted."""
     elsewhere = secure_lab.west.bootstrap.replace("127.0.0.1", "127.1")
-    with pytest.raises(ReplicatorError) as caught:
-        describe(replace(secure_lab.west, bootstrap=elsewhere))
-    assert "certificate" in str(caught.value)
+    assert "certificate" in str(refusal(replace(secure_lab.west, bootstrap=elsewhere)))
 
 
 @pytest.mark.security
