@@ -112,6 +112,7 @@ def list_snapshots(app: App, store: str | None) -> None:
 def show(app: App, reference: str, store: str | None) -> None:
     """Show one snapshot: what it holds, how consistent it is, what it could not capture."""
     from replicator.cli.snapshot_doors import open_repository
+    from replicator.cli.snapshot_views import show_view
 
     repository = open_repository(app, store)
     manifest, signed_by = repository.read_signed(repository.find(reference))
@@ -125,7 +126,7 @@ def show(app: App, reference: str, store: str | None) -> None:
         "not_captured": manifest.not_captured,
         "totals": manifest.totals,
     }
-    emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings)
+    emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings, view=show_view(manifest, signed_by))
 
 
 @snapshot.command()
@@ -142,6 +143,7 @@ def show(app: App, reference: str, store: str | None) -> None:
 def verify(app: App, reference: str, level: int, store: str | None) -> None:
     """Prove a snapshot against its manifest; every damaged byte is found and named."""
     from replicator.cli.snapshot_doors import open_repository, show_progress
+    from replicator.cli.snapshot_views import verify_view
     from replicator.model.snapshots import VerifyLevel
     from replicator.snapshot import verify_snapshot
 
@@ -150,7 +152,7 @@ def verify(app: App, reference: str, level: int, store: str | None) -> None:
         result = verify_snapshot(
             repository, repository.find(reference), level=VerifyLevel(level), clock=app.clock, report=report
         )
-    emit("SnapshotVerification", output=app.output, item=_summarise_report(result))
+    emit("SnapshotVerification", output=app.output, item=_summarise_report(result), view=verify_view(result))
     _complain_if_bad(result)
 
 
@@ -176,6 +178,7 @@ def restore(
 ) -> None:
     """Bring topics back, onto topics that do not exist or are empty. Run again after a kill, it goes on."""
     from replicator.cli.snapshot_doors import LONG_SECONDS, open_cluster, open_repository, show_progress
+    from replicator.cli.snapshot_views import plan_view, restore_view
     from replicator.model.flow import Selection
     from replicator.snapshot import Restorer, RestoreRequest
 
@@ -186,13 +189,13 @@ def restore(
         restorer = Restorer(door, raw, repository, clock=app.clock, deadline=app.deadline(LONG_SECONDS), report=report)
         plan = restorer.plan(snapshot_id, request)
         if dry_run:
-            emit("RestorePlan", output=app.output, item=plan, columns=(), warnings=plan.warnings)
+            emit("RestorePlan", output=app.output, item=plan, warnings=plan.warnings, view=plan_view(plan))
             _refuse(plan)
             return
         _refuse(plan)
         app.confirm_moderate(_describe(plan), is_agreed=is_agreed)
         done = restorer.apply(plan)
-    emit("Restore", output=app.output, item=done, warnings=done.warnings)
+    emit("Restore", output=app.output, item=done, warnings=done.warnings, view=restore_view(done))
 
 
 def parse_renames(texts: Sequence[str]) -> dict[TopicName, TopicName]:

@@ -163,12 +163,16 @@ def make_holes(desk, topic: TopicName) -> None:
 
 
 def test_append_times_return_as_readers_saw_them(desk, names) -> None:
-    """On a LogAppendTime topic the broker's times are the records' times, and they come back."""
+    """On a LogAppendTime topic the broker's times are the records' times; rebuilt in every codec, they come back."""
     topic = desk.make_topic(names.topic("t"), message_timestamp_type="LogAppendTime")
-    desk.write(odd_records(topic, seed=2), **{"compression.type": "lz4"})
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        desk.write(odd_records(topic, seed=2, count=60), **{"compression.type": codec})
     original = desk.read(topic)
     assert all(time > LONG_AGO + 10**11 for partition in original for time, *_rest in partition)
     manifest = desk.create(topic)
+    rebuilt = [chunk.facts for _tp, chunk in manifest.chunks()]
+    assert {codec for facts in rebuilt for codec in facts.codecs} == {"none", "gzip", "snappy", "lz4", "zstd"}
+    assert all(facts.rebuilds == facts.batches for facts in rebuilt)
     target = names.topic("back")
     desk.restore(manifest.id, {topic: target})
     assert desk.read(target, on="west") == original

@@ -1,0 +1,125 @@
+"""What people see of one snapshot, a verification, a restore's plan and its outcome; programs get the values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+
+from replicator.cli.output import make_table, text_of
+from replicator.model.figures import show_bytes, show_count, show_moment, show_seconds
+from replicator.model.restores import RestorePlan, RestoreReport
+from replicator.model.snapshots import Manifest, VerifyReport
+
+
+def show_view(manifest: Manifest, signed_by: str | None) -> RenderableType:
+    """One snapshot: its head, its topics, its gaps."""
+    consistency = manifest.consistency
+    head = [
+        ("snapshot", manifest.id),
+        ("taken", f"{show_moment(consistency.cut_at)}, offsets read within {consistency.cut_skew_ms} ms"),
+        ("cluster", f"{manifest.cluster.name} ({manifest.cluster.id})"),
+        ("flow", manifest.flow),
+        ("built upon", manifest.parent),
+        ("consistency", f"{consistency.level}, transactions {consistency.transactions.replace('_', ' ')}"),
+        ("records", show_count(manifest.totals.records)),
+        ("size", f"{show_bytes(manifest.totals.bytes)}, {show_bytes(manifest.totals.new_bytes)} of it new"),
+        ("tags", manifest.tags),
+        ("signed by", signed_by),
+        ("not captured", manifest.not_captured),
+    ]
+    topics = make_table("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "COMPACTED", "GAPS", numbers=_NUMBERS)
+    for topic in manifest.topics:
+        cells = (
+            topic.name,
+            len(topic.partitions),
+            show_count(topic.records),
+            show_bytes(topic.plain_bytes),
+            topic.is_compacted,
+            topic.gap_count,
+        )
+        topics.add_row(*map(text_of, cells))
+    rows = [
+        (f"{topic.name}[{partition.partition}]", gap.start, gap.stop, gap.reason)
+        for topic in manifest.topics
+        for partition in topic.partitions
+        for gap in partition.gaps
+    ]
+    missing = [(topic.name, None, None, topic.reason) for topic in manifest.missing]
+    return Group(_facts(head), topics, *_lost([*rows, *missing]))
+
+
+def _lost(rows: list[tuple[object, ...]]) -> Iterable[RenderableType]:
+    if not rows:
+        return
+    table = make_table("MISSING", "FROM", "TO", "REASON", numbers=("FROM", "TO"))
+    for row in rows:
+        table.add_row(*map(text_of, row))
+    yield table
+
+
+def verify_view(report: VerifyReport) -> RenderableType:
+    """A verification: its outcome in words, then everything that was wrong."""
+    speed = f", {show_bytes(report.checked_bytes / report.seconds)}/s" if report.seconds else ""
+    head = [
+        ("snapshot", report.snapshot),
+        ("verdict", "as its manifest says" if report.is_ok else f"{len(report.findings)} findings"),
+        ("level", f"{int(report.level)} ({report.level.name.lower()})"),
+        ("chunks", f"{show_count(report.chunks_ok)} of {show_count(report.chunks)} in order"),
+        ("read", f"{show_bytes(report.checked_bytes)} in {show_seconds(report.seconds)}{speed}"),
+        ("signed by", report.signed_by),
+    ]
+    if report.is_ok:
+        return _facts(head)
+    table = make_table("STATUS", "WHAT", "WHERE", "PROBLEM")
+    for finding in report.findings:
+        table.add_row(*map(text_of, (finding.status, finding.what, finding.where, finding.problem)))
+    return Group(_facts(head), table)
+
+
+def plan_view(plan: RestorePlan) -> RenderableType:
+    """A restore's plan: one line a topic, and why one of them may not be touched."""
+    table = make_table(
+        "TOPIC", "AS", "ACTION", "PARTITIONS", "RECORDS", "SIZE", "REBUILT BATCHES", "REFUSED", numbers=_NUMBERS
+    )
+    for topic in plan.topics:
+        rebuilt = f"{show_count(topic.rebuilt_batches)} of {show_count(topic.batches)}"
+        cells = (
+            topic.source,
+            topic.target,
+            topic.action,
+            topic.partitions,
+            show_count(topic.records),
+            show_bytes(topic.bytes),
+            rebuilt,
+            topic.refusal,
+        )
+        table.add_row(*map(text_of, cells))
+    return Group(_facts([("snapshot", plan.snapshot), ("to cluster", plan.cluster)]), table)
+
+
+def restore_view(report: RestoreReport) -> RenderableType:
+    """A restore's outcome: one line a topic."""
+    table = make_table("TOPIC", "AS", "ACTION", "RECORDS", "WERE THERE", "REBUILT BATCHES", numbers=_NUMBERS)
+    for topic in report.topics:
+        counts = (topic.records, topic.found_records, topic.rebuilt_batches)
+        table.add_row(*map(text_of, (topic.source, topic.target, topic.action, *map(show_count, counts))))
+    written = f"{show_count(report.written_records)} records, {show_bytes(report.written_bytes)}"
+    head = [
+        ("snapshot", report.snapshot),
+        ("to cluster", report.cluster),
+        ("written", f"{written} in {show_seconds(report.seconds)}"),
+    ]
+    return Group(_facts(head), table)
+
+
+_NUMBERS = ("PARTITIONS", "RECORDS", "SIZE", "GAPS", "WERE THERE", "REBUILT BATCHES")
+
+
+def _facts(rows: Iterable[tuple[str, object]]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows:
+        table.add_row(text_of(name, style="dim"), text_of(value))
+    return table
