@@ -43,6 +43,16 @@ Configuration:
         - ref: out
 """
 
+_LOGBACK = """\
+<configuration>
+  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d{yyyy-MM-dd'T'HH:mm:ss.SSSX, UTC} %-5level [%thread] %logger{0}: %msg%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="out"/></root>
+</configuration>
+"""
+"""Without it the S3 server writes every step of every request, and is 20 times slower for it."""
+
 
 def lay_out_kafka(context: Path) -> None:
     """Leave in `context` a Kafka with broker, Connect and MirrorMaker 2 on the paths of Kafka's official image."""
@@ -67,6 +77,7 @@ def lay_out_s3(context: Path) -> None:
         files = jars("s3proxy", progress=progress)
     for file in files:
         copy_file(file, context / "libs" / file.name)
+    (context / "logback.xml").write_text(_LOGBACK, encoding="ascii")
     _make_kept(context / "data")
 
 

@@ -31,8 +31,9 @@ ROOTS: dict[str, list[str]] = {
         f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}!",
         f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J_VERSION}!",
     ],
-    # A real S3 server for tests that need one without Docker.
-    "s3proxy": ["org.gaul:s3proxy:4.1.0!"],
+    # A real S3 server for tests that need one without Docker. Its own dependency management counts: without it
+    # the older of two jackson-annotations wins, and the server does not start.
+    "s3proxy": ["org.gaul:s3proxy:4.1.0"],
 }
 
 
