@@ -54,7 +54,11 @@ class TailCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicObservation:
-    """All partitions of one topic. `peak_rate` is the highest rate seen, in records/s over the topic."""
+    """All partitions of one topic. `peak_rate` is the highest rate seen, in records/s over the topic.
+
+    `mirrored_topic_id` is the id under which the flow began to mirror it: another than `topic_id` once the
+    topic was deleted and made again. None: not known.
+    """
 
     cluster: ClusterName
     topic: TopicName
@@ -64,6 +68,7 @@ class TopicObservation:
     mirrored_positions: Mapping[int, int] = field(default_factory=dict)
     tails: tuple[TailCount, ...] = ()
     peak_rate: float | None = None
+    mirrored_topic_id: str | None = None
 
 
 class GroupState(StrEnum):

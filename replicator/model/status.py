@@ -5,14 +5,15 @@ Every figure has its age: `…_at` beside it says when it was true. None is unkn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from replicator.model.connectors import ConnectorStatus
 from replicator.model.flow import FlowState
 from replicator.model.lag import FlowLag
-from replicator.model.names import ClusterName, FlowName
+from replicator.model.names import ClusterName, FlowName, OperationId
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import Reachability
 
@@ -56,12 +57,24 @@ class CollectorStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One thing that is not as the configuration says. `kind` is topic, connector or refusal (what forbids to
+    apply the flow); `told` says what it is and what it should be, in one line."""
+
+    kind: str
+    name: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowStatus:
     """One flow. `cause` says why it is in its state, in one line; `since` when this supervisor saw it enter it.
 
     `window_seconds` is what nobody has read: seconds between the last whole read of the source and now, or
     the moment since which every listener of it refuses. `recorded_at` is when observations last reached the
-    standby: what a failover without us would know.
+    standby: what a failover without us would know. `drift` None: not looked for yet, or not now (an operation
+    runs, the flow has failed over). `restarts` counts by connector, since the supervisor started;
+    `operation_id` is the operation that has not ended, during which nothing is healed.
     """
 
     flow: FlowName
@@ -82,6 +95,10 @@ class FlowStatus:
     groups_observed_at: datetime | None
     heartbeat_sent_at: datetime | None
     recorded_at: datetime | None
+    drift: tuple[Drift, ...] | None = None
+    drift_observed_at: datetime | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    operation_id: OperationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.connect import ConnectClient
+from replicator.flow import FlowHandles, FlowWiring
 from replicator.journal import Journal, Observations
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
+from replicator.model.names import TopicName
 from replicator.settings import ConnectAccess, Settings
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ Door = TypeVar("Door")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowWorld:
-    """Everything one flow needs. `observations` and `journal` are those of the target: the survivor."""
+    """Everything one flow needs. `observations` and `journal` are those of the target: the survivor.
+
+    `handles` are the same doors as a plan wants them; the world closes them. `all_flows` are those of the
+    configuration, this one included.
+    """
 
     flow: Flow
     source: KafkaCluster
@@ -35,7 +41,11 @@ class FlowWorld:
     connect_access: ConnectAccess
     observations: Observations
     journal: Journal
+    source_journal: Journal
     topic_prefix: str
+    handles: FlowHandles
+    wiring: FlowWiring
+    all_flows: tuple[Flow, ...]
 
 
 class World:
@@ -98,15 +108,34 @@ class World:
             NotFound, ConfigInvalid: no such flow, or a part of it is not configured.
         """
         flow = self.settings.flow(name)
+        access = self.settings.connect_of(flow.target)
+        handles = self._handles(flow, access)
         return FlowWorld(
             flow=flow,
+            source=handles.source,
+            target=handles.target,
+            connect=handles.connect,
+            connect_access=access,
+            observations=self.observations(flow.target),
+            journal=self.journal(flow.target),
+            source_journal=self.journal(flow.source),
+            topic_prefix=self.topic_prefix,
+            handles=handles,
+            wiring=FlowWiring(
+                source=handles.source.access, target=handles.target.access, secrets_folder=access.secrets_folder
+            ),
+            all_flows=self.settings.flows,
+        )
+
+    def _handles(self, flow: Flow, access: ConnectAccess) -> FlowHandles:
+        has_opposite = flow.source in self.settings.document.connect
+        opposite = TopicName(self.settings.connect_of(flow.source).configs_topic) if has_opposite else None
+        return FlowHandles(
             source=self.cluster(flow.source),
             target=self.cluster(flow.target),
             connect=self.connect(flow.target),
-            connect_access=self.settings.connect_of(flow.target),
-            observations=self.observations(flow.target),
-            journal=self.journal(flow.target),
-            topic_prefix=self.topic_prefix,
+            offsets_topic=TopicName(access.offsets_topic),
+            opposite_configs_topic=opposite,
         )
 
     def flows(self) -> tuple[FlowWorld, ...]:

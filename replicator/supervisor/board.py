@@ -6,12 +6,14 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 
-from replicator.model.names import ClusterName, GroupName, TopicName
+from replicator.journal import merge_records
+from replicator.model.names import ClusterName, GroupName, OperationId, TopicName
 from replicator.model.observations import GroupObservation, TopicObservation
+from replicator.model.operations import JournalRecord
 from replicator.supervisor.decide.changes import note_peaks
 from replicator.supervisor.observe.groups import with_departed
 from replicator.supervisor.observe.watch import ClusterWatch
-from replicator.supervisor.samples import ConnectSample, GroupsSample, MirroredSample, SourceSample, Tails
+from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSample, MirroredSample, SourceSample, Tails
 
 MIRRORED_KEPT = 8
 
@@ -28,7 +30,12 @@ class FlowBoard:
         self.connect: ConnectSample | None = None
         self.tails: Tails = {}
         self.peaks: Mapping[TopicName, float] = {}
+        self.drift: DriftSample | None = None
+        self.stall_cause: str | None = None
         self.active: ClusterName | None = None
+        self.operation_id: OperationId | None = None
+        self.last_rto_seconds: float | None = None
+        self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}
         self.heartbeat_sent_at: datetime | None = None
         self._known_groups: Mapping[GroupName, GroupObservation] = {}
         self._lock = threading.Lock()
@@ -48,6 +55,15 @@ class FlowBoard:
     def put_mirrored(self, sample: MirroredSample) -> None:
         """Make these the newest mirrored positions; a few earlier ones are kept to be paired with a sweep."""
         self.mirrored_samples = (*self.mirrored_samples[-MIRRORED_KEPT + 1 :], sample)
+
+    def put_journal(self, cluster: ClusterName, records: tuple[JournalRecord, ...]) -> None:
+        """Make these the newest records of the journal on one cluster."""
+        with self._lock:
+            self.journals = {**self.journals, cluster: records}
+
+    def records(self) -> tuple[JournalRecord, ...]:
+        """Return the records of both clusters' journals, as far as they were read."""
+        return merge_records(self.journals.values())
 
     def put_groups(self, sample: GroupsSample) -> None:
         """Make this the newest reading of the groups; one that has gone is kept as DEAD."""

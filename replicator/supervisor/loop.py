@@ -14,6 +14,8 @@ from replicator.model.text import safe_text
 
 Step = Callable[[Deadline], None]
 
+DISABLED_SECONDS_MAX = 1.0
+"""A loop that may not act asks again this soon, however rarely it acts."""
 REST_SECONDS_MIN = 0.05
 """A loop that overruns its period still lets others run between two steps."""
 
@@ -92,10 +94,11 @@ class Loop:
     def _run(self) -> None:
         while not self._is_over.is_set():
             began = self._clock.monotonic()
+            pause = min(self._period_seconds, DISABLED_SECONDS_MAX)
             if self._is_enabled():
                 self.run_once()
-            spent = self._clock.monotonic() - began
-            self._wake.wait(max(REST_SECONDS_MIN, self._period_seconds - spent))
+                pause = self._period_seconds - (self._clock.monotonic() - began)
+            self._wake.wait(max(REST_SECONDS_MIN, pause))
             self._wake.clear()
 
     def run_once(self) -> None:

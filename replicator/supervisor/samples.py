@@ -10,6 +10,7 @@ from replicator.model.cluster import TopicDescription
 from replicator.model.connectors import Connector, ConnectorStatus
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds, TailCount
+from replicator.model.status import Drift
 
 Tails = Mapping[TopicPartition, tuple[TailCount, ...]]
 """The counted parts of each partition's unmirrored tail, in order and without a hole between them."""
@@ -41,6 +42,14 @@ class MirroredSample:
     began_at: datetime
     ended_at: datetime
     positions: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftSample:
+    """How the flow differs from its configuration."""
+
+    began_at: datetime
+    drift: tuple[Drift, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

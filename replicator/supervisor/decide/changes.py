@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
 from replicator.model.names import ClusterName, TopicName, TopicPartition
@@ -63,6 +64,7 @@ def topic_observations(
     mirrored: MirroredSample | None,
     tails: Tails,
     peaks: Peaks,
+    known_ids: Mapping[TopicName, str] = MappingProxyType({}),
 ) -> dict[TopicName, TopicObservation]:
     """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted.
 
@@ -81,6 +83,7 @@ def topic_observations(
             mirrored_positions={tp.partition: positions[tp] for tp in partitions if tp in positions},
             tails=_told_tails([tails[tp] for tp in partitions if tp in tails]),
             peak_rate=peaks.get(name),
+            mirrored_topic_id=known_ids.get(name),
         )
     return found
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from replicator.flow import HealthFacts, decide_health
 from replicator.model.figures import show_seconds
 from replicator.model.flow import Flow
 from replicator.model.lag import FlowLag
-from replicator.model.names import ClusterName
+from replicator.model.names import ClusterName, OperationId
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import ClusterObservation, Reachability
 from replicator.model.status import ClusterStatus, FlowStatus, Role
 from replicator.supervisor.decide.reachability import is_readable
-from replicator.supervisor.samples import ConnectSample, GroupsSample
+from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSample
 
 READABLE_SECONDS_MAX = 6.0
 """A cluster not read whole for this long cannot be read: its lag is unknown."""
@@ -47,6 +48,9 @@ class FlowView:
     damage: tuple[str, ...] = ()
     is_budget_spent: bool = True
     last_rto_seconds: float | None = None
+    drift: DriftSample | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    operation_id: OperationId | None = None
 
 
 def can_read(observation: ClusterObservation, *, now: datetime) -> bool:
@@ -90,6 +94,10 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
         groups_observed_at=None if view.groups is None else view.groups.began_at,
         heartbeat_sent_at=view.heartbeat_sent_at,
         recorded_at=view.recorded_at,
+        drift=None if view.drift is None else view.drift.drift,
+        drift_observed_at=None if view.drift is None else view.drift.began_at,
+        restarts=view.restarts,
+        operation_id=view.operation_id,
     )
 
 

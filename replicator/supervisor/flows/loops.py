@@ -5,7 +5,10 @@ tails      visible records above the mirrored position           every 1 s
 groups     committed positions on the source                     every 2 s
 target     mirrored positions from Connect's offsets topic       every 0.5 s
 connect    what Connect says of the connectors                   every 2 s
-journal    which cluster is active                               every 5 s
+journal    which cluster is active, which operation runs         every 2 s on the target, 5 s on the source
+drift      what is not as the configuration says                 every 15 s
+stall      why partitions stand still                            every 5 s
+heal       restarts of what failed                               every 2 s
 heartbeat  one record into the source                            every 1 s
 watch      listeners of a cluster that has fallen silent         every 0.25 s, one loop a cluster
 record     what changed, to the target's observations            every 1 s, and after each sweep
@@ -19,14 +22,18 @@ from datetime import datetime
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
 from replicator.flow import FlowHeartbeat
-from replicator.model.names import ClusterName
+from replicator.model.names import ClusterName, TopicPartition
+from replicator.model.observations import Reachability
 from replicator.model.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
+from replicator.supervisor.decide.heal import HealFacts
 from replicator.supervisor.decide.status import FlowView
+from replicator.supervisor.flows.healer import Healer
 from replicator.supervisor.flows.recorder import Item, Recorder
 from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.leadership import Leadership
 from replicator.supervisor.loop import Loop
+from replicator.supervisor.observe.stall import stalled_partitions
 
 Enabled = Callable[[], bool]
 
@@ -42,13 +49,24 @@ class FlowLoops:
         self._leadership = leadership
         self._clock = clock
         self._heartbeat: FlowHeartbeat | None = None
+        self._stalled: list[TopicPartition] = []
         self._primed_term = -1
-        self.recorder = Recorder(self.flow, self.board, self._write, clock=clock, is_allowed=self._may_record)
+        self.recorder = Recorder(
+            self.flow,
+            self.board,
+            self._write,
+            clock=clock,
+            is_allowed=self._may_record,
+            known_ids=lambda: self.steps.damage.known_ids,
+        )
+        self.healer = Healer(
+            self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock
+        )
         self._record_loop = self._loop(
             "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
         )
         self._connect_loop = self._loop("connect", self.steps.read_connectors, period_seconds=2.0, budget_seconds=5.0)
-        self.loops = (*self._source_loops(), *self._target_loops())
+        self.loops = (*self._source_loops(), *self._target_loops(), *self._judging_loops())
 
     def _source_loops(self) -> tuple[Loop, ...]:
         steps, reading = self.steps, self._may_observe
@@ -56,6 +74,13 @@ class FlowLoops:
             self._loop("source", self.sweep, period_seconds=1.0, budget_seconds=5.0, is_enabled=reading),
             self._loop("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=reading),
             self._loop("groups", self.read_groups, period_seconds=2.0, budget_seconds=10.0, is_enabled=reading),
+            self._loop(
+                "journal-source",
+                steps.read_source_journal,
+                period_seconds=5.0,
+                budget_seconds=10.0,
+                is_enabled=reading,
+            ),
             self._loop("heartbeat", self.beat, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act),
             self._loop(
                 "watch-source",
@@ -71,10 +96,20 @@ class FlowLoops:
         watch = steps.board.target_watch.probe_if_suspect
         return (
             self._loop("target", steps.read_mirrored, period_seconds=0.5, budget_seconds=5.0),
-            self._loop("journal", steps.read_journal, period_seconds=5.0, budget_seconds=10.0),
+            self._loop("journal", steps.read_journal, period_seconds=2.0, budget_seconds=10.0),
             self._loop("watch-target", watch, period_seconds=0.25, budget_seconds=1.0),
             self._connect_loop,
             self._record_loop,
+        )
+
+    def _judging_loops(self) -> tuple[Loop, ...]:
+        steps = self.steps
+        return (
+            self._loop("drift", steps.read_drift, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_plan),
+            self._loop(
+                "stall", self.explain_stall, period_seconds=5.0, budget_seconds=8.0, is_enabled=self._may_observe
+            ),
+            self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
         )
 
     def _loop(
@@ -96,9 +131,9 @@ class FlowLoops:
         )
 
     def cluster_of(self, loop: Loop) -> ClusterName | None:
-        """Return the cluster a loop asks; None for the one that asks Connect."""
+        """Return the cluster a loop asks; None for one that asks Connect, or more than one."""
         what = loop.name.partition(":")[0]
-        if what == "connect":
+        if what in ("connect", "drift", "stall", "heal"):
             return None
         return self.flow.target if what in ("target", "watch-target", "journal", "record") else self.flow.source
 
@@ -108,6 +143,21 @@ class FlowLoops:
 
     def _may_act(self) -> bool:
         return self._leadership.is_held
+
+    def _may_plan(self) -> bool:
+        """A plan needs both clusters and Connect; while one is silent its silence is what counts."""
+        watches = (self.board.source_watch, self.board.target_watch)
+        is_whole = all(watch.observation.reachability is Reachability.REACHABLE for watch in watches)
+        return self._leadership.is_held and is_whole and self._connect_loop.report.error is None
+
+    def _heal_facts(self) -> HealFacts:
+        board = self.board
+        return HealFacts(
+            is_leader=self._leadership.is_held,
+            is_journal_known=self.flow.target in board.journals,
+            has_open_operation=board.operation_id is not None,
+            is_failed_over=board.active == self.flow.target,
+        )
 
     def _may_record(self) -> bool:
         return self._leadership.is_held and self._leadership.term == self._primed_term
@@ -126,6 +176,10 @@ class FlowLoops:
         """Put on the board where the groups stand on the source, and let it be recorded."""
         self.steps.read_groups(deadline)
         self._record_loop.nudge()
+
+    def explain_stall(self, deadline: Deadline) -> None:
+        """Leave the board knowing why partitions stand still that stood still in the last status."""
+        self.steps.explain_stall(self._stalled, deadline)
 
     def beat(self, deadline: Deadline) -> None:
         """Leave one heartbeat written on the source."""
@@ -155,12 +209,16 @@ class FlowLoops:
 
     def view(self, now: datetime) -> FlowView:
         """Return everything known of the flow, for the decider."""
-        return self.steps.view(
+        view = self.steps.view(
             now,
             role=self._leadership.role,
             connect_cause=self._connect_loop.report.error,
             recorded_at=self.recorder.recorded_at,
+            is_budget_spent=not self._leadership.is_held or self.healer.is_budget_spent(now),
+            restarts=self.healer.restarts,
         )
+        self._stalled = stalled_partitions(view.lag)
+        return view
 
     def close(self) -> None:
         """Let go of what only this flow's loops use."""

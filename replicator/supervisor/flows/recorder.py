@@ -41,12 +41,14 @@ class Recorder:
         *,
         clock: Clock = SYSTEM_CLOCK,
         is_allowed: Callable[[], bool],
+        known_ids: Callable[[], Mapping[TopicName, str]] = dict,
     ) -> None:
         self._flow = flow
         self._board = board
         self._write = write
         self._clock = clock
         self._is_allowed = is_allowed
+        self._known_ids = known_ids
         self._topics: Mapping[TopicName, TopicObservation] = {}
         self._groups: Mapping[GroupName, GroupObservation] = {}
         self.recorded_at: datetime | None = None
@@ -81,4 +83,5 @@ class Recorder:
             mirrored=self._board.mirrored,
             tails=self._board.tails,
             peaks=self._board.peaks,
+            known_ids=self._known_ids(),
         )

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import AccessDenied, ReplicatorError, WrongCluster
-from replicator.flow import MirroredPositions
-from replicator.journal import Observed, active_cluster
+from replicator.failover import report_of
+from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_facts
+from replicator.journal import Observed, active_cluster, list_operations, open_operation
+from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, TopicName, TopicPartition
 from replicator.model.observations import TailCount
+from replicator.model.operations import JournalRecord, OperationKind
 from replicator.model.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.board import FlowBoard
+from replicator.supervisor.decide.drift import drift_of
+from replicator.supervisor.decide.stall import explain_stall
 from replicator.supervisor.decide.status import FlowView
+from replicator.supervisor.flows.damage import DamageWatch
 from replicator.supervisor.flows.lagfeed import LagFeed
 from replicator.supervisor.observe.connectors import ConnectObserver
 from replicator.supervisor.observe.groups import GroupsObserver
 from replicator.supervisor.observe.source import SourceObserver
+from replicator.supervisor.observe.stall import StallProbe
 from replicator.supervisor.observe.tails import CountVisible, TailCounter
 from replicator.supervisor.observe.watch import ClusterWatch
-from replicator.supervisor.samples import MirroredSample
+from replicator.supervisor.samples import DriftSample, MirroredSample
 
 if TYPE_CHECKING:
     from replicator.wire import RawClient
@@ -39,6 +48,8 @@ class FlowSteps:
             target_watch=ClusterWatch(parts.target.access, clock=clock),
         )
         self.lag = LagFeed(self.flow, self.board)
+        self.damage = DamageWatch()
+        self._stall = StallProbe(self.flow, source=parts.source, target=parts.target, clock=clock)
         self._source = SourceObserver(self.flow, parts.source, self.board.source_watch, clock=clock)
         self._groups = GroupsObserver(self.flow, parts.source, topic_prefix=parts.topic_prefix, clock=clock)
         self._tails = TailCounter(_counter(world, self.flow.source))
@@ -87,8 +98,52 @@ class FlowSteps:
         self.board.connect = self._connect.observe(deadline)
 
     def read_journal(self, deadline: Deadline) -> None:
-        """Put on the board which cluster the journal says is active."""
-        self.board.active = active_cluster(self.parts.journal.read(deadline), self.flow.name)
+        """Put on the board what the target's journal says: who is active, what runs, how long the last move took."""
+        self.board.put_journal(self.flow.target, self.parts.journal.read(deadline))
+        self._judge_journals()
+
+    def read_source_journal(self, deadline: Deadline) -> None:
+        """The same of the source's journal: a move back is written there."""
+        self.board.put_journal(self.flow.source, self.parts.source_journal.read(deadline))
+        self._judge_journals()
+
+    def _judge_journals(self) -> None:
+        records = self.board.records()
+        operation = open_operation(records, self.flow.name)
+        self.board.active = active_cluster(records, self.flow.name)
+        self.board.operation_id = None if operation is None else operation.id
+        self.board.last_rto_seconds = last_rto(records, self.flow)
+
+    def read_drift(self, deadline: Deadline) -> None:
+        """Put on the board how the flow differs from its configuration; nothing while it must not be applied."""
+        if self.board.operation_id is not None or self.board.active == self.flow.target:
+            self.board.drift = None
+            return
+        began_at, parts = self._clock.now(), self.parts
+        journal = JournalFacts(active=self.board.active, operation_id=None)
+        facts = read_facts(self.flow, handles=parts.handles, wiring=parts.wiring, journal=journal, deadline=deadline)
+        plan = plan_flow(self.flow, others=parts.all_flows, facts=facts, wiring=parts.wiring)
+        self.board.drift = DriftSample(began_at=began_at, drift=drift_of(plan))
+
+    def explain_stall(self, stalled: Sequence[TopicPartition], deadline: Deadline) -> None:
+        """Put on the board why these partitions stand still; with none of them, note how it is while all move."""
+        board = self.board
+        sample, mirrored = board.source, board.mirrored
+        known = [] if sample is None else [tp for tp in stalled if tp in sample.ends]
+        if not known or sample is None or mirrored is None:
+            board.stall_cause = None
+            self._stall.note_moving(deadline)
+            return
+        statuses = board.connect.statuses if board.connect is not None else ()
+        connector = next((status for status in statuses if status.name == self.flow.source_connector), None)
+        facts = self._stall.observe(
+            known,
+            sample=sample,
+            positions=mirrored.positions,
+            connector=connector,
+            deadline=deadline,
+        )
+        board.stall_cause = explain_stall(facts)
 
     def read_observations(self, deadline: Deadline) -> Observed:
         """Return what the standby remembers, and take it over where we have not looked ourselves."""
@@ -96,10 +151,20 @@ class FlowSteps:
         if self.flow.source in observed.clusters:
             self.board.source_watch.remember(observed.clusters[self.flow.source])
         self.board.remember(observed.topics, observed.groups)
+        self.damage.remember(observed.topics)
         return observed
 
-    def view(self, now: datetime, *, role: Role, connect_cause: str | None, recorded_at: datetime | None) -> FlowView:
-        """Return everything known of the flow, for the decider."""
+    def view(
+        self,
+        now: datetime,
+        *,
+        role: Role,
+        connect_cause: str | None,
+        recorded_at: datetime | None,
+        is_budget_spent: bool = True,
+        restarts: Mapping[str, int] = MappingProxyType({}),
+    ) -> FlowView:
+        """Return everything known of the flow, for the decider. One thread at a time."""
         board = self.board
         return FlowView(
             flow=self.flow,
@@ -115,11 +180,29 @@ class FlowSteps:
             lag=self.lag.measure(now),
             heartbeat_sent_at=board.heartbeat_sent_at,
             recorded_at=recorded_at,
+            stall_cause=board.stall_cause,
+            damage=self.damage.find(board.source, board.mirrored_samples),
+            is_budget_spent=is_budget_spent,
+            last_rto_seconds=board.last_rto_seconds,
+            drift=board.drift,
+            restarts=restarts,
+            operation_id=board.operation_id,
         )
 
     def close(self) -> None:
         """Let go of what only this flow's steps use."""
         self._mirrored.close()
+
+
+def last_rto(records: Sequence[JournalRecord], flow: Flow) -> float | None:
+    """Return how long the flow's last verified move took; None before the first."""
+    operations = [operation for operation in list_operations(records).values() if operation.flow == flow.name]
+    for operation in reversed(operations):
+        if operation.kind is not OperationKind.DRILL:
+            seconds = report_of(operation.records, objectives=flow.objectives).rto_seconds
+            if seconds is not None:
+                return seconds
+    return None
 
 
 def _counter(world: World, cluster: ClusterName) -> CountVisible:

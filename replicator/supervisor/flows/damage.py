@@ -1,0 +1,66 @@
+"""What replication cannot mend by itself, remembered beyond the moment at which it shows. One thread at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from replicator.flow import find_damage
+from replicator.model.names import TopicName
+from replicator.model.observations import TopicObservation
+from replicator.supervisor.decide.pairing import positions_before
+from replicator.supervisor.samples import MirroredSample, SourceSample
+
+KEPT_SECONDS = 24 * 3600.0
+KEPT_MAX = 1000
+
+
+class DamageWatch:
+    """Knows under which id the flow began to mirror each topic, and what damage was seen in the last day.
+
+    MM2 jumps over what retention deleted within seconds: the gap stays in the copy, though no position shows
+    it any more.
+    """
+
+    def __init__(self) -> None:
+        self._known_ids: dict[TopicName, str] = {}
+        self._seen: dict[str, tuple[str, datetime]] = {}
+
+    @property
+    def known_ids(self) -> Mapping[TopicName, str]:
+        """The ids under which topics began to be mirrored."""
+        return dict(self._known_ids)
+
+    def remember(self, topics: Mapping[TopicName, TopicObservation]) -> None:
+        """Take over the ids that a supervisor before us knew."""
+        for name, seen in topics.items():
+            self._known_ids[name] = seen.mirrored_topic_id or seen.topic_id
+
+    def find(self, sample: SourceSample | None, mirrored: tuple[MirroredSample, ...]) -> tuple[str, ...]:
+        """Return the damage of the last day, each in one line, what shows now first."""
+        if sample is None:
+            return ()
+        oldest = sample.began_at - timedelta(seconds=KEPT_SECONDS)
+        self._seen = {key: (told, at) for key, (told, at) in self._seen.items() if at > oldest}
+        paired = positions_before(mirrored, moment=sample.began_at)
+        now = () if paired is None else self._find_now(sample, paired)
+        for told in now[:KEPT_MAX]:
+            self._seen[_key(told)] = (told, sample.began_at)
+        return (*now, *(told for told, _ in self._seen.values() if told not in now))[:KEPT_MAX]
+
+    def _find_now(self, sample: SourceSample, paired: MirroredSample) -> tuple[str, ...]:
+        ids = {name: topic.topic_id for name, topic in sample.topics.items()}
+        self._note_ids(ids, begun={tp.topic for tp in paired.positions})
+        return find_damage(ends=sample.ends, positions=paired.positions, topic_ids=ids, known_ids=self._known_ids)
+
+    def _note_ids(self, ids: Mapping[TopicName, str], *, begun: Iterable[TopicName]) -> None:
+        """A topic nothing of which is mirrored begins under its id of now; another keeps the one it began under."""
+        for name, topic_id in ids.items():
+            if name not in begun:
+                self._known_ids[name] = topic_id
+            self._known_ids.setdefault(name, topic_id)
+
+
+def _key(told: str) -> str:
+    """Return what stays the same while a damage grows: a gap's partition and beginning, not its end."""
+    return told.partition(" to ")[0]
