@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as VendorPartition
@@ -15,6 +16,8 @@ from replicator.kafka.connection import Connection, request_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
+
+T = TypeVar("T")
 
 GROUPS_IN_FLIGHT = 100
 """Groups asked at once: bounds librdkafka's queue and the answer's memory."""
@@ -50,16 +53,26 @@ class Groups:
 
     def list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
         """Return every group we may see; a broker that is just loading them is asked again."""
+        return self._once_loaded(lambda: self._list(deadline), deadline)
+
+    def _list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
         doing = "list groups"
-        while True:
-            with self._connection.translated(doing):
-                future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
-            answer = self._connection.wait(future, doing=doing, deadline=deadline)
-            if not answer.errors:
-                return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
+        with self._connection.translated(doing):
+            future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
+        answer = self._connection.wait(future, doing=doing, deadline=deadline)
+        if answer.errors:
             error = _vendor_error(answer.errors[0])
-            if error.code() not in _LOADING or deadline.left <= LOADING_PAUSE_SECONDS:
-                raise to_error(error, access=self._connection.access, doing=doing)
+            raise to_error(error, access=self._connection.access, doing=doing) from KafkaException(error)
+        return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
+
+    def _once_loaded(self, ask: Callable[[], T], deadline: Deadline) -> T:
+        """Return the answer; a coordinator that is just loading its groups is asked again until it has."""
+        while True:
+            try:
+                return ask()
+            except ReplicatorError as exc:
+                if not _is_loading(exc) or deadline.left <= LOADING_PAUSE_SECONDS:
+                    raise
             self._clock.sleep(LOADING_PAUSE_SECONDS)
 
     def committed(self, groups: Iterable[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
@@ -70,7 +83,8 @@ class Groups:
         wanted = list(groups)
         found: dict[GroupName, GroupObservation] = {}
         for start in range(0, len(wanted), GROUPS_IN_FLIGHT):
-            found |= self._committed_batch(wanted[start : start + GROUPS_IN_FLIGHT], deadline)
+            batch = wanted[start : start + GROUPS_IN_FLIGHT]
+            found |= self._once_loaded(partial(self._committed_batch, batch, deadline), deadline)
         return found
 
     def _committed_batch(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
@@ -142,8 +156,8 @@ class Groups:
         """
         if not offsets:
             return
-        self._refuse_active(group, deadline)
-        self._alter(group, offsets, deadline)
+        self._once_loaded(lambda: self._refuse_active(group, deadline), deadline)
+        self._once_loaded(lambda: self._alter(group, offsets, deadline), deadline)
         self._read_back(group, offsets, deadline)
 
     def _refuse_active(self, group: GroupName, deadline: Deadline) -> None:
@@ -189,9 +203,17 @@ class Groups:
                     raise
 
 
-def _says_group_is_missing(exc: Exception) -> bool:
+def _code_behind(exc: ReplicatorError) -> int | None:
     error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
-    return error is not None and error.code() == KafkaError.GROUP_ID_NOT_FOUND
+    return None if error is None else error.code()
+
+
+def _says_group_is_missing(exc: ReplicatorError) -> bool:
+    return _code_behind(exc) == KafkaError.GROUP_ID_NOT_FOUND
+
+
+def _is_loading(exc: ReplicatorError) -> bool:
+    return _code_behind(exc) in _LOADING
 
 
 def _vendor_error(error: KafkaError | KafkaException) -> KafkaError:
