@@ -172,6 +172,14 @@ class GroupCountsView(Travelling):
     active_on_target: int
 
 
+class DriftView(Travelling):
+    """One thing that is not as the configuration says."""
+
+    kind: str
+    name: str
+    told: str
+
+
 class FlowView(Travelling):
     """One flow, without its topics."""
 
@@ -193,6 +201,10 @@ class FlowView(Travelling):
     groups_observed_at: Moment | None
     heartbeat_sent_at: Moment | None
     recorded_at: Moment | None
+    drift: tuple[DriftView, ...] | None = None
+    drift_observed_at: Moment | None = None
+    restarts: dict[str, int] = Field(default_factory=dict)
+    operation_id: str | None = None
     readiness: ReadinessView | None = None
     groups: GroupCountsView | None = None
 
@@ -291,7 +303,8 @@ class GroupView(Travelling):
 class StepView(Travelling):
     """One step of an operation's runbook. `state`: pending, running, done, already, blocked, failed or undone.
 
-    `says` is the sentence an operator reads before it runs; `finding` is the step's evidence, or why it stands still, on one line.
+    `says` is the sentence an operator reads before it runs; `finding` is the step's evidence, or why it stands
+    still, on one line.
     """
 
     name: str

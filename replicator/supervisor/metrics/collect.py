@@ -14,6 +14,8 @@ from replicator.model.operations import Operation, OperationKind, OperationState
 from replicator.model.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
 from replicator.model.status import CollectorStatus, FlowStatus, Role, Status
 
+DRIFT_KINDS = ("topic", "connector", "refusal")
+
 
 class Sample(NamedTuple):
     """One value of one family; labels in the family's order."""
@@ -36,6 +38,7 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
         yield from _clusters(flow)
         for connector in flow.connectors:
             yield from _connector(flow, connector)
+        yield from _upkeep(flow)
         yield from _groups(flow, overview.groups_of(flow.flow))
         yield from _topics(flow)
     for collector in overview.status.collectors:
@@ -112,6 +115,14 @@ def _connector(flow: FlowStatus, connector: ConnectorStatus) -> Iterator[Sample]
         yield _sample("connector_state", flow.flow, connector.name, state.value, value=is_in)
         count = sum(task.state is state for task in connector.tasks)
         yield _sample("connector_tasks", flow.flow, connector.name, state.value, value=count)
+
+
+def _upkeep(flow: FlowStatus) -> Iterator[Sample]:
+    for connector, count in flow.restarts.items():
+        yield _sample("connector_restarts_total", flow.flow, connector, value=count)
+    if flow.drift is not None:
+        for kind in DRIFT_KINDS:
+            yield _sample("config_drift", flow.flow, kind, value=sum(one.kind == kind for one in flow.drift))
 
 
 def _groups(flow: FlowStatus, groups: tuple[GroupStatus, ...] | None) -> Iterator[Sample]:

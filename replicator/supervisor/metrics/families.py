@@ -55,6 +55,10 @@ FAMILIES = (
         "connector_state", "flow connector state", "1 for what Connect says of the connector; no proof of progress."
     ),
     _gauge("connector_tasks", "flow connector state", "Tasks in each state."),
+    _counter(
+        "connector_restarts_total", "flow connector", "Restarts of what had failed, since the supervisor started."
+    ),
+    _gauge("config_drift", "flow kind", "Things that are not as the configuration says; absent while not looked for."),
     _gauge("groups", "flow grade", "Consumer groups by grade of translation, and those already active on the target."),
     _gauge("collect_period_seconds", "collector flow cluster", "How often the loop looks."),
     _gauge("collect_last_success_timestamp_seconds", "collector flow cluster", "When the loop last saw all it wants."),
