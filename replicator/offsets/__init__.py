@@ -1,0 +1,40 @@
+"""Where consumer groups resume on the other cluster.
+
+Owns the offset map (points read from MM2's offset-syncs topic), the rules that translate a position, and
+the commit of translated positions. It never guesses, never moves a group past its true place, and never
+touches an active group; what it cannot prove it bounds, and says so.
+"""
+
+from replicator.offsets.groups import (
+    PartitionComparison,
+    Translator,
+    commit_group,
+    compare_group,
+    survey_groups,
+    topics_of,
+    translate_group,
+    translate_groups,
+)
+from replicator.offsets.history import OffsetHistory
+from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, PartitionMap, StretchEnd
+from replicator.offsets.views import SourceView, TargetView, open_source
+
+__all__ = [
+    "BreakKind",
+    "OffsetHistory",
+    "OffsetMap",
+    "OffsetMapBuilder",
+    "PartitionComparison",
+    "PartitionMap",
+    "SourceView",
+    "StretchEnd",
+    "TargetView",
+    "Translator",
+    "commit_group",
+    "compare_group",
+    "open_source",
+    "survey_groups",
+    "topics_of",
+    "translate_group",
+    "translate_groups",
+]
