@@ -23,7 +23,10 @@ GROUPS_IN_FLIGHT = 100
 """Groups asked at once: bounds librdkafka's queue and the answer's memory."""
 
 LOADING_PAUSE_SECONDS = 0.2
-_LOADING = frozenset({KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE})
+_LOADING = frozenset(
+    # The last one comes from a broker that has just got, or given away, a group: a first group on a new cluster.
+    {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
+)
 
 _STATES = {
     ConsumerGroupState.EMPTY: GroupState.EMPTY,
