@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,15 +25,17 @@ if TYPE_CHECKING:
     from replicator.cli.demo.story import Scene, Stage
 
 LAB_SECONDS = 120.0
+PICTURE_COLUMNS = 132
 
 
 @click.command()
 @click.option(
     "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to a file."
 )
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the report into an SVG file.")
 @click.option("--keep", is_flag=True, help="Keep the folder with logs, journal and repository.")
 @pass_app
-def demo(app: App, json_path: Path | None, *, keep: bool) -> None:
+def demo(app: App, json_path: Path | None, picture: Path | None, *, keep: bool) -> None:
     """The whole story on embedded clusters: stream, outage, failover, restore; judged by a ledger."""
     folder = Path(tempfile.mkdtemp(prefix="replicator-demo-"))
     try:
@@ -41,7 +45,23 @@ def demo(app: App, json_path: Path | None, *, keep: bool) -> None:
             app.tell(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    _show(app, report, json_path)
+    if json_path is not None:
+        json_path.write_text(json.dumps(report.to_plain(), indent=2) + "\n", encoding="utf-8")
+    if picture is not None:
+        _draw(report, picture)
+    _show(app, report)
+
+
+def _draw(report: DemoReport, path: Path) -> None:
+    """Write the report as an SVG that asks no other host for fonts."""
+    from rich.console import Console
+
+    from replicator.cli.demo.report import render
+
+    console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(render(report))
+    drawn = console.export_svg(title="replicator demo")
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 def _tell_story(app: App, folder: Path) -> DemoReport:
@@ -98,14 +118,11 @@ def _play(app: App, console: Console, stage: Stage, scene: Scene) -> None:
     console.print(Text.assemble(("✓ ", "green"), (scene.says, "bold"), f" ({seconds:.1f} s)  {safe_text(told)}"))
 
 
-def _show(app: App, report: DemoReport, json_path: Path | None) -> None:
+def _show(app: App, report: DemoReport) -> None:
     from replicator.cli.demo.report import render
     from replicator.cli.output import emit
 
-    plain = report.to_plain()
-    if json_path is not None:
-        json_path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-    emit("Demo", item=plain, output=app.output, view=render(report))
+    emit("Demo", item=report.to_plain(), output=app.output, view=render(report))
     if not report.ok:
         broken = ", ".join(promise.name for promise in report.promises if not promise.ok)
         raise OperationFailed(
