@@ -60,6 +60,7 @@ LOOKS: dict[str, Look] = {
     "refused": _BAD,
     "silent": _BAD,
     "cost": _WARN,
+    "drifted": _WARN,
     "info": _NONE,
     "warning": _WARN,
     "critical": _BAD,

@@ -29,7 +29,7 @@ TOKEN_VARIABLE = "REPLICATOR_TOKEN"  # noqa: S105 - the name of a variable
 @click.option("--allow-actions", "is_acting_allowed", is_flag=True, help="Let acts be asked for; it takes a token.")
 @click.option("--replay", type=click.Path(path_type=Path, dir_okay=False), help="Show a recording instead.")
 @click.option("--at", "at_seconds", type=Seconds(), default=0.0, help="Begin so far into the recording.")
-@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Record all that is told, into a new file.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Record into a new file.")
 @click.option("--ascii", "is_ascii", is_flag=True, help="Draw with plain letters.")
 @pass_app
 def tui(

@@ -136,6 +136,8 @@ def flow_facts(flow: FlowView, status: StatusView) -> Iterator[Fact]:
         for number, reason in enumerate(flow.readiness.reasons, start=1):
             word = "no" if flow.readiness.answer == "no" else "cost"
             yield ("failover", f"reason {number}", word, reason, reason)
+    for drift in flow.drift or ():
+        yield ("drift", f"{drift.kind} {drift.name}", "drifted", drift.told, drift.told)
     for cluster in (flow.source, flow.target):
         told = cluster.cluster_id or "id unknown"
         yield ("cluster", cluster.cluster, cluster.reachability, told, cluster.cause or "")

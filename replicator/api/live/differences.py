@@ -84,6 +84,8 @@ def _changes_of(before: FlowStatus | None, flow: FlowStatus, at: datetime) -> It
         yield Event(at=at, kind="role_changed", severity=severity, text=text, flow=flow.flow)
     yield from _verdicts(before, flow, at)
     yield from _connectors(before, flow, at)
+    yield from _drift(before, flow, at)
+    yield from _restarts(before, flow, at)
 
 
 def _reachability(before: ClusterStatus | None, now: ClusterStatus, flow: FlowStatus, at: datetime) -> Iterator[Event]:
@@ -123,6 +125,27 @@ def _connectors(before: FlowStatus, flow: FlowStatus, at: datetime) -> Iterator[
         text = f"{connector.name} is {condition}" + (f": {failure}" if failure else "")
         severity = Severity.CRITICAL if has_failed else Severity.INFO
         yield Event(at=at, kind="connector_changed", severity=severity, text=text, flow=flow.flow)
+
+
+def _drift(before: FlowStatus, flow: FlowStatus, at: datetime) -> Iterator[Event]:
+    """Tell each drift that is new, and that all of it is gone; an unknown one says nothing either way."""
+    if before.drift is None or flow.drift is None:
+        return
+    known = set(before.drift)
+    for drift in flow.drift:
+        if drift not in known:
+            text = f"{drift.kind} {drift.name} is not as configured: {drift.told}"
+            yield Event(at=at, kind="drift_found", severity=Severity.WARNING, text=text, flow=flow.flow)
+    if before.drift and not flow.drift:
+        text = "everything is as configured again"
+        yield Event(at=at, kind="drift_gone", severity=Severity.INFO, text=text, flow=flow.flow)
+
+
+def _restarts(before: FlowStatus, flow: FlowStatus, at: datetime) -> Iterator[Event]:
+    for connector, count in flow.restarts.items():
+        if count > before.restarts.get(connector, 0):
+            text = f"{connector} was restarted ({count} times since the supervisor started)"
+            yield Event(at=at, kind="connector_restarted", severity=Severity.WARNING, text=text, flow=flow.flow)
 
 
 def _condition(connector: ConnectorStatus) -> str:

@@ -17,7 +17,7 @@ from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
 from replicator.model.objectives import Verdict
 from replicator.model.overview import Answer, Overview
-from replicator.model.status import Role
+from replicator.model.status import Drift, Role
 
 Made = Callable[..., Any]
 
@@ -157,3 +157,18 @@ def test_snapshots_taken_and_verified_are_told(make: Any) -> None:
     verified = find_events(after, replace(after, snapshots=(bad,)))
     assert [event.kind for event in taken + verified] == ["snapshot_taken", "snapshot_verified"]
     assert verified[0].severity is Severity.CRITICAL
+
+
+def test_drift_is_told_once_and_its_end_too(make: Any) -> None:
+    """A new drift is one event, the same drift none, its end one; an unknown drift says nothing."""
+    drift = Drift(kind="topic", name="orders", told="retention.ms is 1, should be 2")
+    series = [
+        make.overview(make.status(make.flow(drift=found))) for found in ((), (drift,), (drift,), None, (drift,), ())
+    ]
+    found = [event.kind for before, after in pairwise(series) for event in find_events(before, after)]
+    assert found == ["drift_found", "drift_gone"]
+
+
+def test_a_restart_is_told(kinds: Callable[..., dict[str, Event]]) -> None:
+    """A connector that healing restarted makes an event that says how often."""
+    assert "(2 times" in kinds(restarts={"orders.source": 2})["connector_restarted"].text
