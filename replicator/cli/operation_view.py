@@ -83,7 +83,7 @@ _GROUP_COLUMNS = (
     Column("GROUP", lambda g: g.group),
     Column("GRADE", lambda g: g.grade.value),
     Column("RE-READ AT MOST", lambda g: show_count(g.reread_records_max), is_number=True),
-    Column("PARTITIONS", lambda g: show_count(g.partitions), is_number=True),
+    Column("PARTITIONS", lambda g: show_count(len(g.translations)), is_number=True),
     Column("POSITIONS READ", lambda g: show_moment(g.observed_at)),
     Column("OUTCOME", lambda g: UNKNOWN if g.outcome is None else g.outcome.value),
 )

@@ -61,6 +61,12 @@ NOT_COPIED = (
 """Topic settings that belong to a cluster, not to the data: on the target they may differ."""
 
 
+CALM_ADMIN = {"source.admin.metadata.recovery.strategy": "none"}
+"""Kafka 4's admin client starts over with its bootstrap servers as often as it can while every broker refuses:
+seen after a SIGKILL of the source, thousands of times a second and ever more, which starves the worker just when a
+failover needs it. Without that it goes on asking the brokers it knew."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorSides:
     """What a flow's connectors have to know of both clusters and of the worker.
@@ -145,6 +151,7 @@ def _common(flow: Flow, sides: MirrorSides, *, name: str, connector_class: str) 
         "target.cluster.alias": flow.target,
         **client_config(sides.source, prefix="source.cluster.", secrets_folder=folder),
         **client_config(sides.target, prefix="target.cluster.", secrets_folder=folder),
+        **CALM_ADMIN,
         "topics": _regex_list(flow.topics.include),
         "topics.exclude": _regex_list((*flow.topics.exclude, *ALWAYS_EXCLUDED_TOPICS)),
         "replication.policy.class": _POLICIES[flow.naming],

@@ -1,16 +1,20 @@
 """Kill points: places where a test lets the process die, to prove that the same command then goes on.
 
 Set REPLICATOR_CRASH_AT to a point's name (`commit.after_intent`) and the process kills itself there with
-SIGKILL, as a lost machine would. Without the variable a point costs one comparison.
+SIGKILL, as a lost machine would; with REPLICATOR_PAUSE_AT it stands still there instead, alive, until a
+signal ends it or its patience does. Without the variables a point costs nothing.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 
 CRASH_VARIABLE = "REPLICATOR_CRASH_AT"
+PAUSE_VARIABLE = "REPLICATOR_PAUSE_AT"
+PAUSE_SECONDS = 60.0
 
 BEFORE_INTENT = "before_intent"
 AFTER_INTENT = "after_intent"
@@ -23,15 +27,19 @@ Crashpoint = Callable[[str], None]
 
 
 def crashpoint_from(environ: Mapping[str, str] = os.environ) -> Crashpoint:
-    """Return what every kill point calls: it kills this process at the one that the environment names."""
-    wanted = environ.get(CRASH_VARIABLE)
-    return never_crash if not wanted else lambda name: _die_at(name, wanted)
+    """Return what every kill point calls: it strikes at the one that the environment names."""
+    kill_at, pause_at = environ.get(CRASH_VARIABLE), environ.get(PAUSE_VARIABLE)
+    if not kill_at and not pause_at:
+        return never_crash
+
+    def strike(name: str) -> None:
+        if name == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == pause_at:
+            time.sleep(PAUSE_SECONDS)
+
+    return strike
 
 
 def never_crash(_name: str) -> None:
     """Do nothing."""
-
-
-def _die_at(name: str, wanted: str) -> None:
-    if name == wanted:
-        os.kill(os.getpid(), signal.SIGKILL)

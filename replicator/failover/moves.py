@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from replicator.clock import from_rfc3339, to_rfc3339
 from replicator.model.names import FlowName, GroupName, Offset, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.observations import GroupObservation, GroupState, PartitionEnds
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 
 ITEM_PREFIX = "group:"
@@ -101,6 +101,18 @@ def _from_row(row: list[Any]) -> Translation:
         rule=rule,
         is_clamped=is_clamped,
     )
+
+
+def kept_inside(move: GroupMove, ends: Mapping[TopicPartition, PartitionEnds]) -> GroupMove:
+    """Return the move with positions that retention has overtaken raised to the log start as it is now."""
+    rows = tuple(_raised(t, ends.get(t.target_partition)) for t in move.translation.translations)
+    return replace(move, translation=replace(move.translation, translations=rows))
+
+
+def _raised(t: Translation, ends: PartitionEnds | None) -> Translation:
+    if ends is None or t.target_offset is None or t.target_offset >= ends.log_start:
+        return t
+    return replace(t, target_offset=Offset(ends.log_start), is_clamped=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from replicator.model.figures import show_count, show_seconds
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import Reachability
-from replicator.model.offsets import Grade
+from replicator.model.offsets import Grade, Translation
 from replicator.model.operations import JournalRecord, LossReport, OperationKind, OperationState, StepPhase
 
 EXCEPTIONS_MAX = 1_000
@@ -35,10 +35,14 @@ class GroupReport:
     grade: Grade
     outcome: Outcome | None
     reread_records_max: int | None
-    partitions: int
-    unavailable: tuple[TopicPartition, ...]
+    translations: tuple[Translation, ...]
     observed_at: datetime | None
     reason: str | None = None
+
+    @property
+    def unavailable(self) -> tuple[TopicPartition, ...]:
+        """The source partitions that could not be set."""
+        return tuple(t.partition for t in self.translations if t.target_offset is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +182,7 @@ def _report_group(move: GroupMove, outcome: Mapping[str, Any] | None) -> GroupRe
         grade=move.translation.grade,
         outcome=None if outcome is None else Outcome(outcome["outcome"]),
         reread_records_max=move.translation.reread_records_max,
-        partitions=len(move.translation.translations),
-        unavailable=move.unavailable,
+        translations=move.translation.translations,
         observed_at=move.observed_at,
         reason=None if outcome is None else outcome.get("reason"),
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from replicator.connect import Checkpoint
 from replicator.failover.facts import Cut, CutPartition, GroupsKnownFrom
 from replicator.failover.known_groups import checkpointed_groups, groups_known_from, observed_groups
 from replicator.failover.moves import GroupMove
-from replicator.failover.world import World
-from replicator.model.names import GroupName, Offset
+from replicator.failover.world import READ_SECONDS, World
+from replicator.model.names import GroupName, Offset, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.offsets import OffsetHistory, TargetView, Translator, open_source
 
 BATCH = 50
 """Groups translated and journaled together: a crash costs at most their translation again."""
@@ -24,13 +26,13 @@ def translate_groups(world: World, cut: Cut, names: Iterable[GroupName]) -> Iter
     where it stood since its last checkpoint nobody has read.
     """
     wanted = sorted(names)
+    if not wanted:
+        return
     if groups_known_from(world) is GroupsKnownFrom.OBSERVATIONS:
-        seen = observed_groups(world)
-        moves: Iterable[GroupMove] = (translate_observed(world, cut, seen[name]) for name in wanted)
+        yield from _batches(translate_observed(world, cut, wanted))
     else:
         known = checkpointed_groups(world)
-        moves = (start_over(world, cut, name, known[name]) for name in wanted)
-    yield from _batches(moves)
+        yield from _batches(start_over(world, cut, name, known[name]) for name in wanted)
 
 
 def _batches(moves: Iterable[GroupMove]) -> Iterator[list[GroupMove]]:
@@ -44,26 +46,64 @@ def _batches(moves: Iterable[GroupMove]) -> Iterator[list[GroupMove]]:
         yield batch
 
 
-def translate_observed(world: World, cut: Cut, seen: GroupObservation) -> GroupMove:
-    """Return the move of a group whose positions were observed."""
-    translations = [
-        floor_of(p, source_offset=seen.committed.get(p.source, 0))
-        for p in cut.partitions
-        if p.source.topic in {tp.topic for tp in seen.committed}
-    ]
-    return _move(world, cut, seen.group, translations, observed=seen)
+def translate_observed(world: World, cut: Cut, names: Iterable[GroupName]) -> Iterator[GroupMove]:
+    """Yield the move of each group whose positions were observed."""
+    seen = observed_groups(world)
+    translator = _open_translator(world, cut)
+    for name in names:
+        whole = complete_positions(world, cut, seen[name])
+        yield GroupMove(
+            translation=translator.translate(whole), cut_digest=cut.digest, observed_at=seen[name].observed_at
+        )
+
+
+def _open_translator(world: World, cut: Cut) -> Translator:
+    """Return a translator that stands on the cut: the copies end where they ended then.
+
+    What somebody has written to them since is new to every group, and must stay ahead of it.
+    """
+    deadline = world.deadline(READ_SECONDS)
+    offset_map = OffsetHistory(world.target, world.flow).refresh(deadline)
+    states = TargetView.open(world.target, cut.topic_ids, deadline).states
+    source = None
+    if world.survey is not None and world.survey.is_answering:
+        source = open_source(world.source, {p.source.topic for p in cut.partitions}, deadline)
+    return Translator(
+        world.flow,
+        offset_map=offset_map,
+        mirrored=cut.mirrored,
+        target=TargetView(world.target, states, cut.target_ends),
+        source=source,
+        deadline=deadline,
+    )
+
+
+def complete_positions(world: World, cut: Cut, seen: GroupObservation) -> GroupObservation:
+    """Return the observation with a position on every partition of the topics that the group consumes.
+
+    Where it has committed nothing it has everything still ahead: it stands at the log start. Left unset, its
+    consumers would use their own reset, and `latest` skips what came in between.
+    """
+    topics = {tp.topic for tp in seen.committed}
+    starts = {p.source: _log_start(world, p.source) for p in cut.partitions if p.source.topic in topics}
+    return replace(seen, committed={**starts, **seen.committed})
+
+
+def _log_start(world: World, tp: TopicPartition) -> int:
+    observed = world.observed.topics.get(tp.topic)
+    return next((p.log_start for p in observed.partitions if p.partition == tp.partition), 0) if observed else 0
 
 
 def start_over(world: World, cut: Cut, group: GroupName, checkpoints: list[Checkpoint]) -> GroupMove:
-    """Return the move of a group that only MM2's checkpoints know: the log start, or nothing."""
+    """Return the move of a group that only MM2's checkpoints know: to the log start, or nowhere."""
     at = {c.partition: c.source_offset for c in checkpoints}
     topics = {c.partition.topic for c in checkpoints}
     partitions = [p for p in cut.partitions if p.target.topic in topics]
-    translations = [floor_of(p, source_offset=at.get(p.target, 0)) for p in partitions]
-    return _move(world, cut, group, translations, observed=None)
+    translations = tuple(floor_of(p, source_offset=at.get(p.target, 0)) for p in partitions)
+    return GroupMove(translation=GroupTranslation(world.flow.name, group, translations), cut_digest=cut.digest)
 
 
-def floor_of(p: CutPartition, *, source_offset: int, rule: str = "no_observation") -> Translation:
+def floor_of(p: CutPartition, *, source_offset: int) -> Translation:
     """Return a translation to the copy's log start; UNAVAILABLE where there is no copy."""
     return Translation(
         partition=p.source,
@@ -72,15 +112,5 @@ def floor_of(p: CutPartition, *, source_offset: int, rule: str = "no_observation
         target_offset=None if p.ends is None else Offset(p.ends.log_start),
         grade=Grade.UNAVAILABLE if p.ends is None else Grade.FLOOR,
         reread_records_max=None,
-        rule=rule,
-    )
-
-
-def _move(
-    world: World, cut: Cut, group: GroupName, translations: list[Translation], *, observed: GroupObservation | None
-) -> GroupMove:
-    return GroupMove(
-        translation=GroupTranslation(world.flow.name, group, tuple(translations)),
-        cut_digest=cut.digest,
-        observed_at=observed.observed_at if observed else None,
+        rule="no_observation",
     )

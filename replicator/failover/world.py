@@ -8,13 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.connect import ConnectClient
+from replicator.connect import ConnectClient, StoredConnector, fold_connectors
 from replicator.failover.crash import Crashpoint, never_crash
 from replicator.failover.facts import Survey
 from replicator.failover.logbook import Logbook
 from replicator.flow import MirroredPositions
 from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, Observations, Observed
-from replicator.kafka import KafkaCluster
+from replicator.kafka import KafkaCluster, Record, Tail
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
@@ -91,6 +91,8 @@ class World:
     survey: Survey | None = None
     _observed: Observed | None = field(default=None, init=False)
     _positions: MirroredPositions | None = field(default=None, init=False)
+    _stored_tail: Tail | None = field(default=None, init=False)
+    _stored: list[Record] = field(default_factory=list, init=False)
 
     @property
     def logbook(self) -> Logbook:
@@ -122,8 +124,19 @@ class World:
             self._positions = MirroredPositions(self.target, self.worker.offsets_topic, self.flow.source_connector)
         return self._positions.refresh(self.deadline(READ_SECONDS))
 
+    def read_stored_connectors(self) -> dict[str, StoredConnector]:
+        """Return the connectors as Connect has stored them on the target, durable and readable without it."""
+        if self._stored_tail is None:
+            self._stored_tail = self.target.tail([self.worker.configs_topic])
+        self._stored += self._stored_tail.poll_to_end(self.deadline(READ_SECONDS))
+        return fold_connectors((record.key, record.value) for record in self._stored)
+
     def close(self) -> None:
         """Let go of what was opened to read; the doors themselves belong to whoever opened them."""
+        if self._stored_tail is not None:
+            self._stored_tail.close()
+            self._stored_tail = None
+            self._stored = []
         if self._positions is not None:
             self._positions.close()
             self._positions = None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from replicator.connect import fold_connectors
 from replicator.failover.copies import read_ends
 from replicator.failover.runbook import Step
-from replicator.failover.steps.stop_flow import ask_connectors
-from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
+from replicator.failover.steps.stop_flow import connector_names
+from replicator.failover.world import ACT_SECONDS, World
 from replicator.model.flow import Delivery
 from replicator.model.names import TopicPartition
 from replicator.model.observations import PartitionEnds
@@ -59,35 +58,19 @@ def transactional_ids(world: World) -> list[str]:
 
     Source: Worker.taskTransactionalId. Taking over one that no task has is harmless.
     """
-    names = (world.flow.source_connector, world.flow.checkpoint_connector)
+    names = connector_names(world)
     allowed = _tasks_allowed(world, names)
     return [f"{world.worker.group_id}-{name}-{n}" for name in names for n in range(allowed[name])]
 
 
 def _tasks_allowed(world: World, names: tuple[str, ...]) -> dict[str, int]:
-    stored = _stored_configs(world)
-    return {
-        name: max([world.worker.tasks_max, *_numbers(stored[name].get("tasks.max") if name in stored else None)])
-        for name in names
-    }
+    stored = world.read_stored_connectors()
+    told = {name: _numbers(stored[name].config.get("tasks.max") if name in stored else None) for name in names}
+    return {name: max([world.worker.tasks_max, *told[name]]) for name in names}
 
 
 def _numbers(text: str | None) -> Iterable[int]:
     return [int(text)] if text is not None and text.isdecimal() else []
-
-
-def _stored_configs(world: World) -> dict[str, dict[str, str]]:
-    """Return the connectors' configurations: from Connect, or, when it is dead, from its own topic."""
-    connectors = ask_connectors(world)
-    if connectors is not None:
-        return {c.name: dict(c.config) for c in connectors}
-    tail = world.target.tail([world.worker.configs_topic])
-    try:
-        records = tail.poll_to_end(world.deadline(READ_SECONDS))
-    finally:
-        tail.close()
-    stored = fold_connectors((record.key, record.value) for record in records)
-    return {name: dict(connector.config) for name, connector in stored.items()}
 
 
 FENCE_MM2 = Step(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from replicator.errors import Fenced, OperationHalted, PreflightBlocked, ReplicatorError, Unreachable
-from replicator.failover.copies import take_cut
+from replicator.failover.copies import read_ends, take_cut
 from replicator.failover.facts import Cut
 from replicator.failover.known_groups import selected_groups
 from replicator.failover.moves import (
@@ -17,6 +17,7 @@ from replicator.failover.moves import (
     group_of,
     is_settled,
     item_of,
+    kept_inside,
     move_from_fact,
     move_to_fact,
     stands_at,
@@ -93,9 +94,13 @@ def read_moves(world: World) -> dict[GroupName, GroupMove]:
 
 
 def current_moves(world: World) -> dict[GroupName, GroupMove]:
-    """Return the moves under the operation's cut; none before it was taken."""
+    """Return the moves under the operation's cut, within the logs as they are now; none before it was taken."""
     cut = read_cut(world.log) if world.log is not None else None
-    return {} if cut is None else {n: m for n, m in read_moves(world).items() if m.cut_digest == cut.digest}
+    if cut is None:
+        return {}
+    moves = {name: move for name, move in read_moves(world).items() if move.cut_digest == cut.digest}
+    ends = read_ends(world) if moves else {}
+    return {name: kept_inside(move, ends) for name, move in moves.items()}
 
 
 def read_outcomes(world: World) -> dict[GroupName, Settled]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from replicator.failover.report import OperationReport, report_of
 from replicator.failover.runbook import Step
-from replicator.failover.steps.stop_flow import ask_connectors, is_stopped, stop_connector
 from replicator.failover.world import World
 from replicator.model.operations import Done, Finding, Ready
 from replicator.model.plain import to_plain
@@ -22,16 +21,9 @@ def check_reported(world: World) -> Finding:
 
 
 def do_report(world: World) -> None:
-    """Journal the sums and verdicts once every connector has stopped; the details stay the facts they are."""
-    _wait_for_connectors(world)
+    """Journal the sums and verdicts; the details stay the facts they are."""
     report = report_of(world.logbook.records, objectives=world.flow.objectives)
     world.logbook.add_fact(NAME, ITEM, _summary(report))
-
-
-def _wait_for_connectors(world: World) -> None:
-    for connector in ask_connectors(world) or ():
-        if world.connect is not None and not is_stopped(connector):
-            stop_connector(world.connect, connector.name, world)
 
 
 def _summary(report: OperationReport) -> dict[str, Any]:
@@ -52,4 +44,5 @@ REPORT = Step(
     says="Report: what was lost, what is read again, whether each promise held",
     check=check_reported,
     do=do_report,
+    is_read_only=True,
 )

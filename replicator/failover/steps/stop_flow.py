@@ -1,42 +1,40 @@
-"""`stop_flow`: nothing mirrors any more: the source connector is STOPPED without a task, or Connect is dead and
-said to be. The checkpoint connector writes no data: it is asked to stop too, and waited for at the report,
-since its task holds on to a dead source for seconds."""
+"""`stop_flow`: nothing mirrors any more, or Connect is dead and said to be.
+
+Stopped is a connector that Connect has durably been told to stop, and, where it writes data, that has no task
+left. Its state in REST may say RUNNING for a minute longer: while its source is dead MM2's connector thread
+hangs in a request to it, and only the tasks move records.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from replicator.connect import ConnectClient
 from replicator.errors import DeadlineExceeded, NotFound, OperationFailed, Unreachable
 from replicator.failover.runbook import Step
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, World
-from replicator.flow import connectors_of
-from replicator.model.connectors import Connector, ConnectorState
+from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.operations import Done, Finding, Ready
+
+Statuses = Mapping[str, ConnectorStatus | None]
 
 NAME = "stop_flow"
 BEFORE = "before"
 CONNECT = "connect"
-ASKED = "asked"
-ASKING_SECONDS = 1.0
+ASKING_SECONDS = 1.5
 """Connect takes note of a request within this; what it does about it may take longer."""
 
 
 def check_stopped(world: World) -> Finding:
-    """Done when Connect shows every connector of the flow stopped, or when this operation found Connect dead."""
-    connectors = ask_connectors(world)
-    if connectors is None:
+    """Done when nothing mirrors and nothing will, or when this operation found Connect dead."""
+    statuses = ask_connect(world)
+    if statuses is None:
         return _check_without_connect(world)
-    running = [c.name for c in connectors if not is_stopped(c) and not _is_leaving(c, world)]
+    running = running_connectors(world, statuses)
     if running:
         return Ready(f"{', '.join(running)} to be stopped")
-    return Done({"connect": "answers", "stopped": [c.name for c in connectors]})
-
-
-def _is_leaving(connector: Connector, world: World) -> bool:
-    """Whether this operation has asked the connector to stop, and nothing of ours has to wait until it has."""
-    asked = world.log.fact(NAME, ASKED) if world.log is not None else None
-    return connector.name != world.flow.source_connector and asked is not None and connector.name in asked["names"]
+    return Done({"connect": "answers", "stopped": sorted(statuses)})
 
 
 def _check_without_connect(world: World) -> Finding:
@@ -46,59 +44,86 @@ def _check_without_connect(world: World) -> Finding:
     return Ready("Connect does not answer: MM2 will be fenced through Kafka alone")
 
 
-def ask_connectors(world: World) -> tuple[Connector, ...] | None:
-    """Return the flow's connectors that exist; None when Connect does not answer."""
+def ask_connect(world: World) -> Statuses | None:
+    """Return the status of each connector of the flow that exists; None when Connect does not answer.
+
+    Only statuses are asked for: Connect tells them even while its herder hangs on a connector's dead source.
+    """
     if world.connect is None:
         return None
-    try:
-        return connectors_of(world.flow, world.connect, world.deadline(ASK_SECONDS))
-    except Unreachable:
-        return None
+    stored = world.read_stored_connectors()
+    found: dict[str, ConnectorStatus | None] = {}
+    for name in connector_names(world):
+        try:
+            found[name] = world.connect.status(name, world.deadline(ASK_SECONDS))
+        except NotFound:
+            if name in stored:
+                found[name] = None
+        except Unreachable:
+            return None
+    return found
 
 
-def is_stopped(connector: Connector) -> bool:
-    """Whether the connector is STOPPED and holds no task."""
-    return connector.status is not None and connector.status.is_stopped
+def connector_names(world: World) -> tuple[str, str]:
+    """Return the names of the flow's connectors, the one that writes data first."""
+    return world.flow.source_connector, world.flow.checkpoint_connector
+
+
+def running_connectors(world: World, statuses: Statuses | None) -> list[str]:
+    """Return the names of the connectors that run, or may run again; what Connect does not tell, its topic does."""
+    asked = {name: connector.is_stopped for name, connector in world.read_stored_connectors().items()}
+    if statuses is None:
+        return [name for name in connector_names(world) if not asked.get(name, True)]
+    writer = world.flow.source_connector
+    return [
+        name
+        for name, status in statuses.items()
+        if not _is_at_rest(status, is_asked=asked.get(name, False), is_writer=name == writer)
+    ]
+
+
+def _is_at_rest(status: ConnectorStatus | None, *, is_asked: bool, is_writer: bool) -> bool:
+    if status is not None and status.is_stopped:
+        return True
+    has_tasks = status is None or bool(status.tasks)
+    return is_asked and not (is_writer and has_tasks)
 
 
 def do_stop(world: World) -> None:
-    """Stop every connector that runs, having journaled how it stood."""
-    connectors = ask_connectors(world)
-    if connectors is None or world.connect is None:
+    """Tell every connector to stop, having journaled how it stood."""
+    statuses = ask_connect(world)
+    if statuses is None or world.connect is None:
         world.logbook.add_fact(NAME, CONNECT, {"is_reachable": False})
         return
     if world.logbook.fact(NAME, BEFORE) is None:
-        world.logbook.add_fact(NAME, BEFORE, {"states": {c.name: _state_of(c) for c in connectors}})
+        world.logbook.add_fact(NAME, BEFORE, {"states": {n: _state_of(s) for n, s in statuses.items()}})
     world.logbook.add_fact(NAME, CONNECT, {"is_reachable": True})
-    names = [c.name for c in connectors]
-    if world.flow.source_connector in names:
-        stop_connector(world.connect, world.flow.source_connector, world)
-    world.crashpoint(f"{NAME}.between_connectors")
-    others = [name for name in names if name != world.flow.source_connector]
-    for name in others:
+    for name in statuses:
         world.logbook.require_lease()
-        _ask_to_stop(world.connect, name, world)
-    world.logbook.add_fact(NAME, ASKED, {"names": others})
+        tell_to_stop(world.connect, name, world)
+        world.crashpoint(f"{NAME}.between_connectors")
 
 
-def _ask_to_stop(connect: ConnectClient, name: str, world: World) -> None:
-    """Leave the connector asked to stop, without waiting for its task to notice."""
-    with suppress(DeadlineExceeded):
-        connect.stop(name, world.deadline(ASKING_SECONDS))
+def tell_to_stop(connect: ConnectClient, name: str, world: World) -> None:
+    """Leave the connector durably told to stop; a Connect that dies meanwhile is met by the next check."""
+    deadline = world.deadline(ACT_SECONDS)
+    while True:
+        try:
+            connect.stop(name, world.deadline(ASKING_SECONDS))
+        except DeadlineExceeded:
+            stored = world.read_stored_connectors().get(name)
+            if stored is not None and stored.is_stopped:
+                return
+            deadline.check(f"Connect {connect.url}: connector {name}: to be told to stop")
+        except Unreachable:
+            world.logbook.add_fact(NAME, CONNECT, {"is_reachable": False})
+            return
+        else:
+            return
 
 
-def stop_connector(connect: ConnectClient, name: str, world: World) -> None:
-    """Leave the connector stopped; a Connect that dies meanwhile is met by the next check."""
-    try:
-        connect.stop(name, world.deadline(ACT_SECONDS))
-    except Unreachable as error:
-        if isinstance(error, DeadlineExceeded) and ask_connectors(world) is not None:
-            raise
-        world.logbook.add_fact(NAME, CONNECT, {"is_reachable": False})
-
-
-def _state_of(connector: Connector) -> str:
-    return connector.status.state.value if connector.status else ConnectorState.UNKNOWN.value
+def _state_of(status: ConnectorStatus | None) -> str:
+    return status.state.value if status else ConnectorState.UNKNOWN.value
 
 
 def undo_stop(world: World) -> None:
@@ -110,23 +135,22 @@ def undo_stop(world: World) -> None:
         if state == ConnectorState.PAUSED.value:
             world.connect.pause(name, world.deadline(ACT_SECONDS))
         elif state != ConnectorState.STOPPED.value:
-            _resume(world.connect, name, world)
+            _tell_to_run(world.connect, name, world)
 
 
-def _resume(connect: ConnectClient, name: str, world: World) -> None:
-    """Ask the connector to run. That it cannot, since its source is gone, does not keep an abort from its end."""
-    try:
-        connect.resume(name, world.deadline(ACT_SECONDS))
-    except (OperationFailed, DeadlineExceeded):
-        if connect.status(name, world.deadline(ASK_SECONDS)).state is ConnectorState.STOPPED:
-            raise
-    except NotFound:
+def _tell_to_run(connect: ConnectClient, name: str, world: World) -> None:
+    """Leave the connector durably told to run. That its source is gone keeps no abort from its end."""
+    with suppress(OperationFailed, DeadlineExceeded, NotFound):
+        connect.resume(name, world.deadline(ASKING_SECONDS))
         return
+    stored = world.read_stored_connectors().get(name)
+    if stored is not None and stored.is_stopped:
+        connect.resume(name, world.deadline(ACT_SECONDS))
 
 
 STOP_FLOW = Step(
     name=NAME,
-    says="Stop the flow: no connector of it runs any more",
+    says="Stop the flow: no task of it runs, and none will",
     check=check_stopped,
     do=do_stop,
     undo=undo_stop,

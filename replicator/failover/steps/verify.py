@@ -10,7 +10,7 @@ from replicator.failover.copies import read_ends
 from replicator.failover.moves import GroupMove, Outcome, is_inside
 from replicator.failover.runbook import Step
 from replicator.failover.steps.groups import current_moves, read_outcomes
-from replicator.failover.steps.stop_flow import ask_connectors, is_stopped, stop_connector
+from replicator.failover.steps.stop_flow import ask_connect, running_connectors, tell_to_stop
 from replicator.failover.world import ACT_SECONDS, World
 from replicator.journal import internal_topic
 from replicator.kafka import Outgoing
@@ -21,6 +21,7 @@ from replicator.model.operations import Done, Finding, Ready
 NAME = "verify"
 ITEM = "verified"
 PROBE_RETENTION_MS = 24 * 3600 * 1000
+UNSTOPPED = "Connect does not answer: the flow is fenced until a worker starts; stop it before one does"
 
 
 def check_verified(world: World) -> Finding:
@@ -69,14 +70,16 @@ def send_canary(world: World) -> int:
 
 def _stop_stragglers(world: World) -> list[str]:
     """Stop what runs again: from now on clients write the copies, and MM2 must not."""
-    connectors = ask_connectors(world)
-    if connectors is None:
-        return ["Connect does not answer: the flow is fenced until a worker starts; stop it before one does"]
-    name = world.flow.source_connector
-    if world.connect is None or all(is_stopped(c) for c in connectors if c.name == name):
-        return []
-    stop_connector(world.connect, name, world)
-    return [f"connector {name} was running again and was stopped: what it wrote since the cut is not accounted for"]
+    statuses = ask_connect(world)
+    stragglers = running_connectors(world, statuses)
+    if statuses is None:
+        return [UNSTOPPED] if stragglers else []
+    for name in stragglers:
+        if world.connect is not None:
+            tell_to_stop(world.connect, name, world)
+    return [
+        f"connector {name} ran again and was stopped: what it wrote since is not accounted for" for name in stragglers
+    ]
 
 
 def _check_groups(world: World) -> list[str]:
