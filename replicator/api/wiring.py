@@ -4,7 +4,7 @@ the catalog. Every part is gathered by a loop of its own; the API only ever read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.failover.loss import account_loss
@@ -116,7 +116,8 @@ class SupervisorSource:
     def _compose(self) -> Overview:
         boards = {one.flow.name: (one.flow, one.board) for one in self._supervisor.flows}
         gathered = Gathered(self._journals, self._catalog.entries if self._catalog is not None else None)
-        return compose_overview(self._supervisor.status, boards=boards, gathered=gathered)
+        overview = compose_overview(self._supervisor.status, boards=boards, gathered=gathered)
+        return replace(overview, schedules=self._supervisor.schedules)
 
 
 def compose_overview(

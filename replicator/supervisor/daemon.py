@@ -12,12 +12,14 @@ from replicator.journal import observations_topic
 from replicator.log import get_logger
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
+from replicator.model.overview import ScheduleStatus
 from replicator.model.status import CollectorStatus, FlowStatus, Status
 from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.status import decide_flow
 from replicator.supervisor.flows.loops import FlowLoops
 from replicator.supervisor.leadership import Leadership, election_group
 from replicator.supervisor.loop import Loop
+from replicator.supervisor.schedules.loops import make_schedules
 
 DECIDE_PERIOD_SECONDS = 1.0
 DECIDE_BUDGET_SECONDS = 1.0
@@ -39,6 +41,7 @@ class Supervisor:
         parts = world.flows()
         self._leaderships = {name: self._leadership(name) for name in {part.flow.target for part in parts}}
         self.flows = tuple(FlowLoops(world, part, self._leaderships[part.flow.target], clock=clock) for part in parts)
+        self._schedules = make_schedules(world, {one.flow.name: one for one in self.flows}, clock=clock)
         self._elections = tuple(
             Loop(
                 f"election:{name}",
@@ -64,6 +67,11 @@ class Supervisor:
         """The newest status."""
         return self._status
 
+    @property
+    def schedules(self) -> tuple[ScheduleStatus, ...] | None:
+        """How every schedule is doing; None when none is configured."""
+        return tuple(one.status for one in self._schedules) or None
+
     def _leadership(self, cluster: ClusterName) -> Leadership:
         prefix = self._world.topic_prefix
         return Leadership(
@@ -76,7 +84,8 @@ class Supervisor:
 
     @property
     def _loops(self) -> tuple[Loop, ...]:
-        return (*self._elections, *(loop for flow in self.flows for loop in flow.loops), self._decider)
+        flow_loops = (loop for flow in self.flows for loop in flow.loops)
+        return (*self._elections, *flow_loops, *(one.loop for one in self._schedules), self._decider)
 
     def start(self) -> None:
         """Let every loop run."""
@@ -87,7 +96,8 @@ class Supervisor:
     def stop(self) -> bool:
         """Return whether every loop ended, and every client was let go of, in time.
 
-        A client of a frozen cluster may not want to go: it is left to the end of the process.
+        A client of a frozen cluster may not want to go: it is left to the end of the process. So is a capture
+        that goes on: what it has stored so far is seen by nobody.
         """
         deadline = Deadline.after(STOP_SECONDS_MAX, clock=self._clock)
         for loop in self._loops:
@@ -97,7 +107,7 @@ class Supervisor:
         closers += [flow.close for flow in self.flows]
         is_closed = close_within(closers, Deadline.after(CLOSE_SECONDS_MAX, clock=self._clock))
         self._log.info("supervisor_stopped", late_loops=late, is_clean=not late and is_closed)
-        return not late and is_closed
+        return not late and is_closed and not any(one.runner.is_running for one in self._schedules)
 
     def _decide(self, _deadline: Deadline) -> None:
         before, self._status = self._status, self._compute(previous=self._status)

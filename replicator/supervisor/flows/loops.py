@@ -46,7 +46,7 @@ class FlowLoops:
         self.steps = FlowSteps(world, parts, clock=clock)
         self.board = self.steps.board
         self._parts = parts
-        self._leadership = leadership
+        self.leadership = leadership
         self._clock = clock
         self._heartbeat: FlowHeartbeat | None = None
         self._stalled: list[TopicPartition] = []
@@ -139,28 +139,28 @@ class FlowLoops:
 
     def _may_observe(self) -> bool:
         """A supervisor that stands by leaves the source to the one that leads; one that cannot know goes on reading."""
-        return self._leadership.role is not Role.STANDBY
+        return self.leadership.role is not Role.STANDBY
 
     def _may_act(self) -> bool:
-        return self._leadership.is_held
+        return self.leadership.is_held
 
     def _may_plan(self) -> bool:
         """A plan needs both clusters and Connect; while one is silent its silence is what counts."""
         watches = (self.board.source_watch, self.board.target_watch)
         is_whole = all(watch.observation.reachability is Reachability.REACHABLE for watch in watches)
-        return self._leadership.is_held and is_whole and self._connect_loop.report.error is None
+        return self.leadership.is_held and is_whole and self._connect_loop.report.error is None
 
     def _heal_facts(self) -> HealFacts:
         board = self.board
         return HealFacts(
-            is_leader=self._leadership.is_held,
+            is_leader=self.leadership.is_held,
             is_journal_known=self.flow.target in board.journals,
             has_open_operation=board.operation_id is not None,
             is_failed_over=board.active == self.flow.target,
         )
 
     def _may_record(self) -> bool:
-        return self._leadership.is_held and self._leadership.term == self._primed_term
+        return self.leadership.is_held and self.leadership.term == self._primed_term
 
     def sweep(self, deadline: Deadline) -> None:
         """Put one sweep over the source on the board, and let it be recorded."""
@@ -193,7 +193,7 @@ class FlowLoops:
 
     def record(self, deadline: Deadline) -> None:
         """Leave the standby knowing what changed; first learn what it knew before we led."""
-        term = self._leadership.term
+        term = self.leadership.term
         if term != self._primed_term:
             self.steps.read_observations(deadline)
             self.recorder.forget()
@@ -211,10 +211,10 @@ class FlowLoops:
         """Return everything known of the flow, for the decider."""
         view = self.steps.view(
             now,
-            role=self._leadership.role,
+            role=self.leadership.role,
             connect_cause=self._connect_loop.report.error,
             recorded_at=self.recorder.recorded_at,
-            is_budget_spent=not self._leadership.is_held or self.healer.is_budget_spent(now),
+            is_budget_spent=not self.leadership.is_held or self.healer.is_budget_spent(now),
             restarts=self.healer.restarts,
         )
         self._stalled = stalled_partitions(view.lag)

@@ -1,0 +1,123 @@
+"""`replicator schedule`: the snapshot schedules, when they run, and a run now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from replicator.cli.context import App, pass_app
+from replicator.cli.output import Column, emit
+from replicator.errors import NotFound
+from replicator.model.figures import show_bytes, show_count, show_moment, show_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replicator.api.schema import ScheduleView
+
+RUN_SECONDS = 24 * 3600.0
+
+
+@click.group()
+def schedule() -> None:
+    """Schedules of snapshots: next, last and missed runs."""
+
+
+@schedule.command(name="list")
+@pass_app
+def list_schedules(app: App) -> None:
+    """List all schedules. What was run and missed is known where a supervisor answers; else when each is due."""
+    found = _ask_supervisor(app)
+    warnings = [] if found is not None else ["no supervisor answers: nothing runs now, and what ran is not known"]
+    emit(
+        "Schedule",
+        items=_from_settings(app) if found is None else found,
+        output=app.output,
+        warnings=warnings,
+        columns=(
+            Column("SCHEDULE", lambda one: one.name),
+            Column("FLOW", lambda one: one.flow),
+            Column("CRON", lambda one: one.cron),
+            Column("ZONE", lambda one: one.timezone),
+            Column("NEXT", lambda one: show_moment(one.next_run_at)),
+            Column("LAST GOOD", lambda one: show_moment(one.last_success_at)),
+            Column("TOOK", lambda one: show_seconds(one.last_duration_seconds), is_number=True),
+            Column("MISSED", lambda one: show_count(None if found is None else one.missed_total), is_number=True),
+            Column("ERROR", lambda one: one.error, style=lambda one: "red" if one.error else None),
+        ),
+    )
+
+
+@schedule.command(name="run")
+@click.argument("name")
+@pass_app
+def run_schedule(app: App, name: str) -> None:
+    """Take the schedule's snapshot now, and prove it. The schedule itself counts it as its last run."""
+    from replicator.supervisor.assemble import World
+    from replicator.supervisor.schedules import SnapshotWork
+
+    configured = app.settings.snapshots.schedules
+    if name not in configured:
+        raise NotFound(f"there is no schedule {name!r}", hint=f"known: {', '.join(configured) or 'none'}")
+    flow = app.settings.flow(configured[name].flow)
+    begun = app.clock.monotonic()
+    with World(app.settings, clock=app.clock) as world:
+        work = SnapshotWork(app.settings, flow, world.cluster(flow.target), schedule=name, clock=app.clock)
+        manifest = work.capture(app.deadline(RUN_SECONDS))
+    item = {
+        "schedule": name,
+        "snapshot": manifest.id,
+        "topics": len(manifest.topics),
+        "records": manifest.totals.records,
+        "bytes": manifest.totals.bytes,
+        "is_verified": True,
+        "seconds": round(app.clock.monotonic() - begun, 3),
+    }
+    emit(
+        "ScheduledRun",
+        item=item,
+        output=app.output,
+        warnings=manifest.warnings,
+        columns=(
+            Column("snapshot", lambda row: row["snapshot"]),
+            Column("records", lambda row: show_count(row["records"])),
+            Column("size", lambda row: show_bytes(row["bytes"])),
+            Column("verified", lambda row: row["is_verified"]),
+            Column("took", lambda row: show_seconds(row["seconds"])),
+        ),
+    )
+
+
+def _ask_supervisor(app: App) -> Sequence[ScheduleView] | None:
+    """Return what a live supervisor tells; None where none answers for us."""
+    from replicator.cli.look import ask_supervisor
+
+    if app.is_standalone or not app.settings.snapshots.schedules:
+        return None
+    live = ask_supervisor(app, [flow.name for flow in app.settings.flows])
+    if live is None:
+        return None
+    client, _status = live
+    with client:
+        try:
+            return client.schedules()
+        except NotFound:
+            return None
+
+
+def _from_settings(app: App) -> Sequence[ScheduleView]:
+    from replicator.api.schema import ScheduleView
+    from replicator.supervisor.schedules.loops import to_schedule
+
+    known = [to_schedule(name, settings) for name, settings in app.settings.snapshots.schedules.items()]
+    return [
+        ScheduleView(
+            name=one.name,
+            flow=one.flow,
+            cron=one.cron,
+            timezone=one.timezone,
+            next_run_at=one.timetable.next_after(app.clock.now()),
+        )
+        for one in known
+    ]

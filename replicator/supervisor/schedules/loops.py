@@ -1,0 +1,72 @@
+"""The configured schedules as loops, each run by whoever leads on its flow's target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.model.names import FlowName
+from replicator.model.overview import ScheduleStatus
+from replicator.settings import ScheduleSettings, zone_of
+from replicator.supervisor.assemble import World
+from replicator.supervisor.decide.schedule import Timetable
+from replicator.supervisor.flows.loops import FlowLoops
+from replicator.supervisor.loop import Loop
+from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner
+from replicator.supervisor.schedules.snapshots import SnapshotWork
+
+PERIOD_SECONDS = 1.0
+BUDGET_SECONDS = 60.0
+"""Asking the repository for a schedule's last run, once a term; the runs themselves are no part of it."""
+
+
+def to_schedule(name: str, settings: ScheduleSettings) -> Schedule:
+    """Return the schedule a section of the configuration means."""
+    return Schedule(
+        name=name,
+        flow=FlowName(settings.flow),
+        cron=settings.cron,
+        timezone=settings.timezone,
+        timetable=Timetable(settings.cron, zone_of(settings.timezone)),
+    )
+
+
+class Scheduled:
+    """One schedule, its runner and its loop."""
+
+    def __init__(self, world: World, schedule: Schedule, loops: FlowLoops, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._loops = loops
+        self._term = -1
+        flow = loops.flow
+        work = SnapshotWork(world.settings, flow, world.cluster(flow.target), schedule=schedule.name, clock=clock)
+        self.runner = ScheduleRunner(schedule, work, may_run=self._may_run, clock=clock)
+        self.loop = Loop(
+            f"schedule:{schedule.name}",
+            self._tick,
+            period_seconds=PERIOD_SECONDS,
+            budget_seconds=BUDGET_SECONDS,
+            clock=clock,
+            is_enabled=lambda: loops.leadership.is_held,
+        )
+
+    def _may_run(self) -> bool:
+        return self._loops.board.operation_id is None
+
+    def _tick(self, deadline: Deadline) -> None:
+        if self._term != self._loops.leadership.term:
+            self.runner.forget()
+            self._term = self._loops.leadership.term
+        self.runner.tick(deadline)
+
+    @property
+    def status(self) -> ScheduleStatus:
+        """How the schedule is doing."""
+        return self.runner.status
+
+
+def make_schedules(
+    world: World, flows: Mapping[str, FlowLoops], *, clock: Clock = SYSTEM_CLOCK
+) -> tuple[Scheduled, ...]:
+    """Return every configured schedule."""
+    found = (to_schedule(name, settings) for name, settings in world.settings.snapshots.schedules.items())
+    return tuple(Scheduled(world, schedule, flows[schedule.flow], clock=clock) for schedule in found)

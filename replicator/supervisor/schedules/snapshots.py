@@ -1,0 +1,82 @@
+"""The work of a snapshot schedule: capture the flow's target, then prove every byte of what was captured."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from replicator.clock import Clock, Deadline
+from replicator.errors import ConfigInvalid, DataCorrupt
+from replicator.flow.planning.overlap import remote_selection
+from replicator.kafka import KafkaCluster
+from replicator.model.flow import Flow
+from replicator.model.snapshots import Manifest
+from replicator.settings import Settings
+from replicator.snapshot import Repository, SnapshotRequest, create_snapshot, load_keys, verify_snapshot
+
+LOOK_BACK = 200
+"""So many of the newest snapshots are looked through for a schedule's last run."""
+
+
+def schedule_tag(name: str) -> str:
+    """Return the word by which a schedule's snapshots are found again."""
+    return f"schedule:{name}"
+
+
+def open_repository(settings: Settings) -> Repository:
+    """Return the configured repository.
+
+    Raises:
+        ConfigInvalid: none is configured. NotFound: there is none yet. The store's errors.
+    """
+    if settings.store is None:
+        raise ConfigInvalid("a schedule needs a store: snapshots.store is not configured", hint="set snapshots.store")
+    secret = settings.signing_key()
+    return Repository.open(settings.store, keys=load_keys(None if secret is None else secret.value))
+
+
+class SnapshotWork:
+    """Takes and proves a schedule's snapshots."""
+
+    def __init__(self, settings: Settings, flow: Flow, cluster: KafkaCluster, *, schedule: str, clock: Clock) -> None:
+        self._settings = settings
+        self._flow = flow
+        self._cluster = cluster
+        self._tag = schedule_tag(schedule)
+        self._clock = clock
+
+    def last_run(self) -> datetime | None:
+        """Return when the newest snapshot of this schedule was taken; None for none.
+
+        Raises: what the store refused or failed with.
+        """
+        repository = open_repository(self._settings)
+        for snapshot_id in sorted(repository.list_ids(), reverse=True)[:LOOK_BACK]:
+            manifest = repository.read_manifest(snapshot_id)
+            if self._tag in manifest.tags:
+                return manifest.created_at
+        return None
+
+    def run(self, deadline: Deadline) -> None:
+        """Return once a snapshot was taken and every chunk of it matched.
+
+        Raises:
+            DataCorrupt: what was stored does not match; the errors of the cluster and of the store.
+        """
+        self.capture(deadline)
+
+    def capture(self, deadline: Deadline) -> Manifest:
+        """Return the manifest of a new snapshot, proven. Raises: as `run`."""
+        from replicator.wire import RawClient
+
+        repository = open_repository(self._settings)
+        request = SnapshotRequest(topics=remote_selection(self._flow), flow=self._flow.name, tags=(self._tag,))
+        with RawClient(self._cluster.access, clock=self._clock) as raw:
+            manifest = create_snapshot(self._cluster, raw, repository, request, clock=self._clock, deadline=deadline)
+        proof = verify_snapshot(repository, manifest.id, clock=self._clock)
+        if not proof.is_ok:
+            first = proof.findings[0]
+            raise DataCorrupt(
+                f"snapshot {manifest.id}: {len(proof.findings)} findings, the first: {first.where}: {first.what}",
+                hint=f"replicator snapshot verify {manifest.id}",
+            )
+        return manifest
