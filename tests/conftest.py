@@ -15,8 +15,9 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -125,8 +126,8 @@ def docker_engine() -> None:
         _lack(f"no Docker engine answers: {str(exc)[:120]}")
 
 
-def build_image(name: str) -> str:
-    """Return one of the project's own images, built on this machine."""
+def _build_image(name: str) -> str:
+    """Return one of the project's own images, built on this machine from this machine's files."""
     argv = [sys.executable, "-m", "compose.image.build", name]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
     if done.returncode:
@@ -141,6 +142,12 @@ def _lack(what: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def kafka_image(docker_engine: None) -> str:
+def build_image(docker_engine: None) -> Callable[[str], str]:
+    """A function that builds one of the project's own images, each once in a run, and returns its name."""
+    return cache(_build_image)
+
+
+@pytest.fixture(scope="session")
+def kafka_image(build_image: Callable[[str], str]) -> str:
     """An image with Kafka and Connect on the paths of the official one."""
     return build_image("kafka")
