@@ -434,6 +434,34 @@ def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> 
         assert all(row["age_seconds"] is not None for row in rows)
 
 
+def test_a_schedule_runs_now_and_counts_as_its_last_run(stage: Stage, tmp_path: Path) -> None:
+    """A scheduled snapshot is taken, proven and tagged; a supervisor that starts knows when it was."""
+    schedules = {"nightly": {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "flow": SHOP}}
+    snapshots = {"store": str(tmp_path / "repository"), "schedules": schedules}
+    config = tmp_path / "scheduled.yaml"
+    config.write_text(f"{stage.config.read_text()}\nsnapshots: {json.dumps(snapshots)}\n")
+    assert run_cli("-c", str(config), "repo", "init").returncode == 0
+    answer = run_cli("-c", str(config), "schedule", "run", "nightly", "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    taken = json.loads(answer.stdout)["item"]
+    assert taken["is_verified"] is True
+    listed = run_cli("-c", str(config), "--standalone", "schedule", "list", "-o", "json")
+    assert [one["next_run_at"][11:16] in ("00:15", "01:15") for one in json.loads(listed.stdout)["items"]] == [True]
+    with World(load_settings(config, {})) as world:
+        supervisor = Supervisor(world)
+        supervisor.start()
+        try:
+            status = wait_until(
+                lambda: found[0] if (found := supervisor.schedules) and found[0].last_success_at else None,
+                what="the last run",
+            )
+            assert status.missed_total == 0
+            assert status.next_run_at is not None
+            assert (datetime.now(UTC) - status.last_success_at).total_seconds() < 120
+        finally:
+            supervisor.stop()
+
+
 def test_status_and_lag_without_a_supervisor(stage: Stage) -> None:
     """From here alone: rates, lag and ages by partition; a stopped flow's lag is its records, and grows older."""
     answer = run_cli("-c", str(stage.config), "--standalone", "lag", SHOP, "--by", "partition", "-o", "json")
