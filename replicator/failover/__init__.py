@@ -5,13 +5,13 @@ journal. It never acts without the lease, never guesses what it could not read, 
 override that nobody named.
 """
 
-from replicator.failover.crash import crashpoint_from, never_crash
-from replicator.failover.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
+from replicator.failover.engine.crash import crashpoint_from, never_crash
+from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
+from replicator.failover.engine.runbook import Runbook, Step
+from replicator.failover.groups.moves import Outcome
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.failover.moves import Outcome
 from replicator.failover.report import GroupReport, OperationReport, report_of
-from replicator.failover.runbook import Runbook, Step
 from replicator.failover.runbooks import FAILOVER, RUNBOOKS, runbook_of
 from replicator.failover.world import Choices, Identity, Override, Worker, World
 

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from replicator.clock import to_rfc3339
 from replicator.errors import PreflightBlocked
-from replicator.failover.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
-from replicator.failover.logbook import Logbook, Request
+from replicator.failover.engine.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
+from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.report import OperationReport, accepted_of, report_of
 from replicator.failover.runbooks import runbook_of
 from replicator.failover.world import READ_SECONDS, Choices, Override, World

@@ -9,7 +9,7 @@ from typing import Any
 
 from replicator.clock import from_rfc3339
 from replicator.failover.facts import Survey, cut_from_facts
-from replicator.failover.moves import GroupMove, Outcome, group_of, move_from_fact
+from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
 from replicator.journal import OPERATION_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
 from replicator.model.figures import show_count, show_seconds

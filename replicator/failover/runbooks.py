@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from replicator.errors import UsageError
-from replicator.failover.runbook import Runbook
+from replicator.failover.engine.runbook import Runbook
 from replicator.failover.steps import (
     COMMIT,
     CUT,

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.connect import ConnectClient, StoredConnector, fold_connectors
-from replicator.failover.crash import Crashpoint, never_crash
+from replicator.failover.engine.crash import Crashpoint, never_crash
+from replicator.failover.engine.logbook import Logbook
 from replicator.failover.facts import Survey
-from replicator.failover.logbook import Logbook
 from replicator.flow import MirroredPositions
 from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, Observations, Observed
 from replicator.kafka import KafkaCluster, Record, Tail

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from replicator.failover.copies import take_cut
+from replicator.failover.engine.logbook import Logbook
+from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Cut, Survey, cut_from_facts, cut_to_facts, to_body
-from replicator.failover.logbook import Logbook
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.failover.runbook import Step
 from replicator.failover.steps.survey import take_survey
 from replicator.failover.world import Choices, Override, World
 from replicator.journal.codec import from_plain

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from replicator.failover.copies import read_ends
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
 from replicator.failover.steps.stop_flow import connector_names
 from replicator.failover.world import ACT_SECONDS, World
 from replicator.model.flow import Delivery

@@ -8,9 +8,10 @@ from typing import Any
 
 from replicator.errors import Fenced, OperationHalted, PreflightBlocked, ReplicatorError, Unreachable
 from replicator.failover.copies import read_ends, take_cut
+from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Cut
-from replicator.failover.known_groups import selected_groups
-from replicator.failover.moves import (
+from replicator.failover.groups.known import selected_groups
+from replicator.failover.groups.moves import (
     GroupMove,
     Outcome,
     Settled,
@@ -22,9 +23,8 @@ from replicator.failover.moves import (
     move_to_fact,
     stands_at,
 )
-from replicator.failover.runbook import Step
+from replicator.failover.groups.translating import translate_groups
 from replicator.failover.steps.cut import read_cut
-from replicator.failover.translating import translate_groups
 from replicator.failover.world import ACT_SECONDS, World
 from replicator.model.names import GroupName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
 from replicator.failover.world import ASK_SECONDS, World
 from replicator.journal import has_live_holder
 from replicator.model.operations import Blocked, Done, Finding, Ready

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
 from replicator.failover.world import World
 from replicator.journal import ACTIVE_ITEM, PROMOTE_STEP
 from replicator.model.operations import Done, Finding, Ready

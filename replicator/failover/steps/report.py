@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from replicator.failover.engine.runbook import Step
 from replicator.failover.report import OperationReport, report_of
-from replicator.failover.runbook import Step
 from replicator.failover.world import World
 from replicator.model.operations import Done, Finding, Ready
 from replicator.model.plain import to_plain

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from replicator.connect import ConnectClient
 from replicator.errors import DeadlineExceeded, NotFound, OperationFailed, Unreachable
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, World
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.operations import Done, Finding, Ready

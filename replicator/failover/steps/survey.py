@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from replicator.errors import ReplicatorError
+from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import GroupsKnownFrom, Survey, to_body
-from replicator.failover.known_groups import groups_known_from, observed_groups
+from replicator.failover.groups.known import groups_known_from, observed_groups
 from replicator.failover.loss import SourceWatch, unknown_window_seconds
-from replicator.failover.runbook import Step
 from replicator.failover.world import ASK_SECONDS, Choices, Override, World
 from replicator.kafka import probe_listeners
 from replicator.model.flow import Flow

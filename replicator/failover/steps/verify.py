@@ -7,8 +7,8 @@ from typing import Any
 
 from replicator.errors import OperationFailed
 from replicator.failover.copies import read_ends
-from replicator.failover.moves import GroupMove, Outcome, is_inside
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
+from replicator.failover.groups.moves import GroupMove, Outcome, is_inside
 from replicator.failover.steps.groups import current_moves, read_outcomes
 from replicator.failover.steps.stop_flow import ask_connect, running_connectors, tell_to_stop
 from replicator.failover.world import ACT_SECONDS, World

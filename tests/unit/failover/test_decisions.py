@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from replicator.clock import Deadline
 from replicator.errors import NotFound, PreflightBlocked
+from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.facts import Cut, CutPartition, GroupsKnownFrom, Survey, cut_from_facts, cut_to_facts, to_body
-from replicator.failover.launch import Order, find_target, make_operation_id, merge_choices
-from replicator.failover.logbook import Logbook, Request
-from replicator.failover.moves import (
+from replicator.failover.groups.moves import (
     GroupMove,
     Outcome,
     Settled,
@@ -24,6 +23,7 @@ from replicator.failover.moves import (
     move_from_fact,
     move_to_fact,
 )
+from replicator.failover.launch import Order, find_target, make_operation_id, merge_choices
 from replicator.failover.report import judge
 from replicator.failover.steps.cut import count_strangers, find_excess
 from replicator.failover.steps.fence_mm2 import open_partitions

@@ -18,10 +18,10 @@ from replicator.errors import (
     ReplicatorError,
     Unreachable,
 )
-from replicator.failover.crash import never_crash
-from replicator.failover.engine import Engine, StepEvent, rehearse
-from replicator.failover.logbook import Logbook, Request
-from replicator.failover.runbook import Runbook, Step
+from replicator.failover.engine.crash import never_crash
+from replicator.failover.engine.engine import Engine, StepEvent, rehearse
+from replicator.failover.engine.logbook import Logbook, Request
+from replicator.failover.engine.runbook import Runbook, Step
 from replicator.journal import Journal, MemoryLog, open_operation
 from replicator.model.names import FlowName, OperationId
 from replicator.model.operations import (

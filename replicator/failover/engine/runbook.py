@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from replicator.errors import NotFound
-from replicator.failover.crash import AFTER_UNDO, AROUND_EVERY_STEP
+from replicator.failover.engine.crash import AFTER_UNDO, AROUND_EVERY_STEP
 from replicator.model.operations import Finding, OperationKind
 
 W = TypeVar("W")

@@ -14,7 +14,7 @@ from typing import Generic, NoReturn, TypeVar, assert_never
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import Fenced, LimitExceeded, OperationHalted, PreflightBlocked, ReplicatorError
-from replicator.failover.crash import (
+from replicator.failover.engine.crash import (
     AFTER_DONE,
     AFTER_EFFECT,
     AFTER_INTENT,
@@ -23,8 +23,8 @@ from replicator.failover.crash import (
     Crashpoint,
     never_crash,
 )
-from replicator.failover.logbook import Logbook
-from replicator.failover.runbook import Runbook, Step
+from replicator.failover.engine.logbook import Logbook
+from replicator.failover.engine.runbook import Runbook, Step
 from replicator.model.operations import Blocked, Done, Finding, OperationState, Ready, StepPhase
 
 W = TypeVar("W")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from replicator.connect import Checkpoint
 from replicator.failover.facts import Cut, CutPartition, GroupsKnownFrom
-from replicator.failover.known_groups import checkpointed_groups, groups_known_from, observed_groups
-from replicator.failover.moves import GroupMove
+from replicator.failover.groups.known import checkpointed_groups, groups_known_from, observed_groups
+from replicator.failover.groups.moves import GroupMove
 from replicator.failover.world import READ_SECONDS, World
 from replicator.model.names import GroupName, Offset, TopicPartition
 from replicator.model.observations import GroupObservation

@@ -1,0 +1,17 @@
+"""The groups of a failover: which are known, where each resumes under the cut, how each one stands.
+
+Owns the choice of groups and what the journal keeps of a move. It commits nothing: that is a step's act.
+"""
+
+from replicator.failover.groups.known import groups_known_from, observed_groups, selected_groups
+from replicator.failover.groups.moves import GroupMove, Outcome
+from replicator.failover.groups.translating import translate_groups
+
+__all__ = [
+    "GroupMove",
+    "Outcome",
+    "groups_known_from",
+    "observed_groups",
+    "selected_groups",
+    "translate_groups",
+]
