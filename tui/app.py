@@ -48,7 +48,7 @@ class Dashboard(App[None]):
         Binding("y", "copy_name", show=False),
         Binding("Y", "copy_command", show=False),
         Binding("a", "acts", show=False),
-        Binding("colon", "command_palette", show=False),
+        Binding("colon,ctrl+p", "command_palette", show=False),
         Binding("question_mark,f1", "show_help", show=False),
         Binding("q", "quit", show=False),
     ]
