@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from replicator.api.schema import OperationView, StepView
-from replicator.failover.runbook import Step
+from replicator.failover.engine.runbook import Step
 from replicator.failover.runbooks import RUNBOOKS
 from replicator.failover.world import World
 from replicator.model.operations import JournalRecord, Operation, OperationKind, StepPhase
