@@ -84,8 +84,10 @@ class LiveFeed:
             if thread.ident is not None:
                 thread.join(CLOSE_SECONDS_MAX)
         self._client.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.close()
 
     def want(self, parts: Iterable[str]) -> None:
         """Fetch these parts from now on."""

@@ -169,7 +169,7 @@ class LagScreen(BoardScreen):
 
 def show_axis_seconds(seconds: float) -> str:
     """Return a duration as an axis says it: `0s`, `7.5s`, `10m00s`."""
-    return f"{seconds:g}s" if seconds < 60 else show_seconds(seconds)
+    return f"{seconds:.3g}s" if seconds < 60 else show_seconds(seconds)
 
 
 def show_window(seconds: float) -> str:
