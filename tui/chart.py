@@ -155,7 +155,8 @@ def _label(row: int, *, canvas: Canvas, top: float, show: Show) -> str:
 
 
 def _line(label: str, field: str, *, is_limit: bool, curve: Curve, is_ascii: bool, show: Show) -> Text:
-    line = Text(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}}" + ("|" if is_ascii else "┤"), style="dim", end="", no_wrap=True)
+    edge = "|" if is_ascii else "┤"
+    line = Text(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}}{edge}", style="dim", end="", no_wrap=True)
     if not is_limit:
         line.append(field, style=f"not dim {INFO}")
         return line
