@@ -57,7 +57,8 @@ class World:
     syncs: list[OffsetSync | None] = field(default_factory=list)
     ends: list[StretchEnd] = field(default_factory=list)
     syncs_since: int = 0
-    is_history_young: bool = False
+    twin_rate: float = 0.2
+    keys_count: int = 8
     swept: PartitionEnds | None = None
     is_source_alive: bool = True
     is_mirrored_known: bool = True
@@ -160,6 +161,7 @@ class Mirror:
         self.previous: int | None = None
         self.last_sync = -1_000_000
         self.pending: OffsetSync | None = None
+        self.delayed: OffsetSync | None = None
 
     def run(self, until: int) -> None:
         """Copy the visible source records below `until`, then sync as after an empty poll."""
@@ -197,14 +199,13 @@ class Mirror:
     def _flush(self, *, is_certain: bool) -> None:
         if self.is_throttled and not is_certain and self.rng.random() < 0.5:
             return
-        wanted = self.delayed if is_certain and self.previous is not None else self.pending
+        wanted = self.delayed if is_certain else self.pending
         if wanted is not None and wanted not in self.world.syncs[-1:]:
             self.world.syncs.append(wanted)
         self.pending = None
 
     def restart(self, position: int, *, is_journaled: bool) -> None:
         """Start a new task that reads on from `position` of the source."""
-        self.world.is_history_young |= not is_journaled  # what shows it is not compacted away that soon
         if is_journaled:
             self.world.ends.append(StretchEnd(SOURCE, self.world.copy_end))
         self.world.mirrored = position
@@ -213,7 +214,7 @@ class Mirror:
 
 def make_world(rng: random.Random, shape: Shape) -> World:
     """Return a world made with `rng`."""
-    world = World(shape)
+    world = World(shape, twin_rate=rng.choice([0.0, 0.2, 0.8]), keys_count=rng.choice([2, 8]))
     _write_source(world, rng, rng.randint(5, 60))
     mirror = Mirror(world, rng)
     mirror.run(rng.randint(0, world.source_end))
@@ -232,8 +233,8 @@ def _write_source(world: World, rng: random.Random, count: int) -> None:
     for _ in range(count):
         if world.shape.has_holes and rng.random() < 0.2:
             world.source_end += rng.choice([1, 1, 1, 2, 7])
-        key = rng.randrange(8)
-        content = rng.randrange(6) if rng.random() < 0.2 else 1000 + world.source_end
+        key = rng.randrange(world.keys_count)
+        content = rng.randrange(2) if rng.random() < world.twin_rate else 1000 + world.source_end
         world.source[world.source_end] = Stored(world.source_end, key, key * 1_000_000 + content)
         world.source_end += 1
     if world.shape.has_holes and rng.random() < 0.5:
@@ -253,6 +254,7 @@ def _disturb(world: World, mirror: Mirror, rng: random.Random) -> None:
     if shape.has_new_targets and not world.ends and rng.random() < 0.1:
         world.copy, world.copy_end = {}, 0  # deleted and made anew, and noticed; the flow goes on where it is
         world.syncs_since = len(world.syncs)
+        mirror.pending = mirror.delayed = None
 
 
 def _set_back(world: World, mirror: Mirror, rng: random.Random) -> None:
@@ -264,10 +266,17 @@ def _set_back(world: World, mirror: Mirror, rng: random.Random) -> None:
 
 
 def _compact_syncs(world: World, rng: random.Random) -> None:
-    kept = rng.randint(0, max(0, len(world.syncs) - 1))  # the newest of a partition always survives
-    is_whole = None not in world.syncs and not world.ends and not world.syncs_since
-    if kept and is_whole and not world.is_history_young:
-        world.syncs[:kept] = [world.syncs[0], None] if kept > 1 and rng.random() < 0.5 else [None]
+    """Lose syncs [first, stop): at the head, or between an idle partition's old sync and its new ones.
+
+    Compaction is slow: the newest sync survives, and what is lost the flow has passed long since.
+    """
+    if len(world.syncs) < 3 or None in world.syncs or world.syncs_since:
+        return
+    first, stop = rng.choice([0, 1]), rng.randint(2, len(world.syncs) - 1)
+    kept = world.syncs[stop]
+    assert kept is not None
+    if all(r.source <= kept.source_offset for at, r in world.copy.items() if at < kept.target_offset):
+        world.syncs[first:stop] = [None]
 
 
 def _compact(log: dict[int, Stored], rng: random.Random, *, below: int) -> None:
