@@ -15,7 +15,7 @@ from textual.screen import Screen
 from replicator.api.client import ApiClient
 from replicator.api.schema import ActRequest
 from replicator.errors import ReplicatorError
-from replicator.model.text import safe_text
+from replicator.model.forms.text import safe_text
 from tui.acts import ACTS, KnownAct
 from tui.board import Board
 from tui.dialogs import ActsDialog, Chosen, Confirmation, ConfirmDialog, HelpDialog

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from replicator.model.text import UNKNOWN, cut_middle, safe_text
+from replicator.model.forms.text import UNKNOWN, cut_middle, safe_text
 from tui.theme import WORDS, Glyphs, style_of
 
 

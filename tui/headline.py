@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from replicator.api.schema import FlowView, LossView
-from replicator.model.figures import show_count, show_seconds
-from replicator.model.text import UNKNOWN
+from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.text import UNKNOWN
 from tui.cells import joined, plain, state
 from tui.picture import Contact, Picture
 from tui.theme import ODD, Glyphs, style_of

@@ -22,8 +22,8 @@ from replicator.api.routes import ROUTERS, Serving
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.errors import ReplicatorError
 from replicator.log import get_logger
+from replicator.model.forms.text import safe_text
 from replicator.model.names import OperationId
-from replicator.model.text import safe_text
 
 
 def make_operation_id(act: str, at: datetime) -> OperationId:

@@ -20,7 +20,7 @@ from replicator.errors import (
     Unreachable,
     UsageError,
 )
-from replicator.model.plain import to_json
+from replicator.model.forms.plain import to_json
 
 NOT_STORED = {"Cache-Control": "no-store"}
 

@@ -10,8 +10,8 @@ from replicator.api.schema import OperationView, StepView
 from replicator.failover.engine.runbook import Step
 from replicator.failover.runbooks import RUNBOOKS
 from replicator.failover.world import World
+from replicator.model.forms.text import safe_text
 from replicator.model.operations import JournalRecord, Operation, OperationKind, StepPhase
-from replicator.model.text import safe_text
 
 _OPERATION = "operation"
 _FINDING_LENGTH_MAX = 240

@@ -20,8 +20,8 @@ from replicator.api.schema import (
 )
 from replicator.model.lag import FlowLag, TopicLag
 from replicator.model.offsets import Grade, Translation
-from replicator.model.overview import GroupStatus, Overview, Readiness
-from replicator.model.status import FlowStatus
+from replicator.model.supervision.overview import GroupStatus, Overview, Readiness
+from replicator.model.supervision.status import FlowStatus
 
 _FLOW_EXTRAS = ("readiness", "groups")
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.failover.loss import account_loss
 from replicator.journal import list_operations, merge_records
+from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Delivery, Flow
 from replicator.model.names import ClusterName, FlowName, SnapshotId, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.operations import JournalRecord, LossReport, Operation
-from replicator.model.overview import GroupStatus, Overview, SnapshotEntry
-from replicator.model.snapshots import Manifest
-from replicator.model.status import FlowStatus, Status
+from replicator.model.supervision.overview import GroupStatus, Overview, SnapshotEntry
+from replicator.model.supervision.status import FlowStatus, Status
 from replicator.snapshot import Repository, load_keys
 from replicator.supervisor.assemble import World
 from replicator.supervisor.board import FlowBoard
@@ -164,8 +164,15 @@ def group_statuses(flow: Flow, board: FlowBoard) -> tuple[GroupStatus, ...] | No
     if board.groups is None:
         return None
     ends = {} if board.source is None else {tp: seen.end for tp, seen in board.source.ends.items()}
+    sample = board.translations
     return tuple(
-        GroupStatus(flow=flow.name, observation=seen, lag_records=group_lag(seen, ends))
+        GroupStatus(
+            flow=flow.name,
+            observation=seen,
+            lag_records=group_lag(seen, ends),
+            translation=None if sample is None else sample.translations.get(seen.group),
+            is_active_on_target=None if sample is None else seen.group in sample.active_on_target,
+        )
         for seen in board.groups.groups.values()
         if seen.state is not GroupState.DEAD
     )

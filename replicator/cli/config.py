@@ -53,7 +53,7 @@ def show(app: App, is_with_origin: bool) -> None:
         return
     from rich.text import Text
 
-    from replicator.model.plain import to_plain
+    from replicator.model.forms.plain import to_plain
 
     document = to_plain(settings.document)
     emit("Config", item=document, view=Text(to_yaml(document)), output=app.output)
@@ -65,7 +65,7 @@ def schema(app: App) -> None:
     """Print the JSON Schema (2020-12) of the configuration file, for editors and checkers."""
     from rich.text import Text
 
-    from replicator.model.plain import to_json
+    from replicator.model.forms.plain import to_json
     from replicator.settings import json_schema
 
     document = json_schema()

@@ -16,7 +16,7 @@ import click
 from replicator.cli.output import Output, OutputFormat
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ConfirmationMissing
-from replicator.model.text import safe_text
+from replicator.model.forms.text import safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console

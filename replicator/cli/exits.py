@@ -9,7 +9,7 @@ from types import MappingProxyType
 import click
 
 from replicator.errors import ReplicatorError, UsageError
-from replicator.model.text import safe_lines, safe_text
+from replicator.model.forms.text import safe_lines, safe_text
 
 EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141
@@ -69,7 +69,7 @@ def render_error(error: ReplicatorError, *, is_json: bool) -> None:
     if error.hint:
         print(f"hint: {safe_text(error.hint)}", file=sys.stderr)
     if is_json:
-        from replicator.model.plain import to_json
+        from replicator.model.forms.plain import to_json
 
         print(to_json(error_to_json(error)), file=sys.stderr)
 

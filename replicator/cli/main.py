@@ -41,27 +41,35 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
-        "status": Verb("replicator.cli.status:status", "Health, readiness and lag of all flows on one screen."),
-        "lag": Verb("replicator.cli.lag:lag", "How far the standby is behind, in records and in seconds."),
-        "plan": Verb("replicator.cli.plan:plan", "What `apply` would change; changes nothing."),
-        "apply": Verb("replicator.cli.plan:apply", "Make flows what the configuration says."),
-        "flow": Verb("replicator.cli.flow:flow", "List, show, pause, resume, stop and restart flows."),
-        "group": Verb("replicator.cli.group:group", "Consumer groups: translate, sync and compare their offsets."),
-        "failover": Verb("replicator.cli.failover:failover", "Emergency move: the source is lost."),
-        "switchover": Verb("replicator.cli.switchover:switchover", "Planned move without loss: both sides alive."),
-        "failback": Verb("replicator.cli.failback:failback", "Bring the difference home and move back."),
-        "drill": Verb("replicator.cli.drill:drill", "Rehearse a failover on cloned groups; no client notices."),
-        "forecast": Verb("replicator.cli.forecast:forecast", "What a failover would cost right now."),
+        "status": Verb(
+            "replicator.cli.supervision.status:status", "Health, readiness and lag of all flows on one screen."
+        ),
+        "lag": Verb("replicator.cli.supervision.lag:lag", "How far the standby is behind, in records and in seconds."),
+        "plan": Verb("replicator.cli.flows.plan:plan", "What `apply` would change; changes nothing."),
+        "apply": Verb("replicator.cli.flows.plan:apply", "Make flows what the configuration says."),
+        "flow": Verb("replicator.cli.flows.flow:flow", "List, show, pause, resume, stop and restart flows."),
+        "group": Verb("replicator.cli.groups.group:group", "Consumer groups: translate, sync and compare their offsets."),
+        "failover": Verb("replicator.cli.operations.failover:failover", "Emergency move: the source is lost."),
+        "switchover": Verb(
+            "replicator.cli.operations.switchover:switchover", "Planned move without loss: both sides alive."
+        ),
+        "failback": Verb("replicator.cli.operations.failback:failback", "Bring the difference home and move back."),
+        "drill": Verb(
+            "replicator.cli.operations.drill:drill", "Rehearse a failover on cloned groups; no client notices."
+        ),
+        "forecast": Verb("replicator.cli.operations.forecast:forecast", "What a failover would cost right now."),
         "doctor": Verb("replicator.cli.doctor:doctor", "Check configuration, clusters, rights and flows."),
-        "op": Verb("replicator.cli.op:op", "Operations in the journal: list, show, resume, abort."),
-        "snapshot": Verb("replicator.cli.snapshot:snapshot", "Take, list, verify and restore snapshots."),
-        "repo": Verb("replicator.cli.repo:repo", "The object-storage repository snapshots live in."),
-        "schedule": Verb("replicator.cli.schedule:schedule", "Snapshot and drill schedules, next and missed runs."),
+        "op": Verb("replicator.cli.operations.op:op", "Operations in the journal: list, show, resume, abort."),
+        "snapshot": Verb("replicator.cli.snapshots.snapshot:snapshot", "Take, list, verify and restore snapshots."),
+        "repo": Verb("replicator.cli.snapshots.repo:repo", "The object-storage repository snapshots live in."),
+        "schedule": Verb(
+            "replicator.cli.snapshots.schedule:schedule", "Snapshot and drill schedules, next and missed runs."
+        ),
         "acl": Verb("replicator.cli.acl:acl", "Rights that clients need on the standby."),
-        "events": Verb("replicator.cli.events:events", "What happened, as it happens."),
-        "audit": Verb("replicator.cli.audit:audit", "The audit trail: export and prove it."),
-        "run": Verb("replicator.cli.run:run", "Start the supervisor."),
-        "tui": Verb("replicator.cli.tui:tui", "Open the dashboard."),
+        "events": Verb("replicator.cli.supervision.events:events", "What happened, as it happens."),
+        "audit": Verb("replicator.cli.operations.audit:audit", "The audit trail: export and prove it."),
+        "run": Verb("replicator.cli.supervision.run:run", "Start the supervisor."),
+        "tui": Verb("replicator.cli.supervision.tui:tui", "Open the dashboard."),
         "lab": Verb("replicator.cli.lab:lab", "Two embedded Kafka clusters to try things on."),
         "demo": Verb("replicator.cli.demo:demo", "The whole story on embedded clusters: stream, outage, failover."),
         "config": Verb("replicator.cli.config:config", "Validate, show and describe the configuration."),
@@ -199,7 +207,7 @@ def _translate(error: BaseException) -> ReplicatorError:
 def _print_traceback(error: BaseException) -> None:
     import traceback
 
-    from replicator.model.text import safe_lines
+    from replicator.model.forms.text import safe_lines
 
     text = "".join(traceback.format_exception(error))
     print(safe_lines(text), file=sys.stderr)

@@ -10,14 +10,14 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from replicator.model.text import UNKNOWN, safe_text
+from replicator.model.forms.text import UNKNOWN, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
-    from replicator.model.plain import Plain
+    from replicator.model.forms.plain import Plain
 
 API_VERSION = "replicator/v1"
 PIPE_WIDTH = 160
@@ -120,7 +120,7 @@ def emit(
 
 def emit_line(kind: str, item: object) -> None:
     """Print one JSONL line now; for streams that do not end."""
-    from replicator.model.plain import to_json
+    from replicator.model.forms.plain import to_json
 
     _write(to_json({"apiVersion": API_VERSION, "kind": kind, "item": item}))
     sys.stdout.flush()
@@ -143,7 +143,7 @@ def text_of(value: object, *, style: str | None = None) -> Text:
 
 def show(value: object) -> str:
     """Return any value as one safe line of text."""
-    from replicator.model.figures import show_moment
+    from replicator.model.forms.figures import show_moment
 
     match value:
         case None:
@@ -191,7 +191,7 @@ def make_table(*titles: str, numbers: Iterable[str] = ()) -> Table:
 
 
 def _as_document(format_: OutputFormat, document: dict[str, object]) -> str:
-    from replicator.model.plain import to_json, to_plain
+    from replicator.model.forms.plain import to_json, to_plain
 
     if format_ is OutputFormat.JSON:
         return to_json(document, indent=2)
@@ -210,7 +210,7 @@ def _cells(row: object, columns: Sequence[Column]) -> list[str]:
 
 
 def _fields(row: object) -> dict[str, object]:
-    from replicator.model.plain import to_plain
+    from replicator.model.forms.plain import to_plain
 
     plain = to_plain(row)
     return dict(plain) if isinstance(plain, dict) else {"value": plain}

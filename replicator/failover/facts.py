@@ -11,9 +11,9 @@ from typing import Any
 
 from replicator.clock import from_rfc3339, to_rfc3339
 from replicator.journal.chain import canonical_json
+from replicator.model.forms.plain import to_plain
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation, PartitionEnds, Reachability
-from replicator.model.plain import to_plain
 
 ROWS_PER_PART = 5_000
 """Partitions of a cut in one record: well under the journal's limit, whatever the topics are called."""

@@ -12,7 +12,7 @@ from replicator.failover.facts import Survey, cut_from_facts
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
 from replicator.journal import OPERATION_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
-from replicator.model.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count, show_seconds
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import Reachability

@@ -17,9 +17,9 @@ from typing import Any
 
 from replicator.clock import from_rfc3339, to_rfc3339
 from replicator.errors import DataCorrupt
+from replicator.model.forms.plain import to_plain
 from replicator.model.names import FlowName, OperationId
 from replicator.model.operations import JournalRecord
-from replicator.model.plain import to_plain
 
 VERSION = 1
 GENESIS = "0" * 64

@@ -16,10 +16,10 @@ from replicator.journal.codec import from_plain
 from replicator.journal.journal import TOPIC_PREFIX
 from replicator.journal.log import internal_topic
 from replicator.kafka import KafkaCluster, Outgoing, Record, Writer
+from replicator.model.forms.plain import to_json
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName
 from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
 from replicator.model.offsets import GroupTranslation
-from replicator.model.plain import to_json
 
 VERSION = 1
 UNREADABLE_MAX = 100

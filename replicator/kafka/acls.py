@@ -87,7 +87,11 @@ class Acls:
         return tuple(sorted(_from_vendor(binding) for binding in found if _has_words(binding)))
 
     def _check_may_list(self, deadline: Deadline) -> None:
-        """librdkafka tells a refused listing as an empty one: ask for the right itself."""
+        """librdkafka tells a refused listing as an empty one: ask for the right itself.
+
+        Only of a cluster whose brokers are registered: see `Connection.describe`.
+        """
+        self._connection.describe(deadline)
         with self._connection.translated("list ACLs"):
             future = self._connection.admin.describe_cluster(
                 include_authorized_operations=True, request_timeout=request_seconds(deadline)

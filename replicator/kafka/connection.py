@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from replicator.clock import Deadline
-from replicator.errors import WrongCluster
+from replicator.errors import Unreachable, WrongCluster
 from replicator.kafka.translate import is_denial, translated
 from replicator.model.cluster import Broker, ClusterAccess, ClusterDescription, Security
 from replicator.model.observations import Reachability
@@ -94,12 +94,27 @@ class Connection:
             raise AssertionError from exc  # translated() always raises
 
     def describe(self, deadline: Deadline) -> ClusterDescription:
-        """Return the cluster's id and brokers as it names them."""
-        with self.translated("describe the cluster"):
-            future = self.admin.describe_cluster(request_timeout=request_seconds(deadline))
-        answer = self.wait(future, doing="describe the cluster", deadline=deadline)
-        brokers = tuple(Broker(node.id, node.host, node.port) for node in answer.nodes)
-        return ClusterDescription(cluster_id=answer.cluster_id, brokers=brokers)
+        """Return the cluster's id and brokers as it names them.
+
+        Plain metadata is asked for, never DescribeCluster: librdkafka 2.16 ends the whole process (an assertion
+        in rd_kafka_admin_response_parse) when the answer to that names no broker, which is what a KRaft broker
+        says that has just come back and is still fenced by its controller.
+
+        Raises:
+            Unreachable: nobody answers, or no broker is registered yet.
+        """
+        doing = "describe the cluster"
+        try:
+            answer = self.admin.list_topics(timeout=request_seconds(deadline))
+        except Exception:
+            self.admin.poll(0)  # refused log-ins are told beside the request, to whoever polls
+            with self.translated(doing):
+                raise
+        cluster_id = cast("str | None", answer.cluster_id)  # the stubs know the class's default alone
+        if not answer.brokers or cluster_id is None:
+            raise Unreachable(f"cluster {self.access.name} ({self.access.bootstrap}): no broker is registered yet")
+        brokers = tuple(Broker(node.id, node.host, node.port) for node in answer.brokers.values())
+        return ClusterDescription(cluster_id=cluster_id, brokers=brokers)
 
     def verify_identity(self, deadline: Deadline) -> ClusterDescription:
         """Return the description, sure that this is the cluster the configuration names.

@@ -17,9 +17,11 @@ from replicator.offsets.groups import (
 )
 from replicator.offsets.history import OffsetHistory
 from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, PartitionMap, StretchEnd
+from replicator.offsets.rules import RULES
 from replicator.offsets.views import SourceView, TargetView, open_source
 
 __all__ = [
+    "RULES",
     "BreakKind",
     "OffsetHistory",
     "OffsetMap",

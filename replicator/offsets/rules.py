@@ -1,27 +1,17 @@
 """The rules: where on the target a group resumes, and how sure that is. Pure, given bounded reads.
 
-Tried in this order; the first that applies answers:
-
-    not_mirrored        the target has no such partition                                        UNAVAILABLE
-    end_of_mirror       the group has read all that was mirrored: the target's end
-    floor               below all knowledge: the target's log start
-    sync_point          a true point: its target offset
-    after_sync_point    one behind a true point of an exactly-once flow: its target offset + 1
-    adjacent            two true points that are neighbours on the target
-    rank                counted records between true points (ranks.py)
-    counted_at_source   the same with the source's own records counted
-    anchored            records found on both sides by their content (anchors.py)
-    bracket             nothing but the points around it: just behind the lower one
-
-A translation is EXACT when no record of the copy lies between the lowest and the highest place that the
-rule allows, else BOUNDED by their number. Under at-least-once the flow itself may store a record twice;
-what it stored twice is not counted as read twice.
+`RULES` lists them in the order in which they are tried; the first that applies answers. A translation is EXACT
+when no record of the copy lies between the lowest and the highest place that the rule allows, else BOUNDED by
+their number. Under at-least-once the flow itself may store a record twice; what it stored twice is not counted
+as read twice.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from replicator.model.names import Offset
 from replicator.model.offsets import Grade, Translation
@@ -30,6 +20,22 @@ from replicator.offsets.points import BreakKind, PartitionMap
 from replicator.offsets.ranks import Bracket
 from replicator.offsets.reads import Reads, Standing
 from replicator.offsets.scene import Evidence, Scene, base_window, refined_window
+
+RULES: Mapping[str, str] = MappingProxyType(
+    {
+        "not_mirrored": "the target has no such partition",
+        "end_of_mirror": "the group has read all that was mirrored: it resumes at the copy's end",
+        "floor": "the position is below all that is known: the copy's log start",
+        "sync_point": "the position is a true point of the map",
+        "after_sync_point": "the position is one behind a true point, and the copy follows in order",
+        "adjacent": "the position lies between two true points that are neighbours on the target",
+        "rank": "records were counted between true points",
+        "counted_at_source": "records were counted between true points, on the source too",
+        "anchored": "records were found on both sides by their content",
+        "bracket": "only the points around the position are sure: just behind the lower one",
+    }
+)
+"""What each rule means, in the order in which they are tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from replicator.errors import ConfigInvalid
-from replicator.model.text import cut_middle, safe_text
+from replicator.model.forms.text import cut_middle, safe_text
 from replicator.settings.document import Path, known_keys, known_values
 from replicator.settings.yaml_file import Node
 

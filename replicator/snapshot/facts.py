@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
-from replicator.model.snapshots import ChunkFacts
+from replicator.model.archive.snapshots import ChunkFacts
 from replicator.wire.counting import count_span
 from replicator.wire.format.batches import Batch, BatchHeader, Codec
 

@@ -8,8 +8,7 @@ from itertools import islice
 
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, DataCorrupt, NotFound, ReplicatorError, Unreachable
-from replicator.model.names import SnapshotId, TopicPartition
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     Chunk,
     ChunkFacts,
     ChunkStatus,
@@ -18,6 +17,7 @@ from replicator.model.snapshots import (
     VerifyLevel,
     VerifyReport,
 )
+from replicator.model.names import SnapshotId, TopicPartition
 from replicator.snapshot.facts import FactsBuilder, is_in_ranges
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository

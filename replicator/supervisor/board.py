@@ -13,7 +13,15 @@ from replicator.model.operations import JournalRecord
 from replicator.supervisor.decide.changes import note_peaks
 from replicator.supervisor.observe.groups import with_departed
 from replicator.supervisor.observe.watch import ClusterWatch
-from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSample, MirroredSample, SourceSample, Tails
+from replicator.supervisor.samples import (
+    ConnectSample,
+    DriftSample,
+    GroupsSample,
+    MirroredSample,
+    SourceSample,
+    Tails,
+    TranslationsSample,
+)
 
 MIRRORED_KEPT = 8
 
@@ -28,6 +36,7 @@ class FlowBoard:
         self.mirrored_samples: tuple[MirroredSample, ...] = ()
         self.groups: GroupsSample | None = None
         self.connect: ConnectSample | None = None
+        self.translations: TranslationsSample | None = None
         self.tails: Tails = {}
         self.peaks: Mapping[TopicName, float] = {}
         self.drift: DriftSample | None = None

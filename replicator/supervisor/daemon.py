@@ -12,8 +12,8 @@ from replicator.journal import observations_topic
 from replicator.log import get_logger
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
-from replicator.model.overview import ScheduleStatus
-from replicator.model.status import CollectorStatus, FlowStatus, Status
+from replicator.model.supervision.overview import ScheduleStatus
+from replicator.model.supervision.status import CollectorStatus, FlowStatus, Status
 from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.status import decide_flow
 from replicator.supervisor.flows.loops import FlowLoops

@@ -13,7 +13,7 @@ from replicator.errors import ReplicatorError
 from replicator.kafka import KafkaCluster, Lease
 from replicator.log import get_logger
 from replicator.model.names import TopicName
-from replicator.model.status import Role
+from replicator.model.supervision.status import Role
 
 SESSION_SECONDS = 10.0
 """A leader that dies is replaced after this long; one that leaves, at once."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
 from replicator.log import get_logger
-from replicator.model.text import safe_text
+from replicator.model.forms.text import safe_text
 
 Step = Callable[[Deadline], None]
 

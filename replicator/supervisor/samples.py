@@ -10,7 +10,8 @@ from replicator.model.cluster import TopicDescription
 from replicator.model.connectors import Connector, ConnectorStatus
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds, TailCount
-from replicator.model.status import Drift
+from replicator.model.offsets import GroupTranslation
+from replicator.model.supervision.status import Drift
 
 Tails = Mapping[TopicPartition, tuple[TailCount, ...]]
 """The counted parts of each partition's unmirrored tail, in order and without a hole between them."""
@@ -42,6 +43,15 @@ class MirroredSample:
     began_at: datetime
     ended_at: datetime
     positions: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslationsSample:
+    """Where groups would resume if the source were lost at that moment, and which already run on the target."""
+
+    began_at: datetime
+    translations: Mapping[GroupName, GroupTranslation]
+    active_on_target: frozenset[GroupName]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

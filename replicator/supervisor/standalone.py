@@ -11,7 +11,7 @@ from replicator import __version__
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
 from replicator.journal import Observed
-from replicator.model.status import FlowStatus, Role, Status
+from replicator.model.supervision.status import FlowStatus, Role, Status
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.decide.pairing import lag_rules, remembered_observation
 from replicator.supervisor.decide.status import decide_flow

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from replicator.clock import Deadline
 from replicator.errors import AccessDenied, LabFailed, NotFound, OperationFailed, ReplicatorError, Unreachable
 from replicator.jvm import ProcessState
-from replicator.model.text import safe_lines, safe_text
+from replicator.model.forms.text import safe_lines, safe_text
 from replicator.worker.container import (
     LABEL_WORKER,
     ContainerPlan,

@@ -28,7 +28,7 @@ from replicator.model.cluster import ClusterAccess, TopicSpec
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation, GroupState, Reachability
-from replicator.model.status import FlowStatus, Role
+from replicator.model.supervision.status import FlowStatus, Role
 from replicator.settings import load_settings
 from replicator.supervisor import World
 from replicator.supervisor.daemon import Supervisor

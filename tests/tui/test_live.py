@@ -23,8 +23,8 @@ from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName, FlowName
 from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
-from replicator.model.overview import Answer, Overview, Readiness
-from replicator.model.status import ClusterStatus, FlowStatus, Role, Status
+from replicator.model.supervision.overview import Answer, Overview, Readiness
+from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role, Status
 from tui.app import Dashboard
 from tui.feeds import LiveFeed, Recorder, ReplayFeed
 from tui.feeds.live import PAUSE_SECONDS_MAX, pause_seconds

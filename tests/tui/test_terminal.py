@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from replicator.clock import SYSTEM_CLOCK, Deadline
-from replicator.model.plain import to_json
+from replicator.model.forms.plain import to_json
 from tui.scenes import story
 
 TMUX = shutil.which("tmux")

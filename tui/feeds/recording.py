@@ -29,7 +29,7 @@ from replicator.api.schema import (
 )
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.errors import AccessDenied, DataCorrupt, NotFound
-from replicator.model.plain import to_json
+from replicator.model.forms.plain import to_json
 from tui.picture import Contact, Part, Picture, with_contact, with_part, with_told
 
 LINES_MAX = 500_000

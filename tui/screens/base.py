@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
-from replicator.model.figures import show_seconds
+from replicator.model.forms.figures import show_seconds
 from tui.board import Board
 from tui.cells import clipped, clock_time, joined, plain
 from tui.headline import make_headline

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from replicator.api.schema import CollectorView, ConnectorView, FlowView, StatusView
-from replicator.model.figures import show_rate, show_seconds, show_short_count
-from replicator.model.text import safe_lines
+from replicator.model.forms.figures import show_rate, show_seconds, show_short_count
+from replicator.model.forms.text import safe_lines
 from tui.cells import clipped, clock_time, joined, name, plain, state
 from tui.picture import Picture
 from tui.screens.base import BoardScreen

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import GroupView, TranslationView
-from replicator.model.figures import show_count, show_short_count
-from replicator.model.text import UNKNOWN
+from replicator.model.forms.figures import show_count, show_short_count
+from replicator.model.forms.text import UNKNOWN
 from tui.cells import clipped, figure, joined, name, plain, state, unknown
 from tui.picture import Picture
 from tui.screens.base import BoardScreen

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import FlowLagView, FlowView, HistoryPoint, PartitionLagView, TopicLagView
-from replicator.model.figures import show_count, show_rate, show_seconds, show_short_count
+from replicator.model.forms.figures import show_count, show_rate, show_seconds, show_short_count
 from tui.cells import clipped, figure, joined, name, plain
 from tui.chart import Curve, Show, draw, resample
 from tui.picture import Picture

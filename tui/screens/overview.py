@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import ClusterView, EventView, FlowView
-from replicator.model.figures import show_rate, show_seconds, show_short_count
-from replicator.model.text import UNKNOWN
+from replicator.model.forms.figures import show_rate, show_seconds, show_short_count
+from replicator.model.forms.text import UNKNOWN
 from tui.cells import clipped, clock_time, figure, joined, name, plain, state
 from tui.chart import sparkline
 from tui.headline import told_loss

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from replicator.api.schema import OperationView, StepView
-from replicator.model.figures import show_seconds
-from replicator.model.text import UNKNOWN
+from replicator.model.forms.figures import show_seconds
+from replicator.model.forms.text import UNKNOWN
 from tui.cells import clipped, date_time, figure, joined, name, plain, state
 from tui.picture import Picture
 from tui.screens.base import BoardScreen

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import ScheduleView, SnapshotView
-from replicator.model.figures import show_bytes, show_count, show_seconds, show_short_count
+from replicator.model.forms.figures import show_bytes, show_count, show_seconds, show_short_count
 from tui.cells import clipped, date_time, figure, joined, name, plain, state
 from tui.picture import Picture
 from tui.screens.base import BoardScreen

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from replicator.model.connectors import ConnectorState, ConnectorStatus
-from replicator.model.events import Event, Severity
 from replicator.model.flow import FlowState
 from replicator.model.observations import Reachability
 from replicator.model.operations import JournalRecord, Operation, OperationState, StepPhase
-from replicator.model.overview import Answer, Overview
-from replicator.model.status import ClusterStatus, CollectorStatus, FlowStatus, Role, Status
+from replicator.model.supervision.events import Event, Severity
+from replicator.model.supervision.overview import Answer, Overview
+from replicator.model.supervision.status import ClusterStatus, CollectorStatus, FlowStatus, Role, Status
 
 _SEVERITY_OF_STATE = {
     FlowState.HEALTHY: Severity.INFO,

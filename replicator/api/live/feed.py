@@ -13,7 +13,7 @@ from replicator.api.views import status_view
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.errors import Unreachable
 from replicator.log import get_logger
-from replicator.model.overview import Overview
+from replicator.model.supervision.overview import Overview
 
 LOOK_PERIOD_SECONDS = 0.25
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from replicator.api.schema import HistoryPoint
-from replicator.model.status import FlowStatus, Status
+from replicator.model.supervision.status import FlowStatus, Status
 
 FINE_STEP_SECONDS = 5.0
 FINE_WINDOW_SECONDS = 3600.0

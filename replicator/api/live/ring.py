@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from replicator.model.events import Event
+from replicator.model.supervision.events import Event
 
 EVENTS_MAX = 2000
 

@@ -20,7 +20,7 @@ from replicator.api.live import Reading, StoredEvent
 from replicator.api.routes.operations import list_known
 from replicator.api.routes.serving import Here, Serving
 from replicator.api.schema import EventView, ItemsEnvelope, MissedView, OperationView, Travelling
-from replicator.model.plain import to_json
+from replicator.model.forms.plain import to_json
 
 READERS_MAX = 64
 PING_SECONDS = 5.0

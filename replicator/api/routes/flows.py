@@ -24,9 +24,9 @@ from replicator.api.schema import (
 )
 from replicator.api.views import flow_view, group_views, lag_view
 from replicator.errors import NotFound, UsageError
+from replicator.model.forms.text import safe_text
 from replicator.model.names import FlowName
-from replicator.model.overview import GroupStatus, Overview
-from replicator.model.text import safe_text
+from replicator.model.supervision.overview import GroupStatus, Overview
 
 LIMIT_MAX = 2000
 STATUS_SECONDS_MAX = 30.0

@@ -13,8 +13,8 @@ from replicator.api.routes.serving import Here, Who, find_flow
 from replicator.api.runbooks import operation_view
 from replicator.api.schema import ActRequest, ItemEnvelope, ItemsEnvelope, OperationView
 from replicator.errors import NotFound
-from replicator.model.overview import Overview
-from replicator.model.text import safe_text
+from replicator.model.forms.text import safe_text
+from replicator.model.supervision.overview import Overview
 
 NOTHING_SAID = ActRequest()
 """A moderate act needs no body."""

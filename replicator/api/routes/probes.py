@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from replicator.api.envelopes import plain_response
 from replicator.api.routes.serving import Here
-from replicator.model.overview import Overview
+from replicator.model.supervision.overview import Overview
 from replicator.supervisor.metrics import CONTENT_TYPE, render_metrics
 
 STATUS_SECONDS_MAX = 10.0

@@ -13,8 +13,8 @@ from replicator.api.acting import Acting
 from replicator.api.live import Feed
 from replicator.clock import Clock
 from replicator.errors import NotFound
-from replicator.model.overview import Overview
-from replicator.model.status import FlowStatus
+from replicator.model.supervision.overview import Overview
+from replicator.model.supervision.status import FlowStatus
 
 
 @dataclass(slots=True, kw_only=True)

@@ -108,7 +108,7 @@ def _play(app: App, console: Console, stage: Stage, scene: Scene) -> None:
     """Play one scene behind a spinner and leave one line of it."""
     from rich.text import Text
 
-    from replicator.model.text import safe_text
+    from replicator.model.forms.text import safe_text
 
     started = app.clock.monotonic()
     with console.status(Text(scene.says)) as status:

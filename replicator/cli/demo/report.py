@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from replicator.model.text import safe_text
+from replicator.model.forms.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)

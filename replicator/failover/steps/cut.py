@@ -13,8 +13,8 @@ from replicator.failover.loss import SourceWatch, account_loss, unknown_window_s
 from replicator.failover.steps.survey import take_survey
 from replicator.failover.world import Choices, Override, World
 from replicator.journal.codec import from_plain
-from replicator.model.figures import show_count, show_seconds
 from replicator.model.flow import Delivery, Flow
+from replicator.model.forms.figures import show_count, show_seconds
 from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
 
 NAME = "cut"

@@ -7,8 +7,8 @@ from typing import Any
 from replicator.failover.engine.runbook import Step
 from replicator.failover.report import OperationReport, report_of
 from replicator.failover.world import World
+from replicator.model.forms.plain import to_plain
 from replicator.model.operations import Done, Finding, Ready
-from replicator.model.plain import to_plain
 
 NAME = "report"
 ITEM = "report"

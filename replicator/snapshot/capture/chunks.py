@@ -6,8 +6,8 @@ import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from replicator.model.archive.snapshots import ChunkFacts
 from replicator.model.names import TopicPartition
-from replicator.model.snapshots import ChunkFacts
 from replicator.snapshot.facts import AbortedRange, FactsBuilder
 from replicator.wire.format.batches import Batch, BatchHeader, Codec, prove_batch, read_marker
 from replicator.wire.format.transactions import AbortTracker

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from replicator.clock import Clock, Deadline
+from replicator.model.archive.snapshots import ChunkFacts, Gap, GapReason
 from replicator.model.names import TopicPartition
-from replicator.model.snapshots import ChunkFacts, Gap, GapReason
 from replicator.snapshot.capture.chunks import ChunkBuilder, RawChunk
 from replicator.snapshot.capture.gathering import gather_spans
 from replicator.snapshot.capture.increments import PartitionPlan

@@ -9,10 +9,7 @@ from replicator import __version__
 from replicator.clock import Clock, Deadline
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
-from replicator.model.cluster import TopicDescription
-from replicator.model.flow import Selection
-from replicator.model.names import FlowName, TopicName, TopicPartition
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     CapturedCluster,
     CapturedPartition,
     CapturedTopic,
@@ -22,6 +19,9 @@ from replicator.model.snapshots import (
     MissingTopic,
     Totals,
 )
+from replicator.model.cluster import TopicDescription
+from replicator.model.flow import Selection
+from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.snapshot.capture.copying import CopiedPartition, copy_partitions
 from replicator.snapshot.capture.increments import Base
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place

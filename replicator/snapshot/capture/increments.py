@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Chunk, Gap
 from replicator.model.names import SnapshotId, TopicPartition
 from replicator.model.observations import PartitionEnds
-from replicator.model.snapshots import CapturedPartition, CapturedTopic, Chunk, Gap
 from replicator.wire.reading import Span
 
 SMALL_TAIL_BYTES = 256 * 1024

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replicator.model.snapshots import StoredChunk
+from replicator.model.archive.snapshots import StoredChunk
 from replicator.snapshot.capture.chunks import RawChunk
 from replicator.snapshot.repository.packs import Pack, PackedChunk, build_pack, prepare_chunk
 from replicator.snapshot.repository.repository import Repository

@@ -9,11 +9,11 @@ from datetime import datetime
 from replicator.clock import Clock, Deadline
 from replicator.errors import DataCorrupt, NotFound, PreflightBlocked
 from replicator.kafka import KafkaCluster
+from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Manifest
 from replicator.model.cluster import ClusterDescription, TopicDescription
 from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds
-from replicator.model.snapshots import CapturedPartition, CapturedTopic, Manifest
 from replicator.snapshot.capture.increments import (
     Base,
     PartitionPlan,

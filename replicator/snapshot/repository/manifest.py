@@ -10,8 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from replicator.errors import DataCorrupt
-from replicator.model.names import FlowName, SnapshotId, TopicName
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     CapturedCluster,
     CapturedPartition,
     CapturedTopic,
@@ -26,6 +25,7 @@ from replicator.model.snapshots import (
     StoredChunk,
     Totals,
 )
+from replicator.model.names import FlowName, SnapshotId, TopicName
 
 SNAPSHOT_ID = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

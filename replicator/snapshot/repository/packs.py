@@ -11,7 +11,7 @@ import cramjam
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.errors import DataCorrupt
-from replicator.model.snapshots import ChunkEncoding, StoredChunk
+from replicator.model.archive.snapshots import ChunkEncoding, StoredChunk
 from replicator.snapshot.repository.sealing import canonical, decompress
 from replicator.storage import Content
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.clock import Clock
 from replicator.errors import DataCorrupt, NotFound, OperationFailed, PreflightBlocked, UsageError
+from replicator.model.archive.snapshots import Chunk, Manifest
 from replicator.model.names import SnapshotId
-from replicator.model.snapshots import Chunk, Manifest
 from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, write_manifest
 from replicator.snapshot.repository.packs import TRAILER, Pack, index_bytes, open_chunk, pack_key, read_index
 from replicator.snapshot.repository.sealing import Keys, canonical, decompress, seal, unseal

@@ -11,18 +11,18 @@ from replicator.clock import Clock, Deadline
 from replicator.errors import DataCorrupt, OperationHalted, PreflightBlocked
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
-from replicator.model.cluster import TopicSpec
-from replicator.model.flow import Selection
-from replicator.model.names import SnapshotId, TopicName, TopicPartition
-from replicator.model.observations import PartitionEnds
-from replicator.model.restores import (
+from replicator.model.archive.restores import (
     RestoreAction,
     RestoredTopic,
     RestorePlan,
     RestoreReport,
     TopicRestorePlan,
 )
-from replicator.model.snapshots import CapturedTopic, Manifest
+from replicator.model.archive.snapshots import CapturedTopic, Manifest
+from replicator.model.cluster import TopicSpec
+from replicator.model.flow import Selection
+from replicator.model.names import SnapshotId, TopicName, TopicPartition
+from replicator.model.observations import PartitionEnds
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch

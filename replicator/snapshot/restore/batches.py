@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from replicator.errors import DataCorrupt
-from replicator.model.snapshots import Chunk
+from replicator.model.archive.snapshots import Chunk
 from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
 from replicator.wire.appending import MakeBatch
 from replicator.wire.format.batches import HEADER_BYTES, Batch, BatchHeader, prove_batch, walk_batches

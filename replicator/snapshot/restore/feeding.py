@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
+from replicator.model.archive.snapshots import CapturedPartition, Chunk
 from replicator.model.names import TopicPartition
-from replicator.model.snapshots import CapturedPartition, Chunk
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch, ready_chunk
 

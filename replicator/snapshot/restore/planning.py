@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from replicator.errors import NotFound, UsageError
+from replicator.model.archive.restores import RestoreAction, RestorePlan, TopicRestorePlan
+from replicator.model.archive.snapshots import CapturedTopic, Manifest
 from replicator.model.flow import Selection
 from replicator.model.names import ClusterName, TopicName
 from replicator.model.observations import PartitionEnds
-from replicator.model.restores import RestoreAction, RestorePlan, TopicRestorePlan
-from replicator.model.snapshots import CapturedTopic, Manifest
 
 MARK_KEY = "delete.retention.ms"
 """Where a topic being restored says so: the setting means nothing while `cleanup.policy` is `delete`."""

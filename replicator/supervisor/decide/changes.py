@@ -8,8 +8,9 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
-from replicator.model.names import ClusterName, TopicName, TopicPartition
+from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
+from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
@@ -110,6 +111,19 @@ def _is_worth_writing(before: Item | None, item: Item, *, refresh: timedelta) ->
     if before is None or item.observed_at - before.observed_at >= refresh:
         return True
     return replace(before, observed_at=item.observed_at) != item
+
+
+def changed_translations(
+    written: Mapping[GroupName, GroupTranslation], current: Mapping[GroupName, GroupTranslation]
+) -> dict[GroupName, GroupTranslation]:
+    """Return the translations that say something else than what was written; when they were made is not enough."""
+    return {name: one for name, one in current.items() if name not in written or _gist(one) != _gist(written[name])}
+
+
+def _gist(translation: GroupTranslation) -> list[object]:
+    return [
+        (t.partition, t.source_offset, t.target_offset, t.grade, t.reread_records_max) for t in translation.translations
+    ]
 
 
 def honest_contact(observation: ClusterObservation, sample: SourceSample | None) -> ClusterObservation:

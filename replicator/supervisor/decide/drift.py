@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replicator.flow import Act, Plan
-from replicator.model.status import Drift
+from replicator.model.supervision.status import Drift
 
 TOLD_MAX = 100
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from replicator.model.figures import show_count, show_seconds
 from replicator.model.flow import FlowState
+from replicator.model.forms.figures import show_count, show_seconds
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import LossReport
-from replicator.model.overview import Answer, GroupStatus, Readiness
-from replicator.model.status import FlowStatus
+from replicator.model.supervision.overview import Answer, GroupStatus, Readiness
+from replicator.model.supervision.status import FlowStatus
 
 COSTLY_STATES = (FlowState.STALLED, FlowState.FAILED, FlowState.DEGRADED, FlowState.STOPPED, FlowState.PAUSED)
 """A failover works in them; what was not replicated is the price."""

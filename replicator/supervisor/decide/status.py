@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from replicator.flow import HealthFacts, decide_health
-from replicator.model.figures import show_seconds
 from replicator.model.flow import Flow
+from replicator.model.forms.figures import show_seconds
 from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName, OperationId
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import ClusterObservation, Reachability
-from replicator.model.status import ClusterStatus, FlowStatus, Role
+from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role
 from replicator.supervisor.decide.reachability import is_readable
 from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSample
 

@@ -7,6 +7,7 @@ target     mirrored positions from Connect's offsets topic       every 0.5 s
 connect    what Connect says of the connectors                   every 2 s
 journal    which cluster is active, which operation runs         every 2 s on the target, 5 s on the source
 drift      what is not as the configuration says                 every 15 s
+translate  where groups would resume without the source          every 10 s
 stall      why partitions stand still                            every 5 s
 heal       restarts of what failed                               every 2 s
 heartbeat  one record into the source                            every 1 s
@@ -24,7 +25,7 @@ from replicator.errors import ReplicatorError
 from replicator.flow import FlowHeartbeat
 from replicator.model.names import ClusterName, TopicPartition
 from replicator.model.observations import Reachability
-from replicator.model.status import Role
+from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.decide.heal import HealFacts
 from replicator.supervisor.decide.status import FlowView
@@ -109,6 +110,9 @@ class FlowLoops:
             self._loop(
                 "stall", self.explain_stall, period_seconds=5.0, budget_seconds=8.0, is_enabled=self._may_observe
             ),
+            self._loop(
+                "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=self._may_act
+            ),
             self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
         )
 
@@ -135,7 +139,11 @@ class FlowLoops:
         what = loop.name.partition(":")[0]
         if what in ("connect", "drift", "stall", "heal"):
             return None
-        return self.flow.target if what in ("target", "watch-target", "journal", "record") else self.flow.source
+        return (
+            self.flow.target
+            if what in ("target", "watch-target", "journal", "translate", "record")
+            else self.flow.source
+        )
 
     def _may_observe(self) -> bool:
         """A supervisor that stands by leaves the source to the one that leads; one that cannot know goes on reading."""

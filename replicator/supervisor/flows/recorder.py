@@ -10,14 +10,15 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
+from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.board import FlowBoard
-from replicator.supervisor.decide.changes import changed_items, honest_contact, topic_observations
+from replicator.supervisor.decide.changes import changed_items, changed_translations, honest_contact, topic_observations
 from replicator.supervisor.samples import SourceSample
 
 REFRESH_SECONDS = 10.0
 """What did not change is written again after this long, so that its age tells that it was looked at."""
 
-Item = TopicObservation | GroupObservation | ClusterObservation
+Item = TopicObservation | GroupObservation | GroupTranslation | ClusterObservation
 
 
 class WriteObservations(Protocol):
@@ -51,11 +52,12 @@ class Recorder:
         self._known_ids = known_ids
         self._topics: Mapping[TopicName, TopicObservation] = {}
         self._groups: Mapping[GroupName, GroupObservation] = {}
+        self._translations: Mapping[GroupName, GroupTranslation] = {}
         self.recorded_at: datetime | None = None
 
     def forget(self) -> None:
         """Write everything at the next call: another supervisor may have written in between."""
-        self._topics, self._groups = {}, {}
+        self._topics, self._groups, self._translations = {}, {}, {}
 
     def record(self, deadline: Deadline) -> None:
         """Leave the standby knowing what the board knows.
@@ -69,10 +71,16 @@ class Recorder:
         source = honest_contact(self._board.source_watch.observation, sample)
         if not self._is_allowed():
             return
-        self._write([*topics.values(), *groups.values(), source], deadline)
+        translations = changed_translations(self._translations, self._current_translations())
+        self._write([*topics.values(), *groups.values(), *translations.values(), source], deadline)
+        self._translations = {**self._translations, **translations}
         self._topics = {**self._topics, **topics}
         self._groups = {**self._groups, **groups}
         self.recorded_at = began_at
+
+    def _current_translations(self) -> Mapping[GroupName, GroupTranslation]:
+        sample = self._board.translations
+        return {} if sample is None else sample.translations
 
     def _current_topics(self, sample: SourceSample | None) -> dict[TopicName, TopicObservation]:
         if sample is None:

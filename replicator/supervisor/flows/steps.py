@@ -16,7 +16,7 @@ from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, TopicName, TopicPartition
 from replicator.model.observations import TailCount
 from replicator.model.operations import JournalRecord, OperationKind
-from replicator.model.status import Role
+from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.drift import drift_of
@@ -29,6 +29,7 @@ from replicator.supervisor.observe.groups import GroupsObserver
 from replicator.supervisor.observe.source import SourceObserver
 from replicator.supervisor.observe.stall import StallProbe
 from replicator.supervisor.observe.tails import CountVisible, TailCounter
+from replicator.supervisor.observe.translations import TranslationObserver
 from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import DriftSample, MirroredSample
 
@@ -54,9 +55,9 @@ class FlowSteps:
         self._groups = GroupsObserver(self.flow, parts.source, topic_prefix=parts.topic_prefix, clock=clock)
         self._tails = TailCounter(_counter(world, self.flow.source))
         self._connect = ConnectObserver(self.flow, parts.connect, clock=clock)
-        self._mirrored = MirroredPositions(
-            parts.target, TopicName(parts.connect_access.offsets_topic), self.flow.source_connector
-        )
+        offsets_topic = TopicName(parts.connect_access.offsets_topic)
+        self._mirrored = MirroredPositions(parts.target, offsets_topic, self.flow.source_connector)
+        self._translations = TranslationObserver(self.flow, parts.target, offsets_topic=offsets_topic, clock=clock)
 
     def sweep(self, deadline: Deadline) -> None:
         """Put one sweep over the source on the board."""
@@ -75,6 +76,11 @@ class FlowSteps:
     def read_groups(self, deadline: Deadline) -> None:
         """Put on the board where the groups stand on the source."""
         self.board.put_groups(self._groups.observe(deadline))
+
+    def translate_groups(self, deadline: Deadline) -> None:
+        """Put on the board where the groups would resume if the source were lost now."""
+        if self.board.groups is not None:
+            self.board.translations = self._translations.observe(self.board.groups, deadline)
 
     def read_mirrored(self, deadline: Deadline) -> None:
         """Put on the board how far the target is, and tell the target's watch how it answers."""
@@ -192,6 +198,7 @@ class FlowSteps:
     def close(self) -> None:
         """Let go of what only this flow's steps use."""
         self._mirrored.close()
+        self._translations.close()
 
 
 def last_rto(records: Sequence[JournalRecord], flow: Flow) -> float | None:

@@ -11,8 +11,8 @@ from replicator.model.flow import FlowState
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import Operation, OperationKind, OperationState
-from replicator.model.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
-from replicator.model.status import CollectorStatus, FlowStatus, Role, Status
+from replicator.model.supervision.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
+from replicator.model.supervision.status import CollectorStatus, FlowStatus, Role, Status
 
 DRIFT_KINDS = ("topic", "connector", "refusal")
 

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from replicator.model.operations import Operation
-from replicator.model.overview import Overview
+from replicator.model.supervision.overview import Overview
 from replicator.supervisor.metrics.collect import Sample, collect
 from replicator.supervisor.metrics.families import FAMILIES, Family
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.model.names import FlowName
-from replicator.model.overview import ScheduleStatus
+from replicator.model.supervision.overview import ScheduleStatus
 from replicator.settings import ScheduleSettings, zone_of
 from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.schedule import Timetable

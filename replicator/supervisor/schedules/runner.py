@@ -11,9 +11,9 @@ from typing import Protocol
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
 from replicator.log import get_logger
+from replicator.model.forms.text import safe_text
 from replicator.model.names import FlowName
-from replicator.model.overview import ScheduleStatus
-from replicator.model.text import safe_text
+from replicator.model.supervision.overview import ScheduleStatus
 from replicator.supervisor.decide.schedule import Standing, Timetable, decide_run
 
 RUN_SECONDS_MAX = 24 * 3600.0

@@ -8,8 +8,8 @@ from replicator.clock import Clock, Deadline
 from replicator.errors import ConfigInvalid, DataCorrupt
 from replicator.flow.planning.overlap import remote_selection
 from replicator.kafka import KafkaCluster
+from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Flow
-from replicator.model.snapshots import Manifest
 from replicator.settings import Settings
 from replicator.snapshot import Repository, SnapshotRequest, create_snapshot, load_keys, verify_snapshot
 

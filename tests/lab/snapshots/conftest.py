@@ -12,11 +12,11 @@ import pytest
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab, LabSpec
+from replicator.model.archive.restores import RestorePlan, RestoreReport
+from replicator.model.archive.snapshots import Manifest
 from replicator.model.cluster import ClusterAccess, TopicSpec
 from replicator.model.flow import Selection
 from replicator.model.names import SnapshotId, TopicName, TopicPartition
-from replicator.model.restores import RestorePlan, RestoreReport
-from replicator.model.snapshots import Manifest
 from replicator.snapshot import Repository, Restorer, RestoreRequest, SnapshotRequest, create_snapshot
 from replicator.wire import RawClient
 

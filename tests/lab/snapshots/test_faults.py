@@ -15,10 +15,10 @@ import pytest
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.errors import DataCorrupt, NotFound, OperationHalted, PreflightBlocked, UsageError, WrongCluster
 from replicator.kafka import KafkaCluster, Outgoing
+from replicator.model.archive.restores import RestoreAction
+from replicator.model.archive.snapshots import ChunkStatus
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
-from replicator.model.restores import RestoreAction
-from replicator.model.snapshots import ChunkStatus
 from replicator.snapshot import Repository, Restorer, RestoreRequest, SnapshotRequest, create_snapshot, verify_snapshot
 from replicator.snapshot.repository.packs import pack_key
 from replicator.wire import RawClient

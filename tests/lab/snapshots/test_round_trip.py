@@ -9,8 +9,8 @@ import pytest
 
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import Outgoing
+from replicator.model.archive.snapshots import VerifyLevel
 from replicator.model.names import TopicName, TopicPartition
-from replicator.model.snapshots import VerifyLevel
 from replicator.snapshot import verify_snapshot
 from replicator.wire import count_visible
 

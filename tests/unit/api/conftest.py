@@ -24,8 +24,15 @@ from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import GroupObservation, GroupState, Reachability
 from replicator.model.offsets import Grade, GroupTranslation, Offset, Translation
 from replicator.model.operations import JournalRecord, LossReport, Operation, OperationKind, OperationState
-from replicator.model.overview import Answer, GroupStatus, Overview, Readiness, ScheduleStatus, SnapshotEntry
-from replicator.model.status import ClusterStatus, CollectorStatus, FlowStatus, Role, Status
+from replicator.model.supervision.overview import (
+    Answer,
+    GroupStatus,
+    Overview,
+    Readiness,
+    ScheduleStatus,
+    SnapshotEntry,
+)
+from replicator.model.supervision.status import ClusterStatus, CollectorStatus, FlowStatus, Role, Status
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 VIEWER = "viewer-token-0123456789"

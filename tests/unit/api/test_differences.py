@@ -12,12 +12,12 @@ import pytest
 
 from replicator.api.live import find_events
 from replicator.model.connectors import ConnectorState, ConnectorStatus, TaskStatus
-from replicator.model.events import Event, Severity
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
 from replicator.model.objectives import Verdict
-from replicator.model.overview import Answer, Overview
-from replicator.model.status import Drift, Role
+from replicator.model.supervision.events import Event, Severity
+from replicator.model.supervision.overview import Answer, Overview
+from replicator.model.supervision.status import Drift, Role
 
 Made = Callable[..., Any]
 

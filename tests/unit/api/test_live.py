@@ -9,7 +9,7 @@ import pytest
 
 from replicator.api.live import EventRing, Feed, History
 from replicator.errors import Unreachable
-from replicator.model.events import Event, Severity
+from replicator.model.supervision.events import Event, Severity
 
 
 def make_events(make: Any, count: int) -> list[Event]:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from replicator.cli.lag import LagRow, choose_rows, lag_rows
-from replicator.cli.look import OwnLook, supervisor_url
+from replicator.cli.supervision.lag import LagRow, choose_rows, lag_rows
+from replicator.cli.supervision.look import OwnLook, supervisor_url
 from replicator.flow import flow_lag
 from replicator.model.flow import FlowState
 from replicator.model.lag import PartitionLag
 from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
 from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
-from replicator.model.status import ClusterStatus, FlowStatus, Role, Status
+from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role, Status
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -65,7 +65,7 @@ def test_what_is_refused_before_anything_is_changed(
 
 def test_overrides_add_up_and_may_stand_in_one_word() -> None:
     """`--accept a,b --accept c` accepts three."""
-    from replicator.cli.operation_doors import parse_choices
+    from replicator.cli.operations.doors import parse_choices
     from replicator.failover import Override
 
     assert parse_choices(["split-brain,loss", " stale-groups"]).accepted == set(Override)
@@ -74,7 +74,7 @@ def test_overrides_add_up_and_may_stand_in_one_word() -> None:
 
 def test_the_actor_is_named_even_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user that no database knows acts under its number."""
-    from replicator.cli import operation_doors
+    from replicator.cli.operations import doors as operation_doors
 
     def unknown() -> str:
         raise KeyError("uid")

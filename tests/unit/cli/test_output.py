@@ -12,7 +12,7 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 from replicator.cli.output import Column, Output, OutputFormat, emit, envelope, show
-from replicator.model.figures import show_count
+from replicator.model.forms.figures import show_count
 
 HOSTILE = "evil\x1b[2J\x1b]0;t\x07\u202e[bold red]x[/] [link=http://x]y[/link] :smile: \x7f\x9b"
 

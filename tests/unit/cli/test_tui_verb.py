@@ -10,7 +10,7 @@ import pytest
 
 from replicator.cli.context import App
 from replicator.cli.main import run
-from replicator.cli.tui import load_dashboard, make_client, read_token
+from replicator.cli.supervision.tui import load_dashboard, make_client, read_token
 from replicator.errors import ConfigInvalid
 
 TOKEN = "a-token-of-enough-letters"

@@ -196,7 +196,7 @@ def test_any_bytes_give_an_observation_or_the_declared_error(value: bytes) -> No
 )
 def test_a_group_with_a_missing_or_odd_field_is_refused(data: Any) -> None:
     """Nothing is filled in by guess."""
-    from replicator.model.plain import to_json
+    from replicator.model.forms.plain import to_json
 
     with pytest.raises(DataCorrupt):
         decode_observation(to_json({"v": 1, "kind": "group", "data": data}).encode())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from replicator.model import figures
+from replicator.model.forms import figures
 
 CASES: list[tuple[Callable[..., str], object, str]] = [
     (figures.show_seconds, 0, "0.0s"),

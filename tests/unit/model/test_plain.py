@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from replicator.model.cluster import Secret
+from replicator.model.forms.plain import to_json, to_plain
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.offsets import Grade
-from replicator.model.plain import to_json, to_plain
 
 
 @dataclass(frozen=True, slots=True)

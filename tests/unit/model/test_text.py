@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model.text import cut_middle, safe_lines, safe_text
+from replicator.model.forms.text import cut_middle, safe_lines, safe_text
 
 HOSTILE = [
     ("\x1b[2J", "\\x1b[2J"),

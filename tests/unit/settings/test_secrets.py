@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicator.errors import ConfigInvalid
-from replicator.model.plain import to_json
+from replicator.model.forms.plain import to_json
 from replicator.settings import Settings, load_settings
 
 CANARY = "c4n4ry-5ecret"

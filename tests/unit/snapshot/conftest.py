@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from replicator.model.names import ClusterName, SnapshotId, TopicName, TopicPartition
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     CapturedCluster,
     CapturedPartition,
     CapturedTopic,
@@ -19,6 +18,7 @@ from replicator.model.snapshots import (
     Manifest,
     Totals,
 )
+from replicator.model.names import ClusterName, SnapshotId, TopicName, TopicPartition
 from replicator.snapshot.capture.chunks import ChunkBuilder
 from replicator.snapshot.capture.packing import Compression, PackWriter
 from replicator.snapshot.repository import Keys, Repository

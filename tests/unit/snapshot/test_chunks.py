@@ -8,8 +8,8 @@ import random
 import pytest
 
 from replicator.errors import DataCorrupt
+from replicator.model.archive.snapshots import Chunk, ChunkEncoding, StoredChunk
 from replicator.model.names import TopicName, TopicPartition
-from replicator.model.snapshots import Chunk, ChunkEncoding, StoredChunk
 from replicator.snapshot.capture.chunks import ChunkBuilder, RawChunk
 from replicator.snapshot.restore.batches import ready_chunk
 from replicator.snapshot.verify import examine_chunk

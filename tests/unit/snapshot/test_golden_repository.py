@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from replicator.clock import SYSTEM_CLOCK
-from replicator.model.snapshots import ChunkEncoding, Manifest
+from replicator.model.archive.snapshots import ChunkEncoding, Manifest
 from replicator.snapshot import Repository, load_keys, verify_snapshot
 from replicator.snapshot.restore.batches import ready_chunk
 from replicator.wire.format import decode_records, walk_batches

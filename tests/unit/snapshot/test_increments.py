@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model.names import SnapshotId, TopicName, TopicPartition
-from replicator.model.observations import PartitionEnds
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     CapturedPartition,
     CapturedTopic,
     Chunk,
@@ -21,6 +19,8 @@ from replicator.model.snapshots import (
     GapReason,
     StoredChunk,
 )
+from replicator.model.names import SnapshotId, TopicName, TopicPartition
+from replicator.model.observations import PartitionEnds
 from replicator.snapshot.capture.increments import (
     SMALL_TAIL_BYTES,
     Base,

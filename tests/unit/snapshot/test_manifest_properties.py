@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import DataCorrupt
-from replicator.model.names import ClusterName, SnapshotId, TopicName
-from replicator.model.snapshots import (
+from replicator.model.archive.snapshots import (
     CapturedCluster,
     CapturedPartition,
     CapturedTopic,
@@ -26,6 +25,7 @@ from replicator.model.snapshots import (
     StoredChunk,
     Totals,
 )
+from replicator.model.names import ClusterName, SnapshotId, TopicName
 from replicator.snapshot.repository.manifest import check_manifest, read_manifest, write_manifest
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)

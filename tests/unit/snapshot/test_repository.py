@@ -19,8 +19,8 @@ from replicator.errors import (
     ReplicatorError,
     UsageError,
 )
+from replicator.model.archive.snapshots import ChunkEncoding, VerifyLevel
 from replicator.model.names import SnapshotId
-from replicator.model.snapshots import ChunkEncoding, VerifyLevel
 from replicator.snapshot import verify_snapshot
 from replicator.snapshot.capture.packing import Compression
 from replicator.snapshot.repository import Keys, Repository, load_keys

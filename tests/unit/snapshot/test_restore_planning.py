@@ -8,11 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from replicator.errors import NotFound, UsageError
-from replicator.model.flow import Selection
-from replicator.model.names import ClusterName, SnapshotId, TopicName
-from replicator.model.observations import PartitionEnds
-from replicator.model.restores import RestoreAction
-from replicator.model.snapshots import (
+from replicator.model.archive.restores import RestoreAction
+from replicator.model.archive.snapshots import (
     CapturedCluster,
     CapturedPartition,
     CapturedTopic,
@@ -26,6 +23,9 @@ from replicator.model.snapshots import (
     StoredChunk,
     Totals,
 )
+from replicator.model.flow import Selection
+from replicator.model.names import ClusterName, SnapshotId, TopicName
+from replicator.model.observations import PartitionEnds
 from replicator.snapshot.restore.planning import (
     HOLDING_SETTINGS,
     MARK_KEY,

@@ -14,7 +14,7 @@ from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName, FlowName
 from replicator.model.objectives import Objectives
 from replicator.model.observations import ClusterObservation, Reachability
-from replicator.model.status import Role
+from replicator.model.supervision.status import Role
 from replicator.supervisor.decide.status import FlowView, decide_flow
 from replicator.supervisor.samples import ConnectSample
 

@@ -9,7 +9,7 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.errors import NotFound
-from replicator.model.figures import show_bytes, show_count, show_moment, show_seconds
+from replicator.model.forms.figures import show_bytes, show_count, show_moment, show_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def run_schedule(app: App, name: str) -> None:
 
 def _ask_supervisor(app: App) -> Sequence[ScheduleView] | None:
     """Return what a live supervisor tells; None where none answers for us."""
-    from replicator.cli.look import ask_supervisor
+    from replicator.cli.supervision.look import ask_supervisor
 
     if app.is_standalone or not app.settings.snapshots.schedules:
         return None

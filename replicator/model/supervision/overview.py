@@ -14,7 +14,7 @@ from replicator.model.names import ClusterName, FlowName, GroupName, SnapshotId
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
 from replicator.model.operations import LossReport, Operation
-from replicator.model.status import Status
+from replicator.model.supervision.status import Status
 
 
 class Answer(StrEnum):

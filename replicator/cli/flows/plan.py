@@ -75,14 +75,14 @@ def _chosen(app: App, flow_name: str | None) -> Sequence[Flow]:
 
 
 def _plan_one(app: App, flow: Flow, deadline: Deadline) -> Plan:
-    from replicator.cli.flow_doors import open_flow
+    from replicator.cli.flows.doors import open_flow
 
     with open_flow(app.settings, flow.name) as doors:
         return doors.plan(deadline)
 
 
 def _apply_one(app: App, flow: Flow, deadline: Deadline) -> None:
-    from replicator.cli.flow_doors import open_flow
+    from replicator.cli.flows.doors import open_flow
     from replicator.flow import apply_plan
 
     with open_flow(app.settings, flow.name) as doors:

@@ -21,7 +21,7 @@ def init(app: App, url: str | None) -> None:
 
     An existing repository is left as it is.
     """
-    from replicator.cli.snapshot_doors import load_configured_keys, store_url
+    from replicator.cli.snapshots.doors import load_configured_keys, store_url
     from replicator.snapshot import Repository
     from replicator.snapshot.capture.create import TOOL
 

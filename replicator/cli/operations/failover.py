@@ -36,7 +36,7 @@ def failover(
     hold_before: str | None,
 ) -> None:
     """Emergency move: the source is lost. The same command again resumes."""
-    from replicator.cli.operation_doors import parse_choices
+    from replicator.cli.operations.doors import parse_choices
     from replicator.failover import FAILOVER
 
     flow = app.settings.flow(flow_name)
@@ -51,9 +51,9 @@ def failover(
 
 
 def _rehearse(app: App, flow: Flow, choices: Choices) -> None:
-    from replicator.cli.operation_doors import open_world
-    from replicator.cli.operation_progress import StepTeller
-    from replicator.cli.operation_view import FORESEEN_COLUMNS, foreseen_items, is_blocked
+    from replicator.cli.operations.doors import open_world
+    from replicator.cli.operations.progress import StepTeller
+    from replicator.cli.operations.view import FORESEEN_COLUMNS, foreseen_items, is_blocked
     from replicator.failover import rehearse_operation
     from replicator.model.operations import OperationKind
 
@@ -72,8 +72,8 @@ def _rehearse(app: App, flow: Flow, choices: Choices) -> None:
 
 
 def _run(app: App, flow: Flow, choices: Choices, *, hold_before: str | None) -> None:
-    from replicator.cli.operation_doors import actor, highest_peer_epoch, open_world
-    from replicator.cli.operation_progress import StepTeller
+    from replicator.cli.operations.doors import actor, highest_peer_epoch, open_world
+    from replicator.cli.operations.progress import StepTeller
     from replicator.failover import Order, run_operation
     from replicator.model.operations import OperationKind
 
@@ -91,7 +91,7 @@ def _run(app: App, flow: Flow, choices: Choices, *, hold_before: str | None) -> 
 
 def finish(app: App, report: OperationReport) -> None:
     """Print the report, and raise PartlyDone where exceptions are left."""
-    from replicator.cli.operation_view import report_view
+    from replicator.cli.operations.view import report_view
 
     app.operation_id = None
     view = report_view(report) if app.output.is_for_people else None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from replicator.cli.context import App
 from replicator.failover import StepEvent
-from replicator.model.figures import show_seconds
+from replicator.model.forms.figures import show_seconds
+from replicator.model.forms.text import safe_text
 from replicator.model.operations import StepPhase
-from replicator.model.text import safe_text
 
 if TYPE_CHECKING:
     from rich.status import Status

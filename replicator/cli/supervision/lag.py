@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
-from replicator.cli.look import Look, look
 from replicator.cli.output import Column, emit
-from replicator.cli.status import age_seconds, unread
-from replicator.model.figures import show_count, show_rate, show_seconds
+from replicator.cli.supervision.look import Look, look
+from replicator.cli.supervision.status import age_seconds, unread
+from replicator.model.forms.figures import show_count, show_rate, show_seconds
 
 if TYPE_CHECKING:
     from replicator.api.schema import LagView, PartitionLagView

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
-from replicator.cli.look import look
 from replicator.cli.output import Column, OutputFormat, emit
-from replicator.model.figures import show_count, show_rate, show_seconds
+from replicator.cli.supervision.look import look
+from replicator.model.forms.figures import show_count, show_rate, show_seconds
 
 if TYPE_CHECKING:
     from replicator.api.schema import FlowView, StatusView

@@ -47,7 +47,7 @@ def op() -> None:
 @pass_app
 def list_operations(app: App) -> None:
     """List every operation in the journals of the clusters that answer, oldest first."""
-    from replicator.cli.operation_view import OPERATION_COLUMNS
+    from replicator.cli.operations.view import OPERATION_COLUMNS
 
     found, warnings = _find_all(app)
     emit(
@@ -64,7 +64,7 @@ def list_operations(app: App) -> None:
 @pass_app
 def show(app: App, operation_id: str) -> None:
     """Show one operation: what it cost, what it found, how each step stands."""
-    from replicator.cli.operation_view import report_view
+    from replicator.cli.operations.view import report_view
 
     found, warnings = _find(app, operation_id)
     report = _report(app, found)
@@ -79,9 +79,9 @@ def show(app: App, operation_id: str) -> None:
 @pass_app
 def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before: str | None) -> None:
     """Go on with an operation that stopped midway."""
-    from replicator.cli.failover import finish
-    from replicator.cli.operation_doors import highest_peer_epoch, open_world, parse_choices
-    from replicator.cli.operation_progress import StepTeller
+    from replicator.cli.operations.doors import highest_peer_epoch, open_world, parse_choices
+    from replicator.cli.operations.failover import finish
+    from replicator.cli.operations.progress import StepTeller
     from replicator.failover import run_operation
 
     flow, order = _order(app, operation_id, hold_before=hold_before)
@@ -102,9 +102,9 @@ def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before:
 @pass_app
 def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
     """Undo an operation that is not past its point of no return, last step first."""
-    from replicator.cli.operation_doors import highest_peer_epoch, open_world
-    from replicator.cli.operation_progress import StepTeller
-    from replicator.cli.operation_view import report_view
+    from replicator.cli.operations.doors import highest_peer_epoch, open_world
+    from replicator.cli.operations.progress import StepTeller
+    from replicator.cli.operations.view import report_view
     from replicator.failover import Choices, abort_operation
 
     flow, order = _order(app, operation_id, hold_before=None)
@@ -123,7 +123,7 @@ def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
 
 def _order(app: App, operation_id: str, *, hold_before: str | None) -> tuple[Flow, Order]:
     """Return the operation's flow as it is configured, and the order to go on with it."""
-    from replicator.cli.operation_doors import actor
+    from replicator.cli.operations.doors import actor
     from replicator.failover import Order, runbook_of
 
     found, _ = _find(app, operation_id)

@@ -10,12 +10,12 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.errors import DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
-from replicator.model.figures import show_bytes, show_count, show_moment
+from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
 if TYPE_CHECKING:
+    from replicator.model.archive.restores import RestorePlan
+    from replicator.model.archive.snapshots import Manifest, VerifyReport
     from replicator.model.names import TopicName
-    from replicator.model.restores import RestorePlan
-    from replicator.model.snapshots import Manifest, VerifyReport
 
 
 def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +43,7 @@ def create(
     store: str | None,
 ) -> None:
     """Take a snapshot now. Unchanged data is neither read nor stored again."""
-    from replicator.cli.snapshot_doors import (
+    from replicator.cli.snapshots.doors import (
         LONG_SECONDS,
         choose_cluster,
         open_cluster,
@@ -78,7 +78,7 @@ def create(
 @pass_app
 def list_snapshots(app: App, store: str | None) -> None:
     """List all snapshots, newest last."""
-    from replicator.cli.snapshot_doors import open_repository
+    from replicator.cli.snapshots.doors import open_repository
 
     listed = open_repository(app, store).list_snapshots()
     items = [
@@ -111,8 +111,8 @@ def list_snapshots(app: App, store: str | None) -> None:
 @pass_app
 def show(app: App, reference: str, store: str | None) -> None:
     """Show one snapshot: what it holds, how consistent it is, what it could not capture."""
-    from replicator.cli.snapshot_doors import open_repository
-    from replicator.cli.snapshot_views import show_view
+    from replicator.cli.snapshots.doors import open_repository
+    from replicator.cli.snapshots.views import show_view
 
     repository = open_repository(app, store)
     manifest, signed_by = repository.read_signed(repository.find(reference))
@@ -142,9 +142,9 @@ def show(app: App, reference: str, store: str | None) -> None:
 @pass_app
 def verify(app: App, reference: str, level: int, store: str | None) -> None:
     """Prove a snapshot against its manifest; every damaged byte is found and named."""
-    from replicator.cli.snapshot_doors import open_repository, show_progress
-    from replicator.cli.snapshot_views import verify_view
-    from replicator.model.snapshots import VerifyLevel
+    from replicator.cli.snapshots.doors import open_repository, show_progress
+    from replicator.cli.snapshots.views import verify_view
+    from replicator.model.archive.snapshots import VerifyLevel
     from replicator.snapshot import verify_snapshot
 
     repository = open_repository(app, store)
@@ -177,8 +177,8 @@ def restore(
     is_agreed: bool,
 ) -> None:
     """Bring topics back, onto topics that do not exist or are empty. Run again after a kill, it goes on."""
-    from replicator.cli.snapshot_doors import LONG_SECONDS, open_cluster, open_repository, show_progress
-    from replicator.cli.snapshot_views import plan_view, restore_view
+    from replicator.cli.snapshots.doors import LONG_SECONDS, open_cluster, open_repository, show_progress
+    from replicator.cli.snapshots.views import plan_view, restore_view
     from replicator.model.flow import Selection
     from replicator.snapshot import Restorer, RestoreRequest
 
@@ -281,7 +281,7 @@ def _complain_if_partial(manifest: Manifest) -> None:
 
 
 def _complain_if_bad(report: VerifyReport) -> None:
-    from replicator.model.snapshots import ChunkStatus
+    from replicator.model.archive.snapshots import ChunkStatus
 
     if report.is_ok:
         return

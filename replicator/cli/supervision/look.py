@@ -12,7 +12,7 @@ from replicator.errors import AccessDenied, DataCorrupt, ReplicatorError, Unreac
 if TYPE_CHECKING:
     from replicator.api.client import ApiClient
     from replicator.api.schema import FlowLagView, StatusView
-    from replicator.model.status import Status
+    from replicator.model.supervision.status import Status
 
 ASK_SECONDS = 3.0
 """A live supervisor answers from memory; one that does not answer by now is not asked any longer."""
@@ -50,7 +50,7 @@ class OwnLook:
 
     def __init__(self, seen: Status) -> None:
         from replicator.api.views import status_view
-        from replicator.model.overview import Overview
+        from replicator.model.supervision.overview import Overview
 
         self._seen = seen
         self.status = status_view(Overview(status=seen))

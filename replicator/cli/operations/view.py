@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from replicator.cli.output import Column, make_table, text_of
 from replicator.failover import ForeseenStep, OperationReport
-from replicator.model.figures import show_count, show_moment, show_seconds
+from replicator.model.forms.figures import show_count, show_moment, show_seconds
+from replicator.model.forms.text import UNKNOWN
 from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
-from replicator.model.text import UNKNOWN
 
 if TYPE_CHECKING:
     from rich.console import Group

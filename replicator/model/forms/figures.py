@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from replicator.clock import to_rfc3339
-from replicator.model.text import UNKNOWN
+from replicator.model.forms.text import UNKNOWN
 
 _THOUSANDS = ("", "k", "M", "G", "T", "P")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -10,12 +10,12 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit, make_table, text_of
 from replicator.errors import LockHeld
-from replicator.model.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count, show_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from replicator.cli.flow_doors import FlowDoors
+    from replicator.cli.flows.doors import FlowDoors
     from replicator.clock import Deadline
     from replicator.flow import FlowLook
     from replicator.model.connectors import ConnectorStatus
@@ -132,7 +132,7 @@ def restart(app: App, flow_name: str, *, is_whole: bool, is_agreed: bool) -> Non
 
 
 def _look(app: App, flow_name: str, deadline: Deadline) -> FlowLook:
-    from replicator.cli.flow_doors import open_flow
+    from replicator.cli.flows.doors import open_flow
     from replicator.flow import look_at_flow
 
     with open_flow(app.settings, flow_name) as doors:
@@ -147,7 +147,7 @@ def _look(app: App, flow_name: str, deadline: Deadline) -> FlowLook:
 
 def _act(app: App, flow_name: str, act: Callable[[FlowDoors, Deadline], tuple[ConnectorStatus, ...]]) -> None:
     """Do what is asked unless an operation runs, and print the states seen afterwards."""
-    from replicator.cli.flow_doors import open_flow
+    from replicator.cli.flows.doors import open_flow
 
     deadline = app.deadline(90.0)
     with open_flow(app.settings, flow_name) as doors:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 
 from replicator.cli.output import make_table, text_of
-from replicator.model.figures import show_bytes, show_count, show_moment, show_seconds
-from replicator.model.restores import RestorePlan, RestoreReport
-from replicator.model.snapshots import Manifest, VerifyReport
+from replicator.model.archive.restores import RestorePlan, RestoreReport
+from replicator.model.archive.snapshots import Manifest, VerifyReport
+from replicator.model.forms.figures import show_bytes, show_count, show_moment, show_seconds
 
 
 def show_view(manifest: Manifest, signed_by: str | None) -> RenderableType:

@@ -1,0 +1,3 @@
+"""Verbs about flows: plan, apply, and the flow verbs."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Verbs about operations: failover and the journal of operations."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Verbs about the supervisor: run it, and read what it knows."""
+
+__all__: list[str] = []
