@@ -1,0 +1,97 @@
+"""Where each group would resume if the source were lost now: the same rules as a failover, without the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import DeadlineExceeded
+from replicator.flow import MirroredPositions
+from replicator.kafka import KafkaCluster
+from replicator.model.flow import Flow
+from replicator.model.names import GroupName, TopicName
+from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.offsets import GroupTranslation
+from replicator.offsets import OffsetHistory, TargetView, Translator
+from replicator.supervisor.samples import GroupsSample, TranslationsSample
+
+GROUPS_MAX = 200
+"""So many groups are translated in one step; with more of them each waits its turn, the stalest first."""
+READ_RECORDS_MAX = 20_000
+"""How much of the target one partition's proof may read; what needs more is bounded instead of exact."""
+
+
+class TranslationObserver:
+    """Translates one flow's groups, some at a time. One thread at a time."""
+
+    def __init__(
+        self, flow: Flow, target: KafkaCluster, *, offsets_topic: TopicName, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._flow = flow
+        self._target = target
+        self._clock = clock
+        self._offsets_topic = offsets_topic
+        self._mirrored: MirroredPositions | None = None
+        self._history = OffsetHistory(target, flow)
+        self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
+
+    def observe(self, groups: GroupsSample, deadline: Deadline) -> TranslationsSample:
+        """Return every group's newest translation, and which of them already run on the target.
+
+        Raises: what the target refused or failed with.
+        """
+        began_at = self._clock.now()
+        listed = self._target.groups.list(deadline)
+        self._known = {name: known for name, known in self._known.items() if name in groups.groups}
+        chosen = stalest(groups.groups, {name: at for name, (at, _) in self._known.items()}, count=GROUPS_MAX)
+        for group, translation in self._translate([groups.groups[name] for name in chosen], deadline):
+            self._known[group] = (self._clock.monotonic(), translation)
+        return TranslationsSample(
+            began_at=began_at,
+            translations={name: translation for name, (_, translation) in self._known.items()},
+            active_on_target=frozenset(
+                name
+                for name in groups.groups
+                if (seen := listed.get(name)) is not None and seen.state is GroupState.ACTIVE
+            ),
+        )
+
+    def _translate(
+        self, groups: Sequence[GroupObservation], deadline: Deadline
+    ) -> Iterator[tuple[GroupName, GroupTranslation]]:
+        """Yield as many translations as the time allows; the others keep what was known of them."""
+        if not groups:
+            return
+        translator = self._open_translator(groups, deadline)
+        for group in groups:
+            if deadline.is_over:
+                return
+            try:
+                yield group.group, translator.translate(group)
+            except DeadlineExceeded:
+                return
+
+    def _open_translator(self, groups: Sequence[GroupObservation], deadline: Deadline) -> Translator:
+        """Open the target before the positions are read: only what was visible then is sure to lie below them."""
+        topics = sorted({self._flow.remote_topic(tp.topic) for group in groups for tp in group.committed})
+        view = TargetView.open(self._target, topics, deadline, records_max=READ_RECORDS_MAX)
+        offset_map = self._history.refresh(deadline)
+        if self._mirrored is None:
+            self._mirrored = MirroredPositions(self._target, self._offsets_topic, self._flow.source_connector)
+        positions = self._mirrored.refresh(deadline)
+        view.sweep_again(deadline)
+        return Translator(
+            self._flow, offset_map=offset_map, mirrored=positions, target=view, source=None, deadline=deadline
+        )
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        if self._mirrored is not None:
+            self._mirrored.close()
+
+
+def stalest(
+    groups: Mapping[GroupName, GroupObservation], translated_at: Mapping[GroupName, float], *, count: int
+) -> list[GroupName]:
+    """Return the groups to translate next: those never translated, then those longest ago."""
+    return sorted(groups, key=lambda name: (translated_at.get(name, float("-inf")), name))[:count]

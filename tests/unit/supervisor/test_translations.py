@@ -1,0 +1,56 @@
+"""Which groups are translated next, and which translations are worth writing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from replicator.model.names import ClusterName, FlowName, GroupName, Offset, TopicName, TopicPartition
+from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.supervisor.decide.changes import changed_translations
+from replicator.supervisor.observe.translations import stalest
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TP = TopicPartition(TopicName("orders"), 0)
+A, B, C = GroupName("a"), GroupName("b"), GroupName("c")
+
+
+def group(name: GroupName) -> GroupObservation:
+    return GroupObservation(cluster=ClusterName("east"), group=name, state=GroupState.EMPTY, observed_at=NOW)
+
+
+def translation(offset: int = 10, *, seconds: float = 0) -> GroupTranslation:
+    one = Translation(
+        partition=TP,
+        target_partition=TP,
+        source_offset=Offset(offset),
+        target_offset=Offset(offset),
+        grade=Grade.EXACT,
+        reread_records_max=0,
+        rule="rank",
+        observed_at=NOW + timedelta(seconds=seconds),
+    )
+    return GroupTranslation(FlowName("shop"), A, (one,))
+
+
+def test_those_never_translated_come_first_then_the_stalest() -> None:
+    """With more groups than one step can do, each gets its turn."""
+    groups = {name: group(name) for name in (A, B, C)}
+    assert stalest(groups, {A: 5.0, B: 3.0}, count=2) == [C, B]
+    assert stalest(groups, {A: 5.0, B: 3.0, C: 9.0}, count=3) == [B, A, C]
+
+
+def test_the_moment_alone_is_not_worth_writing() -> None:
+    """A translation that says the same again is not written again; one that says something else is."""
+    written = {A: translation()}
+    assert changed_translations(written, {A: translation(seconds=30)}) == {}
+    assert changed_translations(written, {A: translation(11)}) == {A: translation(11)}
+    assert changed_translations({}, {A: translation()}) == {A: translation()}
+
+
+def test_a_worse_grade_is_worth_writing() -> None:
+    """What became less certain must be known on the standby."""
+    (one,) = translation().translations
+    worse = replace(translation(), translations=(replace(one, grade=Grade.BOUNDED, reread_records_max=7),))
+    assert changed_translations({A: translation()}, {A: worse}) == {A: worse}
