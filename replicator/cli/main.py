@@ -48,7 +48,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "plan": Verb("replicator.cli.flows.plan:plan", "What `apply` would change; changes nothing."),
         "apply": Verb("replicator.cli.flows.plan:apply", "Make flows what the configuration says."),
         "flow": Verb("replicator.cli.flows.flow:flow", "List, show, pause, resume, stop and restart flows."),
-        "group": Verb("replicator.cli.groups.group:group", "Consumer groups: translate, sync and compare their offsets."),
+        "group": Verb(
+            "replicator.cli.groups.group:group", "Consumer groups: translate, sync and compare their offsets."
+        ),
         "failover": Verb("replicator.cli.operations.failover:failover", "Emergency move: the source is lost."),
         "switchover": Verb(
             "replicator.cli.operations.switchover:switchover", "Planned move without loss: both sides alive."
