@@ -113,7 +113,7 @@ class Connection:
         cluster_id = cast("str | None", answer.cluster_id)  # the stubs know the class's default alone
         if not answer.brokers or cluster_id is None:
             raise Unreachable(f"cluster {self.access.name} ({self.access.bootstrap}): no broker is registered yet")
-        brokers = tuple(Broker(node.id, node.host, node.port) for node in answer.brokers.values())
+        brokers = tuple(Broker(node.id, str(node.host), node.port) for node in answer.brokers.values())
         return ClusterDescription(cluster_id=cluster_id, brokers=brokers)
 
     def verify_identity(self, deadline: Deadline) -> ClusterDescription:

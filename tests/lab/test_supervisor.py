@@ -216,6 +216,9 @@ def test_the_standby_knows_the_source(stage: Stage, tmp_path: Path) -> None:
         assert seen.clusters[EAST].reachability is Reachability.REACHABLE
         assert seen.clusters[EAST].cluster_id == stage.lab.east.cluster_id
         assert (seen.topics[ORDERS].peak_rate or 0) >= 3000 / (2 * PERIOD_SECONDS)
+        translated = wait_until(lambda: stage.observed().translations.get(group), what="the group's translation")
+        assert [one.source_offset for one in translated.translations] == [7]
+        assert (translated.translations[0].target_offset or 0) <= 7
 
         oldest = 0.0
         for _ in range(20):
