@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ from replicator.lab import Lab, LabSpec
 from replicator.model.names import GroupName, TopicName
 
 ROOT = Path(__file__).parents[1]
+# A run in the background may have been started with Ctrl-C ignored, which children would inherit: tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 UP_SECONDS = 120.0
 BUILD_SECONDS = 300.0
 _MARKS_BY_FIXTURE = {
