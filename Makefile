@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format unit lock clean
+.PHONY: help venv demo test check format unit bench pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +40,12 @@ unit: venv       ## unit tests only
 format: venv     ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: venv      ## stock MirrorMaker 2 against our template, on the same records
+	$(BIN)/python -m benchmarks.flow
+
+pictures: venv   ## draw the dashboard's screens from a recording, into docs/pictures
+	$(BIN)/python -m tui.pictures docs/pictures
 
 lock: venv       ## resolve requirements.lock anew (hashes and names only)
 	$(PIP) install uv
