@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from replicator.clock import Deadline
-from replicator.errors import NotFound
+from replicator.errors import DeadlineExceeded, NotFound
 from replicator.kafka.connection import Connection, request_seconds
 from replicator.kafka.translate import kafka_error_of
 from replicator.model.cluster import ConfigValue, PartitionDescription, TopicDescription, TopicSpec
@@ -28,6 +28,7 @@ DESCRIBE_BATCH = 2000
 
 
 POLL_SECONDS = 0.05
+TRY_SECONDS = 5.0
 
 
 class Topics:
@@ -55,6 +56,19 @@ class Topics:
         return found
 
     def _describe_batch(self, names: Sequence[TopicName], deadline: Deadline) -> dict[TopicName, TopicDescription]:
+        """Return the described topics; an answer that does not come is asked for again with fresh metadata.
+
+        librdkafka waits out the whole time-out for the controller it knew, also when that broker has died.
+        """
+        while True:
+            try:
+                return self._describe_once(names, Deadline.after(deadline.capped(TRY_SECONDS), clock=deadline.clock))
+            except DeadlineExceeded:
+                if deadline.left <= TRY_SECONDS:
+                    raise
+            self.names(deadline)
+
+    def _describe_once(self, names: Sequence[TopicName], deadline: Deadline) -> dict[TopicName, TopicDescription]:
         with self._connection.translated("describe topics"):
             futures = self._connection.admin.describe_topics(
                 TopicCollection(list(names)), request_timeout=request_seconds(deadline)
