@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 from replicator.clock import Deadline
 from replicator.jvm import Guardian, kafka_classpath, show_download
@@ -32,6 +33,11 @@ from replicator.model.names import GroupName, TopicName
 ROOT = Path(__file__).parents[1]
 # A run in the background may have been started with Ctrl-C ignored, which children would inherit: tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# In CI the same examples every time, so that a change is judged by itself; elsewhere new ones, which find new faults.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 UP_SECONDS = 120.0
 BUILD_SECONDS = 300.0

@@ -86,3 +86,9 @@ def test_a_planted_bug_is_caught(mutant: Mutant) -> None:
         caught = next((found for found in worlds_for(mutant) if find_faults(world_of(*found))), None)
     assert caught is not None
     assert find_faults(world_of(*caught)) == []
+
+
+@pytest.mark.xfail(reason="an open fault, not yet understood: a group skips")
+def test_the_world_that_is_not_understood_yet() -> None:
+    """Seed 4330 makes rule `sync_point` answer past the true place; found by chance, to be mended first."""
+    assert find_faults(world_of("exactly_once", 4330)) == []
