@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format unit bench pictures lock clean
+.PHONY: help venv demo test check lint format unit bench pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,12 +27,13 @@ demo: venv       ## two clusters, a real stream, a real outage, a failover (<= 5
 test: venv       ## every test that needs nothing but Python
 	$(BIN)/python -m pytest
 
-check: venv      ## lint, format, types, layers, unit tests
+check: lint unit  ## lint, format, types, layers, unit tests
+
+lint: venv       ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit
 
 unit: venv       ## unit tests only
 	$(BIN)/python -m pytest tests/unit
