@@ -105,7 +105,7 @@ def test_a_server_that_closed_a_kept_connection_is_asked_again_for_reads_only() 
             with connection:
                 connection.recv(65536)
                 if len(accepted) % 2 == 0:
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
