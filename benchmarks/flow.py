@@ -1,9 +1,10 @@
 """Stock MirrorMaker 2 against our template, on the same records, in one run: `python -m benchmarks.flow`.
 
 Four contenders mirror the same topic in turn, round after round (A B C D A B C D …), each into a topic of its
-own: stock and ours, at least once and exactly once. Same tasks.max, partitions, heap and JVM flags; both
-configurations are printed, and only keys of the template differ. Every copy is counted from raw batches before
-its figure is taken. Then the same pair mirrors a light, steady load, and latency is measured end to end.
+own: stock and ours, at least once and exactly once; all of it for topics of one and of more partitions. Same
+tasks.max, partitions, heap and JVM flags; both configurations are printed, and only keys of the template differ.
+Every copy is counted from raw batches before its figure is taken. Then the same four mirror a light, steady
+load, and latency is measured end to end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from statistics import median, quantiles
 
 from rich.console import Console
 
-from benchmarks.mirror_stage import HEAP_MIB, PARTITIONS, RECORD_BYTES, Stage
+from benchmarks.mirror_stage import HEAP_MIB, RECORD_BYTES, Stage, Throughput
 from benchmarks.report import Report
 from replicator.connect import SOURCE_CLASS, ConnectClient, MirrorSides, source_config
 from replicator.model.cluster import ClusterAccess
@@ -26,7 +27,11 @@ from replicator.model.flow import Delivery, Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName, TopicName
 
 TASKS = 2
-TOPIC = "bench"
+LAYOUTS = (1, 2, 6)
+"""Partitions of the topic. The first is judged: one partition cannot be spread, so it bounds a flow anywhere; the
+more there are, the sooner two CPUs are the limit of every contender."""
+OTHERS_SHARE_MAX = 0.08
+ATTEMPTS = 4
 STOCK_ALO, OURS_ALO = "stock, at least once", "ours, at least once"
 STOCK_EOS, OURS_EOS = "stock, exactly once", "ours, exactly once"
 
@@ -36,15 +41,24 @@ class Scale:
     """How much is measured."""
 
     records: int
-    warm_records: int
+    warm_rounds: int
     rounds: int
     latency_rounds: int
     latency_seconds: float
     rate: int
 
 
-FULL = Scale(1_048_576, 262_144, 3, 2, 25.0, 200)
-QUICK = Scale(262_144, 65_536, 1, 1, 12.0, 200)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What each contender mirrors."""
+
+    topic: str
+    partitions: int
+    records: int
+
+
+FULL = Scale(1_048_576, 3, 3, 2, 25.0, 200)
+QUICK = Scale(262_144, 1, 1, 1, 12.0, 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +120,65 @@ def _ours(contender: Contender, stage: Stage, run: str, topic: str) -> dict[str,
 
 
 def measure_throughput(stage: Stage, scale: Scale, report: Report, console: Console) -> None:
-    """Add MB/s of every contender, and what the machine could do at best."""
-    fill_seconds = stage.fill(TOPIC, scale.records)
-    stage.fill("warm", scale.warm_records)
+    """Add MB/s of every contender for each layout, and what the machine could do at best."""
     total_mb = scale.records * RECORD_BYTES / 1e6
-    report.add("throughput", "limit: producing with librdkafka", [total_mb / fill_seconds], "MB/s")
-    report.add("throughput", "limit: reading raw batches", [stage.read_speed(TopicName(TOPIC))], "MB/s")
-    for contender in CONTENDERS:
-        _run_once(stage, contender, f"warm{CONTENDERS.index(contender)}", "warm", scale.warm_records)
-    runs: dict[str, list[float]] = {contender.name: [] for contender in CONTENDERS}
+    for partitions in LAYOUTS:
+        job = Job(topic=f"bench{partitions}", partitions=partitions, records=scale.records)
+        fill_seconds = stage.fill(job.topic, job.records, partitions=partitions)
+        read_speed = stage.read_speed(TopicName(job.topic), partitions=partitions)
+        report.add(case_of(partitions), "limit: producing with librdkafka", [total_mb / fill_seconds], "MB/s")
+        report.add(case_of(partitions), "limit: reading raw batches", [read_speed], "MB/s")
+        # Until the compilers of four JVMs have settled, every round is faster than the one before it.
+        for number in range(scale.warm_rounds if partitions == LAYOUTS[0] else 1):
+            for index, contender in enumerate(CONTENDERS):
+                _run_once(stage, contender, f"p{partitions}w{number}c{index}", job)
+        _measure_layout(stage, scale, report, console, job)
+
+
+def _measure_layout(stage: Stage, scale: Scale, report: Report, console: Console, job: Job) -> None:
+    runs: dict[str, list[Throughput]] = {contender.name: [] for contender in CONTENDERS}
     for number in range(scale.rounds):
         for index, contender in enumerate(CONTENDERS):
-            speed = _run_once(stage, contender, f"r{number}c{index}", TOPIC, scale.records)
-            runs[contender.name].append(speed)
-            console.print(f"round {number + 1}: {contender.name}: {speed:.1f} MB/s")
-    for contender in CONTENDERS:
-        report.add("throughput", contender.name, runs[contender.name], "MB/s")
+            run = _run_calm(stage, contender, f"p{job.partitions}r{number}c{index}", job, console)
+            runs[contender.name].append(run)
+            report.facts["others_share_max"] = round(max(report.facts["others_share_max"], run.others_share), 2)
+    gigabytes = job.records * RECORD_BYTES / 1e9
+    for name, found in runs.items():
+        report.add(case_of(job.partitions), name, [run.mb_per_second for run in found], "MB/s")
+    for name, found in runs.items():
+        cpu = [run.cpu_seconds / gigabytes for run in found]
+        report.add(f"CPU of brokers and worker, {case_of(job.partitions)}", name, cpu, "s/GB")
 
 
-def _run_once(stage: Stage, contender: Contender, run: str, topic: str, records: int) -> float:
-    config = contender.config(stage, run, topic)
-    connect = contender.connect(stage)
-    return stage.mirror(connect, config, remote=f"{run}.{topic}", records=records).mb_per_second
+def case_of(partitions: int) -> str:
+    """Return the name of a layout's rows."""
+    return f"throughput, {partitions} partition{'s' if partitions > 1 else ''}"
+
+
+def _run_calm(stage: Stage, contender: Contender, run: str, job: Job, console: Console) -> Throughput:
+    """Return a run that other processes hardly disturbed, or the least disturbed of a few.
+
+    All contenders are judged by the same rule, and what others took is told.
+    """
+    found: list[Throughput] = []
+    for attempt in range(ATTEMPTS):
+        found.append(_run_once(stage, contender, f"{run}a{attempt}", job))
+        last = found[-1]
+        told = f"{last.mb_per_second:.1f} MB/s, others took {last.others_share:.0%} of the CPUs"
+        console.print(f"{run}: {contender.name}: {told}")
+        if last.others_share <= OTHERS_SHARE_MAX:
+            break
+    return min(found, key=lambda one: one.others_share)
+
+
+def _run_once(stage: Stage, contender: Contender, run: str, job: Job) -> Throughput:
+    return stage.mirror(
+        contender.connect(stage),
+        contender.config(stage, run, job.topic),
+        remote=f"{run}.{job.topic}",
+        records=job.records,
+        partitions=job.partitions,
+    )
 
 
 def measure_latency(stage: Stage, scale: Scale, report: Report, console: Console) -> None:
@@ -156,9 +207,13 @@ def measure_latency(stage: Stage, scale: Scale, report: Report, console: Console
 
 def judge(report: Report) -> None:
     """Compare ours with stock, and hold it against what was promised."""
-    report.compare("throughput", OURS_ALO, STOCK_ALO)
-    once = report.compare("throughput", OURS_EOS, STOCK_EOS)
-    least = report.value("throughput", OURS_EOS) / report.value("throughput", STOCK_ALO)
+    for partitions in LAYOUTS:
+        for case in (case_of(partitions), f"CPU of brokers and worker, {case_of(partitions)}"):
+            report.compare(case, OURS_ALO, STOCK_ALO)
+            report.compare(case, OURS_EOS, STOCK_EOS)
+    judged = case_of(LAYOUTS[0])
+    once = report.value(judged, OURS_EOS) / report.value(judged, STOCK_EOS)
+    least = report.value(judged, OURS_EOS) / report.value(judged, STOCK_ALO)
     report.promise("our exactly-once / stock exactly-once, throughput", target=4.0, measured=once)
     report.promise("our exactly-once / stock at-least-once, throughput", target=2.5, measured=least)
     for quantile in ("p50", "p99"):
@@ -172,7 +227,7 @@ def judge(report: Report) -> None:
 def show_configs(stage: Stage, report: Report, console: Console) -> None:
     """Print what each contender runs with, and keep it with the figures."""
     for contender in CONTENDERS:
-        config = contender.config(stage, "RUN", TOPIC)
+        config = contender.config(stage, "RUN", "bench1")
         report.facts[f"config: {contender.name}"] = config
         console.print(f"\n{contender.name}:")
         for key, value in sorted(config.items()):
@@ -194,9 +249,10 @@ def main(argv: Sequence[str]) -> int:
         "records": scale.records,
         "record_bytes": RECORD_BYTES,
         "payload": "random bytes",
-        "partitions": PARTITIONS,
+        "partitions": list(LAYOUTS),
         "tasks.max": TASKS,
         "heap_mib": HEAP_MIB,
+        "others_share_max": 0.0,
         "load": f"{scale.rate} records/s for latency",
     }
     with tempfile.TemporaryDirectory(prefix="replicator-bench-") as folder, Stage(Path(folder)) as stage:

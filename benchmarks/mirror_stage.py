@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
@@ -28,7 +30,6 @@ from replicator.worker import WorkerSpec, is_worker_ready, worker_properties
 from replicator.worker.files import LOG4J_FILE, PROPERTIES_FILE, write_worker_files
 
 HEAP_MIB = 1024
-PARTITIONS = 6
 RECORD_BYTES = 1024
 POLL_SECONDS = 0.05
 RUN_SECONDS_MAX = 300.0
@@ -37,11 +38,39 @@ KEEP = {"retention.ms": "-1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """One run: bytes per second from the first record seen to the last, and how many records arrived."""
+    """One run, from the first record seen to the last.
+
+    `cpu_seconds` is what brokers and workers used, `others_share` the part of the machine's CPUs that processes
+    outside the benchmark took meanwhile.
+    """
 
     mb_per_second: float
     seconds: float
-    records: int
+    cpu_seconds: float
+    others_share: float
+
+
+class CpuMeter:
+    """CPU used since it was made: by the given processes, and by everybody else."""
+
+    def __init__(self, own: Sequence[psutil.Process]) -> None:
+        self._own = own
+        self._began = (time.monotonic(), self._own_seconds(), self._busy_seconds())
+
+    def read(self) -> tuple[float, float]:
+        """Return the processes' CPU seconds, and the share of all CPUs that others used."""
+        at, own, busy = self._began
+        own_used = self._own_seconds() - own
+        others = self._busy_seconds() - busy - own_used
+        return own_used, max(0.0, others) / ((time.monotonic() - at) * (psutil.cpu_count() or 1))
+
+    def _own_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self._own)
+
+    @staticmethod
+    def _busy_seconds() -> float:
+        times = psutil.cpu_times()
+        return float(times.user + times.system)
 
 
 class Stage:
@@ -62,6 +91,8 @@ class Stage:
         self.target = self._stack.enter_context(KafkaCluster(self.lab.west))
         self.exactly_once = self._stack.enter_context(ConnectClient(self.lab.connect_url("west")))
         self.at_least_once = self._stack.enter_context(ConnectClient(self._plain_worker(guardian)))
+        self._own = [psutil.Process(), *(psutil.Process(m.pid) for m in self.lab.status() if m.pid is not None)]
+        self._own.append(psutil.Process(self._plain_pid))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,6 +118,7 @@ class Stage:
             guardian=guardian,
         )
         self._stack.callback(process.kill, Deadline.after(3600))
+        self._plain_pid = process.identity.pid
         deadline = Deadline.after(120)
         while not is_worker_ready(spec.url):
             process.check_alive()
@@ -94,43 +126,52 @@ class Stage:
             time.sleep(0.1)
         return spec.url
 
-    def make_topic(self, cluster: KafkaCluster, name: str, partitions: int = PARTITIONS) -> TopicName:
+    def make_topic(self, cluster: KafkaCluster, name: str, partitions: int) -> TopicName:
         """Make a topic that keeps everything."""
         spec = TopicSpec(name=TopicName(name), partitions=partitions, configs=KEEP)
         cluster.topics.create([spec], Deadline.after(60))
         return spec.name
 
-    def fill(self, name: str, records: int) -> float:
+    def fill(self, name: str, records: int, *, partitions: int) -> float:
         """Leave a topic with so many records of random bytes; returns the seconds it took."""
-        topic = self.make_topic(self.source, name)
+        topic = self.make_topic(self.source, name, partitions)
         writer = self.source.writer("fill", **{"linger.ms": 20, "batch.size": 262144, "delivery.timeout.ms": 120_000})
         began = time.monotonic()
         for number in range(records):
-            writer.send(Outgoing(topic, None, os.urandom(RECORD_BYTES), partition=number % PARTITIONS))
+            writer.send(Outgoing(topic, None, os.urandom(RECORD_BYTES), partition=number % partitions))
         writer.flush(Deadline.after(120))
         seconds = time.monotonic() - began
         writer.close()
         return seconds
 
-    def mirror(self, connect: ConnectClient, config: Mapping[str, str], *, remote: str, records: int) -> Throughput:
+    def mirror(
+        self, connect: ConnectClient, config: Mapping[str, str], *, remote: str, records: int, partitions: int
+    ) -> Throughput:
         """Run one contender until every record is on the target, and clean up after it.
 
         Raises:
             DeadlineExceeded: it did not finish. AssertionError: the copy is not complete.
         """
-        topic = self.make_topic(self.target, remote)
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        topic = self.make_topic(self.target, remote, partitions)
+        copies = [TopicPartition(topic, number) for number in range(partitions)]
         connect.create(config["name"], config, deadline=Deadline.after(60), initial_state=ConnectorState.RUNNING)
         try:
-            began, ended = self._watch(partitions, records)
-            copied = sum(self.count(self.target, partition) for partition in partitions)
+            meter = CpuMeter(self._own)
+            began, ended = self._watch(copies, records)
+            own_seconds, others_share = meter.read()
+            copied = sum(self.count(self.target, partition) for partition in copies)
         finally:
             connect.stop(config["name"], Deadline.after(60))
             connect.delete(config["name"], Deadline.after(60))
             self.target.topics.delete([topic], Deadline.after(60))
         assert copied == records, f"{config['name']} copied {copied} of {records} records"
         seconds = ended - began
-        return Throughput(mb_per_second=records * RECORD_BYTES / 1e6 / seconds, seconds=seconds, records=copied)
+        return Throughput(
+            mb_per_second=records * RECORD_BYTES / 1e6 / seconds,
+            seconds=seconds,
+            cpu_seconds=own_seconds,
+            others_share=others_share,
+        )
 
     def _watch(self, partitions: list[TopicPartition], records: int) -> tuple[float, float]:
         """Return when the first offsets moved and when the last did; markers move offsets as well."""
@@ -162,10 +203,10 @@ class Stage:
         assert found.to_offset == ends.end, f"{partition}: an open transaction is left"
         return found.visible_records
 
-    def read_speed(self, topic: TopicName) -> float:
+    def read_speed(self, topic: TopicName, *, partitions: int) -> float:
         """Return MB/s of reading the whole source topic raw, checksums proven: the limit of one reader."""
         began, total = time.monotonic(), 0
-        for number in range(PARTITIONS):
+        for number in range(partitions):
             total += self.count(self.source, TopicPartition(topic, number))
         return total * RECORD_BYTES / 1e6 / (time.monotonic() - began)
 

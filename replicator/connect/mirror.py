@@ -44,7 +44,7 @@ THROUGHPUT: Mapping[str, str] = MappingProxyType(
     {
         # A poll is one transaction: fewer, larger ones. Beyond 5,000 records a 1 GiB heap collapses.
         "source.consumer.max.poll.records": "5000",
-        "source.consumer.max.partition.fetch.bytes": "4194304",
+        "source.consumer.max.partition.fetch.bytes": "8388608",
         "producer.override.batch.size": "524288",
         # A poll fills batches by itself and its commit sends them: lingering adds latency and nothing else.
         "producer.override.linger.ms": "0",
@@ -56,6 +56,9 @@ THROUGHPUT: Mapping[str, str] = MappingProxyType(
     }
 )
 """What makes the template fast; all may be overridden."""
+
+REQUEST_BYTES = 16 * 1024 * 1024
+"""Largest produce request: several batches in one, and records of topics that accept more than 1 MiB."""
 
 NOT_COPIED = (
     r"(follower|leader)\.replication\.throttled\.replicas",
@@ -79,7 +82,8 @@ class MirrorSides:
     """What a flow's connectors have to know of both clusters and of the worker.
 
     `replication_factor` is for topics MM2 makes itself; `secrets_folder` is the worker's, None where no cluster
-    wants a secret; `epoch` labels the connectors with the failover they belong to.
+    wants a secret; `epoch` labels the connectors with the failover they belong to; `record_bytes_max` is the
+    largest record a mirrored topic accepts.
     """
 
     source: ClusterAccess
@@ -87,6 +91,7 @@ class MirrorSides:
     replication_factor: int
     secrets_folder: str | None = None
     epoch: int = 0
+    record_bytes_max: int = 0
 
 
 def source_config(flow: Flow, sides: MirrorSides) -> dict[str, str]:
@@ -100,6 +105,7 @@ def source_config(flow: Flow, sides: MirrorSides) -> dict[str, str]:
         "tasks.max": str(TASKS_MAX),
         **_delivery(flow),
         **THROUGHPUT,
+        **_sizes(sides.record_bytes_max),
         "replication.factor": str(sides.replication_factor),
         "offset-syncs.topic.replication.factor": str(sides.replication_factor),
         "offset.lag.max": "100",
@@ -177,6 +183,15 @@ def _delivery(flow: Flow) -> dict[str, str]:
     if flow.delivery is Delivery.EXACTLY_ONCE:
         return {**committed, "exactly.once.support": "required"}
     return {**committed, "producer.override.enable.idempotence": "true"}
+
+
+def _sizes(record_bytes_max: int) -> dict[str, str]:
+    """Return room for the largest record: the client's own limit of 1 MiB would fail the task on a larger one."""
+    request = max(REQUEST_BYTES, record_bytes_max)
+    sizes = {"producer.override.max.request.size": str(request)}
+    if request > REQUEST_BYTES:
+        sizes["producer.override.buffer.memory"] = str(2 * request)
+    return sizes
 
 
 def _regex_list(patterns: Iterable[str]) -> str:

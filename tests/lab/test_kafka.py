@@ -76,7 +76,9 @@ def test_open_transactions_hold_the_last_stable_offset(east: KafkaCluster, topic
     writer = east.transactional_writer(names.topic("tx"), Deadline.after(30))
     assert writer.append([Outgoing(topic, None, b"1", partition=0)], Deadline.after(30)) == [0]
     writer.abandon([Outgoing(topic, None, b"2", partition=0)], Deadline.after(30))
-    ends = east.positions.ends([tp], Deadline.after(30))[tp]
+    deadline = Deadline.after(30)
+    while (ends := east.positions.ends([tp], deadline)[tp]).end < 4:
+        deadline.check("the coordinator answers before it writes the marker of the abort")
     assert (ends.log_start, ends.last_stable, ends.end) == (0, 4, 4)
     read = east.read_range(tp, 0, 4, deadline=Deadline.after(30))
     assert (values(read.records), read.is_complete, read.next_offset) == ([1], True, 4)

@@ -49,18 +49,19 @@ def desired_flow(flow: Flow, *, wiring: FlowWiring, source: ClusterFacts, target
     Raises:
         ConfigInvalid: a pattern or a secret cannot be told to MM2.
     """
+    remote = [
+        _remote_topic(flow, source.topics[name], source.configs.get(name, {}), target=target)
+        for name in sorted(travelling_topics(flow, source.topics))
+        if name != HEARTBEATS
+    ]
     sides = MirrorSides(
         source=wiring.source,
         target=wiring.target,
         replication_factor=replicas_on(target.brokers),
         secrets_folder=wiring.secrets_folder,
         epoch=wiring.epoch,
+        record_bytes_max=max((_record_bytes_max(topic) for topic in remote), default=0),
     )
-    remote = [
-        _remote_topic(flow, source.topics[name], source.configs.get(name, {}), target=target)
-        for name in sorted(travelling_topics(flow, source.topics))
-        if name != HEARTBEATS
-    ]
     return DesiredFlow(
         flow=flow,
         remote_topics={topic.spec.name: topic for topic in (_remote_heartbeats(flow, source, target), *remote)},
@@ -71,6 +72,11 @@ def desired_flow(flow: Flow, *, wiring: FlowWiring, source: ClusterFacts, target
             flow.checkpoint_connector: checkpoint_config(flow, sides),
         },
     )
+
+
+def _record_bytes_max(topic: RemoteTopic) -> int:
+    told = topic.spec.configs.get("max.message.bytes", "")
+    return int(told) if told.isdigit() else 0
 
 
 def travelling_topics(flow: Flow, names: Iterable[TopicName]) -> set[TopicName]:

@@ -91,6 +91,15 @@ def test_remote_settings_are_the_sources_where_they_belong_to_the_data(world: An
     assert configs["message.timestamp.after.max.ms"] == str(2**63 - 1)
 
 
+def test_a_topic_of_large_records_has_room(world: Any) -> None:
+    """The producer takes the largest record any mirrored topic accepts, and has the memory for it."""
+    assert world.desired().connectors["shop.source"]["producer.override.max.request.size"] == str(16 * 1024 * 1024)
+    world.add_source("pay.big", max_message_bytes="50000000")
+    config = world.desired().connectors["shop.source"]
+    assert config["producer.override.max.request.size"] == "50000000"
+    assert int(config["producer.override.buffer.memory"]) >= 50_000_000
+
+
 def test_a_changed_topic_setting_shows(world: Any) -> None:
     """Shorter retention on the standby is a drift with both values told; standby-only settings are left."""
     world.apply()
