@@ -148,7 +148,8 @@ def loss_of(flow: Flow, board: FlowBoard, status: FlowStatus) -> LossReport | No
     observed = topic_observations(flow.source, sample=sample, mirrored=mirrored, tails=board.tails, peaks=board.peaks)
     report = account_loss(
         observed,
-        mirrored.positions,
+        # Heartbeats have positions too: nobody loses them, and a topic nobody observes would leave all unknown.
+        {tp: position for tp, position in mirrored.positions.items() if flow.carries_topic(tp.topic)},
         window_seconds=status.window_seconds,
         is_exactly_once=flow.delivery is Delivery.EXACTLY_ONCE,
     )

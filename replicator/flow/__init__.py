@@ -9,7 +9,7 @@ from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
 from replicator.flow.look import FlowLook, look_at_flow
-from replicator.flow.measuring.series import LagObservation, LagRules, LagSeries, flow_lag
+from replicator.flow.measuring.series import LagObservation, LagRules, LagSeries, flow_lag, unknown_lag
 from replicator.flow.planning.apply import apply_plan, require_applicable
 from replicator.flow.planning.changes import Act, Change, Difference, Plan, Refusal
 from replicator.flow.planning.decide import config_differences, plan_flow
@@ -60,4 +60,5 @@ __all__ = [
     "resume_flow",
     "stop_flow",
     "travelling_topics",
+    "unknown_lag",
 ]

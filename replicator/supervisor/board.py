@@ -11,6 +11,7 @@ from replicator.model.names import ClusterName, GroupName, OperationId, TopicNam
 from replicator.model.observations import GroupObservation, TopicObservation
 from replicator.model.operations import JournalRecord
 from replicator.supervisor.decide.changes import note_peaks
+from replicator.supervisor.decide.pairing import keep_mirrored
 from replicator.supervisor.observe.groups import with_departed
 from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import (
@@ -22,8 +23,6 @@ from replicator.supervisor.samples import (
     Tails,
     TranslationsSample,
 )
-
-MIRRORED_KEPT = 8
 
 
 class FlowBoard:
@@ -46,6 +45,7 @@ class FlowBoard:
         self.last_rto_seconds: float | None = None
         self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}
         self.heartbeat_sent_at: datetime | None = None
+        self.remembered_topics: tuple[TopicObservation, ...] = ()
         self._known_groups: Mapping[GroupName, GroupObservation] = {}
         self._lock = threading.Lock()
 
@@ -62,8 +62,8 @@ class FlowBoard:
         return samples[-1] if samples else None
 
     def put_mirrored(self, sample: MirroredSample) -> None:
-        """Make these the newest mirrored positions; a few earlier ones are kept to be paired with a sweep."""
-        self.mirrored_samples = (*self.mirrored_samples[-MIRRORED_KEPT + 1 :], sample)
+        """Make these the newest mirrored positions; some earlier ones are kept to be paired with a sweep."""
+        self.mirrored_samples = keep_mirrored(self.mirrored_samples, sample)
 
     def put_journal(self, cluster: ClusterName, records: tuple[JournalRecord, ...]) -> None:
         """Make these the newest records of the journal on one cluster."""
@@ -87,8 +87,9 @@ class FlowBoard:
     def remember(
         self, topics: Mapping[TopicName, TopicObservation], groups: Mapping[GroupName, GroupObservation]
     ) -> None:
-        """Take over what a supervisor before us recorded: peak rates, and the groups it knew."""
+        """Take over what a supervisor before us recorded: topics, peak rates, and the groups it knew."""
         with self._lock:
+            self.remembered_topics = tuple(topics.values())
             earlier = {name: seen.peak_rate for name, seen in topics.items() if seen.peak_rate is not None}
             self.peaks = {**earlier, **self.peaks}
             self._known_groups = {**groups, **self._known_groups}

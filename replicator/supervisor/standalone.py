@@ -65,8 +65,10 @@ class _Look:
                 pool.submit(self._try, "journal", steps.read_journal, deadline)
                 pool.submit(self._try, "groups", steps.read_groups, deadline)
                 observed = pool.submit(self._try, "observations", self._read_observations, deadline)
-                is_target_read = pool.submit(self._try, "target", steps.read_mirrored, deadline)
-                if self._try("source", steps.sweep, deadline) and is_target_read.result() and observed.result():
+                target = pool.submit(self._try, "target", steps.read_mirrored, deadline)
+                is_source_read = self._try("source", steps.sweep, deadline)
+                observed.result()
+                if target.result() and is_source_read:
                     self._look_again(deadline)
             self._probe()
             return self._decide()

@@ -139,6 +139,11 @@ def _unknown(
     )
 
 
+def unknown_lag(flow: FlowName, partitions: Iterable[TopicPartition], *, observed_at: datetime) -> FlowLag:
+    """Return the lag of a flow of which no more is known than that it has these partitions."""
+    return flow_lag(flow, [_unknown(partition, observed_at) for partition in sorted(partitions)])
+
+
 def flow_lag(flow: FlowName, partitions: Iterable[PartitionLag]) -> FlowLag:
     """Return the lag of a flow from that of its partitions; one unknown partition makes the sum unknown."""
     grouped: dict[TopicName, list[PartitionLag]] = {}

@@ -29,13 +29,15 @@ class Answer(StrEnum):
 class Readiness:
     """Can I fail over now, and what would I lose? `reasons` say why not, or what it costs, the worst first.
 
-    `loss` None: nothing was ever read that a loss could be counted from.
+    `loss` None: nothing was ever read that a loss could be counted from. `checks` tells by name what was asked
+    and whether it holds; None: it cannot be known.
     """
 
     flow: FlowName
     answer: Answer
     reasons: tuple[str, ...] = ()
     loss: LossReport | None = None
+    checks: Mapping[str, bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,9 @@ from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 MIRRORED_SECONDS_MAX = 6.0
 """Positions older than this say nothing about now."""
 
+MIRRORED_SECONDS_KEPT = 12.0
+"""As old as the positions may be that a sweep is held against, and as long as a slow sweep may take besides."""
+
 STALLED_SECONDS = {Delivery.EXACTLY_ONCE: 6.0, Delivery.AT_LEAST_ONCE: 15.0}
 """How long a position must stand still: under exactly-once it is a second old, else as old as the last flush."""
 
@@ -27,6 +30,17 @@ STALLED_SECONDS = {Delivery.EXACTLY_ONCE: 6.0, Delivery.AT_LEAST_ONCE: 15.0}
 def lag_rules(flow: Flow) -> LagRules:
     """Return when a partition of the flow counts as stalled."""
     return LagRules(stalled_seconds=STALLED_SECONDS[flow.delivery])
+
+
+def keep_mirrored(samples: Sequence[MirroredSample], newest: MirroredSample) -> tuple[MirroredSample, ...]:
+    """Return what is kept when a new reading has come: the newest two, and of every earlier second the last one.
+
+    A sweep is paired when it has ended, with positions read before it began: a slow one needs old ones.
+    """
+    oldest = newest.ended_at - timedelta(seconds=MIRRORED_SECONDS_KEPT)
+    recent = [sample for sample in samples if sample.ended_at >= oldest]
+    by_second = {int(sample.ended_at.timestamp()): sample for sample in recent[:-1]}
+    return (*by_second.values(), *recent[-1:], newest)
 
 
 def positions_before(samples: Sequence[MirroredSample], *, moment: datetime) -> MirroredSample | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from replicator.model.flow import FlowState
 from replicator.model.forms.figures import show_count, show_seconds
@@ -16,6 +18,18 @@ from replicator.model.supervision.status import FlowStatus
 COSTLY_STATES = (FlowState.STALLED, FlowState.FAILED, FlowState.DEGRADED, FlowState.STOPPED, FlowState.PAUSED)
 """A failover works in them; what was not replicated is the price."""
 
+BLOCKING_CHECKS = ("standby_is_free", "standby_answers", "source_was_read")
+COST_CHECKS = ("records_move", "source_is_read", "objectives_hold")
+GROUP_CHECKS = ("groups_rest_on_standby", "groups_have_a_place", "groups_start_where_they_were")
+"""Every check there is, by name; those of the groups cannot be known before groups were read."""
+
+
+class Objection(NamedTuple):
+    """Why a check does not hold."""
+
+    check: str
+    reason: str
+
 
 def judge_readiness(
     flow: FlowStatus, *, loss: LossReport | None = None, groups: Sequence[GroupStatus] | None = None
@@ -27,7 +41,19 @@ def judge_readiness(
     blockers = tuple(_blockers(flow))
     costs = tuple(_costs(flow, groups or ()))
     answer = Answer.NO if blockers else Answer.AT_A_COST if costs else Answer.YES
-    return Readiness(flow=flow.flow, answer=answer, reasons=(*blockers, *costs), loss=loss or loss_from_status(flow))
+    return Readiness(
+        flow=flow.flow,
+        answer=answer,
+        reasons=tuple(objection.reason for objection in (*blockers, *costs)),
+        loss=loss or loss_from_status(flow),
+        checks=_checks({objection.check for objection in (*blockers, *costs)}, has_groups=groups is not None),
+    )
+
+
+def _checks(failed: set[str], *, has_groups: bool) -> dict[str, bool | None]:
+    """Return how each check stands, in the order in which they are asked."""
+    known = {check: check not in failed for check in (*BLOCKING_CHECKS, *COST_CHECKS)}
+    return known | {check: check not in failed if has_groups else None for check in GROUP_CHECKS}
 
 
 def loss_from_status(flow: FlowStatus) -> LossReport | None:
@@ -44,14 +70,16 @@ def loss_from_status(flow: FlowStatus) -> LossReport | None:
     return LossReport(known_lost=0, unknown_window_seconds=window, possible_lost_max=bound)
 
 
-def _blockers(flow: FlowStatus) -> Iterator[str]:
+def _blockers(flow: FlowStatus) -> Iterator[Objection]:
     if flow.state is FlowState.FAILED_OVER or flow.active == flow.target.cluster:
-        yield f"{flow.target.cluster} is active already; `replicator failback {flow.flow}` leads home"
+        told = f"{flow.target.cluster} is active already; `replicator failback {flow.flow}` leads home"
+        yield Objection("standby_is_free", told)
         return
     if flow.target.reachability is not Reachability.REACHABLE:
-        yield _unreachable(flow)
+        yield Objection("standby_answers", _unreachable(flow))
     if flow.source.last_reached_at is None:
-        yield f"{flow.source.cluster} was never read: what would be lost cannot be counted"
+        told = f"{flow.source.cluster} was never read: what would be lost cannot be counted"
+        yield Objection("source_was_read", told)
 
 
 def _unreachable(flow: FlowStatus) -> str:
@@ -59,14 +87,14 @@ def _unreachable(flow: FlowStatus) -> str:
     return f"the standby {flow.target.cluster} {how}"
 
 
-def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[str]:
+def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objection]:
     if flow.state in COSTLY_STATES:
-        yield f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value
+        yield Objection("records_move", f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value)
     if flow.source.reachability is not Reachability.REACHABLE:
-        yield f"{flow.source.cluster} is not read since {_window(flow)}"
+        yield Objection("source_is_read", f"{flow.source.cluster} is not read since {_window(flow)}")
     for verdict in flow.verdicts:
         if verdict.is_held is False:
-            yield f"{verdict.objective} not held: {verdict.evidence}"
+            yield Objection("objectives_hold", f"{verdict.objective} not held: {verdict.evidence}")
     yield from _group_costs(groups)
 
 
@@ -74,15 +102,12 @@ def _window(flow: FlowStatus) -> str:
     return show_seconds(flow.window_seconds)
 
 
-def _group_costs(groups: Sequence[GroupStatus]) -> Iterator[str]:
-    untranslated = sum(
-        1 for group in groups if group.translation is not None and group.translation.grade is Grade.UNAVAILABLE
-    )
-    floors = sum(1 for group in groups if group.translation is not None and group.translation.grade is Grade.FLOOR)
+def _group_costs(groups: Sequence[GroupStatus]) -> Iterator[Objection]:
+    grades = Counter(group.translation.grade for group in groups if group.translation is not None)
     running = sum(1 for group in groups if group.is_active_on_target)
     if running:
-        yield f"{show_count(running)} groups already run on the standby"
-    if untranslated:
-        yield f"{show_count(untranslated)} groups have no place on the standby yet"
-    if floors:
-        yield f"{show_count(floors)} groups would start at the log start"
+        yield Objection("groups_rest_on_standby", f"{show_count(running)} groups already run on the standby")
+    if unplaced := grades[Grade.UNAVAILABLE]:
+        yield Objection("groups_have_a_place", f"{show_count(unplaced)} groups have no place on the standby yet")
+    if floors := grades[Grade.FLOOR]:
+        yield Objection("groups_start_where_they_were", f"{show_count(floors)} groups would start at the log start")

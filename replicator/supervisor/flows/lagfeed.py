@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from replicator.flow import LagObservation, LagRules, LagSeries
+from replicator.flow import LagObservation, LagRules, LagSeries, unknown_lag
 from replicator.model.flow import Flow
 from replicator.model.lag import FlowLag
+from replicator.model.names import TopicPartition
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.pairing import lag_observation, lag_rules, positions_before
 from replicator.supervisor.decide.status import can_read
@@ -17,6 +18,7 @@ class LagFeed:
     """The lag of one flow over time. One thread at a time."""
 
     def __init__(self, flow: Flow, board: FlowBoard, *, rules: LagRules | None = None) -> None:
+        self._flow = flow.name
         self._board = board
         self._series = LagSeries(flow.name, rules or lag_rules(flow))
         self._fed: datetime | None = None
@@ -27,24 +29,31 @@ class LagFeed:
         self._series.add(observation)
 
     def measure(self, now: datetime) -> FlowLag:
-        """Return the lag as the board tells it now."""
+        """Return the lag as the board tells it now; every partition known of is in it, however little is known."""
         contact, sample = self._board.source_watch.observation, self._board.source
         if not can_read(contact, now=now):
             self._add(None, now=now)
             self._fed = None
         elif sample is not None and sample.began_at != self._fed and sample.began_at == contact.last_reached_at:
-            if not self._has_begun(sample):
-                return self._series.measure(now)
-            self._add(sample, now=now)
-            self._fed = sample.began_at
-        return self._series.measure(now)
+            self._is_begun = self._is_begun or self._can_begin(sample)
+            if self._is_begun:
+                self._add(sample, now=now)
+                self._fed = sample.began_at
+        return self._series.measure(now) if self._is_begun else self._not_begun(sample, now=now)
 
-    def _has_begun(self, sample: SourceSample) -> bool:
-        """Whether positions were ever read to hold a sweep against; a sweep before that would only hide the rates."""
-        self._is_begun = (
-            self._is_begun or positions_before(self._board.mirrored_samples, moment=sample.began_at) is not None
+    def _can_begin(self, sample: SourceSample) -> bool:
+        """Whether there are positions to hold the sweep against; one without them would only hide the rates."""
+        return positions_before(self._board.mirrored_samples, moment=sample.began_at) is not None
+
+    def _not_begun(self, sample: SourceSample | None, *, now: datetime) -> FlowLag:
+        """Return unknown lag of what was swept, or of what the standby remembers of a source nobody has read yet."""
+        if sample is not None:
+            return unknown_lag(self._flow, sample.ends, observed_at=sample.began_at)
+        remembered = self._board.remembered_topics
+        partitions = [TopicPartition(seen.topic, part.partition) for seen in remembered for part in seen.partitions]
+        return unknown_lag(
+            self._flow, partitions, observed_at=min((seen.observed_at for seen in remembered), default=now)
         )
-        return self._is_begun
 
     def _add(self, sample: SourceSample | None, *, now: datetime) -> None:
         mirrored, tails = self._board.mirrored_samples, self._board.tails

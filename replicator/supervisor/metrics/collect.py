@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import FlowState
+from replicator.model.lag import TopicLag
+from replicator.model.names import FlowName
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import Operation, OperationKind, OperationState
@@ -34,6 +36,7 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
     yield from _process(overview.status)
     for flow in overview.status.flows:
         yield from _flow(flow)
+        yield _sample("last_replicated_timestamp_seconds", flow.flow, value=_replicated_until(flow, overview.status))
         yield from _exposure(flow, overview)
         yield from _clusters(flow)
         for connector in flow.connectors:
@@ -43,11 +46,14 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
         yield from _topics(flow)
     for collector in overview.status.collectors:
         yield from _collector(collector)
-    yield from _operations(overview.operations or ())
+    if overview.operations is not None:
+        yield from _operations(overview.operations, flows=[flow.flow for flow in overview.status.flows])
     if overview.snapshots is not None:
         yield from _snapshots(overview.snapshots)
     for schedule in overview.schedules or ():
         yield from _schedule(schedule)
+    for name, moment in _verified(overview).items():
+        yield _sample("snapshot_last_verify_timestamp_seconds", name, value=moment)
     for code, count in answers.items():
         yield _sample("http_requests_total", str(code), value=count)
 
@@ -84,6 +90,14 @@ def _flow(flow: FlowStatus) -> Iterator[Sample]:
     yield _sample("recorded_timestamp_seconds", name, value=_moment(flow.recorded_at))
 
 
+def _replicated_until(flow: FlowStatus, status: Status) -> float | None:
+    """Return a moment all of whose records are mirrored: the last look, or longer ago by the lag."""
+    lag = flow.lag
+    if lag.lag_seconds is None or lag.observed_at is None:
+        return None
+    return min(lag.observed_at.timestamp(), status.computed_at.timestamp() - lag.lag_seconds)
+
+
 def _exposure(flow: FlowStatus, overview: Overview) -> Iterator[Sample]:
     name, lag = flow.flow, flow.lag
     yield _sample("rpo_target_seconds", name, value=flow.objectives.rpo_seconds)
@@ -96,6 +110,8 @@ def _exposure(flow: FlowStatus, overview: Overview) -> Iterator[Sample]:
     if readiness is None:
         return
     yield _sample("failover_ready", name, value=readiness.answer is not Answer.NO)
+    for check, is_ok in readiness.checks.items():
+        yield _sample("check_ok", name, check, value=is_ok)
     if readiness.loss is not None:
         yield _sample("failover_known_lost_records", name, value=readiness.loss.known_lost)
         yield _sample("failover_possible_lost_records_max", name, value=readiness.loss.possible_lost_max)
@@ -118,8 +134,9 @@ def _connector(flow: FlowStatus, connector: ConnectorStatus) -> Iterator[Sample]
 
 
 def _upkeep(flow: FlowStatus) -> Iterator[Sample]:
-    for connector, count in flow.restarts.items():
-        yield _sample("connector_restarts_total", flow.flow, connector, value=count)
+    restarts = {connector.name: 0 for connector in flow.connectors} | dict(flow.restarts)
+    for name, count in restarts.items():
+        yield _sample("connector_restarts_total", flow.flow, name, value=count)
     if flow.drift is not None:
         for kind in DRIFT_KINDS:
             yield _sample("config_drift", flow.flow, kind, value=sum(one.kind == kind for one in flow.drift))
@@ -140,9 +157,27 @@ def _groups(flow: FlowStatus, groups: tuple[GroupStatus, ...] | None) -> Iterato
 
 
 def _topics(flow: FlowStatus) -> Iterator[Sample]:
-    for topic in flow.lag.topics:
+    topics = flow.lag.topics
+    counts = {
+        "carried": len(topics),
+        "stalled": sum(bool(topic.stalled_partitions) for topic in topics),
+        "unknown": sum(topic.lag_records is None for topic in topics),
+    }
+    for status, count in counts.items():
+        yield _sample("topics", flow.flow, status, value=count)
+    if flow.drift is not None:
+        drifted = {one.name for one in flow.drift if one.kind == "topic"}
+        yield _sample("topics", flow.flow, "drifted", value=len(drifted))
+    for topic in topics:
+        yield _sample("replicated_records_total", flow.flow, topic.topic, value=_mirrored(topic))
         yield _sample("lag_seconds", flow.flow, topic.topic, value=topic.lag_seconds)
         yield _sample("lag_records", flow.flow, topic.topic, value=topic.lag_records)
+
+
+def _mirrored(topic: TopicLag) -> int | None:
+    """Return how many offsets of a topic were mirrored; None where one partition's position is unknown."""
+    positions = [one.mirrored_position for one in topic.partitions if one.lag_records is not None]
+    return sum(position or 0 for position in positions) if len(positions) == len(topic.partitions) else None
 
 
 def _collector(collector: CollectorStatus) -> Iterator[Sample]:
@@ -153,41 +188,49 @@ def _collector(collector: CollectorStatus) -> Iterator[Sample]:
     yield _sample("collect_errors_total", *labels, value=collector.errors_total)
 
 
-def _operations(operations: Iterable[Operation]) -> Iterator[Sample]:
-    outcomes: dict[tuple[str, str, str], int] = {}
+def _operations(operations: Iterable[Operation], *, flows: Iterable[FlowName]) -> Iterator[Sample]:
+    """Begin every count at 0: a counter that appears with its first event shows no rise."""
+    kinds = [(flow, kind.value) for flow in flows for kind in OperationKind]
+    counts = {(flow, kind, state): 0 for flow, kind in kinds for state in OperationState}
     drills: dict[str, float] = {}
     for operation in operations:
-        kind = operation.kind.value
-        if operation.state is OperationState.RUNNING:
-            yield _sample("operation_in_progress", operation.flow, kind, value=1)
-        elif operation.state is OperationState.HALTED:
-            yield _sample("operation_halted", operation.flow, kind, value=1)
-        else:
-            key = (operation.flow, kind, operation.state.value)
-            outcomes[key] = outcomes.get(key, 0) + 1
+        key = (operation.flow, operation.kind.value, operation.state)
+        counts[key] = counts.get(key, 0) + 1
         if operation.kind is OperationKind.DRILL and operation.state is OperationState.DONE and operation.ended_at:
             drills[operation.flow] = operation.ended_at.timestamp()
-    for labels, count in outcomes.items():
-        yield _sample("operations_total", *labels, value=count)
-    for flow, ended in drills.items():
-        yield _sample("drill_last_success_timestamp_seconds", flow, value=ended)
+    for (flow, kind, state), count in counts.items():
+        match state:
+            case OperationState.RUNNING:
+                yield _sample("operation_in_progress", flow, kind, value=count)
+            case OperationState.HALTED:
+                yield _sample("operation_halted", flow, kind, value=count)
+            case _:
+                yield _sample("operations_total", flow, kind, state.value, value=count)
+    for name, ended in drills.items():
+        yield _sample("drill_last_success_timestamp_seconds", name, value=ended)
 
 
 def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:
     yield _sample("snapshots", value=len(entries))
+    yield _sample("repository_bytes", value=sum(entry.new_bytes for entry in entries))
     newest: dict[str, SnapshotEntry] = {}
-    verified: dict[str, float] = {}
     for entry in sorted(entries, key=lambda one: one.created_at):
-        flow = entry.flow or ""
-        newest[flow] = entry
-        if entry.verified_at is not None and entry.is_sound:
-            verified[flow] = max(verified.get(flow, 0.0), entry.verified_at.timestamp())
+        newest[entry.flow or ""] = entry
     for flow, entry in newest.items():
         yield _sample("snapshot_last_success_timestamp_seconds", flow, value=_moment(entry.created_at))
         yield _sample("snapshot_bytes", flow, value=entry.size_bytes)
         yield _sample("snapshot_gaps", flow, value=entry.gaps)
-    for flow, moment in verified.items():
-        yield _sample("snapshot_last_verify_timestamp_seconds", flow, value=moment)
+
+
+def _verified(overview: Overview) -> dict[str, float]:
+    """Return when a snapshot of each flow was last found sound: by a look at it, or by the schedule that took it."""
+    sound = [(one.flow or "", one.verified_at) for one in overview.snapshots or () if one.is_sound]
+    sound += [(one.flow, one.last_success_at) for one in overview.schedules or ()]
+    found: dict[str, float] = {}
+    for flow, moment in sound:
+        if moment is not None:
+            found[flow] = max(found.get(flow, 0.0), moment.timestamp())
+    return found
 
 
 def _schedule(schedule: ScheduleStatus) -> Iterator[Sample]:

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from replicator.supervisor.metrics.alerts import rules_document
 from replicator.supervisor.metrics.grafana import dashboard_document
 
-RULES_FILE = "prometheus-rules.yaml"
-DASHBOARD_FILE = "grafana-dashboard.json"
+RULES_FILE = "prometheus/replicator.yaml"
+DASHBOARD_FILE = "grafana/readiness.json"
 _HEAD = "# Made by `python -m replicator.supervisor.metrics.export configs`; change the code, not this file.\n"
 
 
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m replicator.supervisor.metrics.export FOLDER", file=sys.stderr)
         return 2
     folder = Path(arguments[0])
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in ((RULES_FILE, rules_text()), (DASHBOARD_FILE, dashboard_text())):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
         print(folder / name)
     return 0

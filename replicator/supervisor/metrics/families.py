@@ -39,6 +39,11 @@ FAMILIES = (
     _gauge("flow_lag_records", "flow", "Source offsets not mirrored yet, an upper bound; absent while unknown."),
     _gauge("flow_rate_in_records_per_second", "flow", "Records per second arriving at the source."),
     _gauge("flow_rate_out_records_per_second", "flow", "Records per second mirrored."),
+    _gauge(
+        "last_replicated_timestamp_seconds",
+        "flow",
+        "Everything the source held at this moment was mirrored; absent while lag is unknown.",
+    ),
     _gauge("stalled_partitions", "flow", "Partitions whose source end moves and whose mirrored position does not."),
     _gauge("rpo_target_seconds", "flow", "The objective; absent without one."),
     _gauge("rpo_estimate_seconds", "flow", "Lag, or the seconds since the source was last read where lag is unknown."),
@@ -46,6 +51,7 @@ FAMILIES = (
     _gauge("heartbeat_sent_timestamp_seconds", "flow", "When the last heartbeat was written to the source."),
     _gauge("recorded_timestamp_seconds", "flow", "When observations last reached the standby."),
     _gauge("failover_ready", "flow", "1 if a failover would work now, at whatever cost; 0 if something blocks it."),
+    _gauge("check_ok", "flow check", "1 if what is asked before a failover holds, 0 if not; absent while unknown."),
     _gauge("failover_known_lost_records", "flow", "Records known to be lost by a failover now."),
     _gauge("failover_possible_lost_records_max", "flow", "Records a failover now loses at most; absent while unknown."),
     _gauge("unknown_window_seconds", "flow", "Seconds of the source's writes that nobody has read."),
@@ -59,6 +65,7 @@ FAMILIES = (
         "connector_restarts_total", "flow connector", "Restarts of what had failed, since the supervisor started."
     ),
     _gauge("config_drift", "flow kind", "Things that are not as the configuration says; absent while not looked for."),
+    _gauge("topics", "flow status", "Topics the flow carries, and those of them that are stalled, unknown or drifted."),
     _gauge("groups", "flow grade", "Consumer groups by grade of translation, and those already active on the target."),
     _gauge("collect_period_seconds", "collector flow cluster", "How often the loop looks."),
     _gauge("collect_last_success_timestamp_seconds", "collector flow cluster", "When the loop last saw all it wants."),
@@ -70,8 +77,15 @@ FAMILIES = (
     Family(
         "replicator_operation_duration_seconds", "histogram", ("kind",), "From request to end, as the journal tells."
     ),
+    Family(
+        "replicator_operation_step_duration_seconds",
+        "histogram",
+        ("kind", "step"),
+        "From a step's last intent to its end, as the journal tells.",
+    ),
     _gauge("drill_last_success_timestamp_seconds", "flow", "When the last drill that succeeded ended."),
     _gauge("snapshots", "", "Snapshots in the catalog."),
+    _gauge("repository_bytes", "", "What the snapshots of the catalog added to the repository."),
     _gauge("snapshot_last_success_timestamp_seconds", "flow", "When the newest snapshot was taken."),
     _gauge("snapshot_last_verify_timestamp_seconds", "flow", "When a snapshot was last verified and found sound."),
     _gauge("snapshot_bytes", "flow", "Size of the newest snapshot."),
@@ -81,6 +95,7 @@ FAMILIES = (
     _gauge("schedule_duration_seconds", "schedule flow", "How long its last run took."),
     _counter("schedule_missed_total", "schedule flow", "Runs that should have been and were not."),
     _counter("http_requests_total", "code", "Answers of the API by HTTP status."),
+    _counter("replicated_records_total", "flow topic", "Source offsets mirrored, markers included."),
     _gauge("lag_seconds", "flow topic", "Largest lag over the topic's partitions; absent while unknown."),
     _gauge("lag_records", "flow topic", "Source offsets of the topic not mirrored yet; absent while unknown."),
     _gauge("group_lag_records", "flow group", "Records the group has not read on the source."),

@@ -54,6 +54,13 @@ def _panels() -> list[Panel]:
             _query("lag_seconds", legend="{{flow}} {{topic}}", wrap="topk(20, {})"),
             unit="s",
         ),
+        _panel("table", "What stands against it", _query("check_ok", legend="{{flow}} {{check}}", wrap="{} == 0")),
+        _panel(
+            "timeseries",
+            "Mirrored until",
+            _query("last_replicated_timestamp_seconds", legend="{{flow}}", wrap="time() - {}"),
+            unit="s",
+        ),
         _panel("timeseries", "Groups by grade", _query("groups", legend="{{flow}} {{grade}}")),
         _panel("timeseries", "Reachable", _query("cluster_reachable", legend="{{flow}} {{cluster}}")),
         _panel("timeseries", "Tasks", _query("connector_tasks", legend="{{connector}} {{state}}", wrap="{} > 0")),

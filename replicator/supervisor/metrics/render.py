@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from replicator.model.operations import Operation
 from replicator.model.supervision.overview import Overview
 from replicator.supervisor.metrics.collect import Sample, collect
+from replicator.supervisor.metrics.durations import durations_of, histogram
 from replicator.supervisor.metrics.families import FAMILIES, Family
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SERIES_MAX = 20_000
-DURATION_BUCKETS_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 Values = dict[tuple[str, ...], float]
 
@@ -46,11 +46,11 @@ def _sum_by_family(samples: Iterator[Sample]) -> dict[str, Values]:
     return found
 
 
-def _metrics(by_family: Mapping[str, Values], operations: Iterable[Operation], *, series_max: int) -> Iterator[Metric]:
+def _metrics(by_family: Mapping[str, Values], operations: Sequence[Operation], *, series_max: int) -> Iterator[Metric]:
     left, dropped = series_max, 0
     for family in FAMILIES:
         if family.kind == "histogram":
-            yield _durations(family, operations)
+            yield histogram(family, durations_of(family, operations))
             continue
         values = by_family.get(family.name, {})
         if family.name == "replicator_series_dropped":
@@ -68,17 +68,4 @@ def _metric(family: Family, values: Values) -> Metric:
     metric = kind(family.name, family.help, labels=family.labels)
     for labels, value in values.items():
         metric.add_metric(labels, value)
-    return metric
-
-
-def _durations(family: Family, operations: Iterable[Operation]) -> Metric:
-    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-    by_kind: dict[str, list[float]] = {}
-    for operation in operations:
-        if operation.ended_at is not None:
-            seconds = (operation.ended_at - operation.started_at).total_seconds()
-            by_kind.setdefault(operation.kind.value, []).append(seconds)
-    for kind, durations in by_kind.items():
-        buckets = [(str(top), float(sum(d <= top for d in durations))) for top in DURATION_BUCKETS_SECONDS]
-        metric.add_metric((kind,), [*buckets, ("+Inf", float(len(durations)))], sum(durations))
     return metric

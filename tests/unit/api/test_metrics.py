@@ -9,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
+from replicator.model.offsets import Grade
 from replicator.model.operations import OperationState
+from replicator.supervisor.decide.readiness import judge_readiness
 from replicator.supervisor.metrics import render_metrics
 from replicator.supervisor.metrics.families import FAMILIES
 
@@ -84,6 +86,57 @@ def test_operations_are_counted_by_outcome(make: Any) -> None:
     assert value_of(series, "operation_halted", flow="orders", kind="failover") == 1
     assert value_of(series, "operation_duration_seconds_count", kind="failover") == 1
     assert value_of(series, "operation_duration_seconds_sum", kind="failover") == 20
+
+
+def test_steps_are_timed_from_their_last_intent(make: Any) -> None:
+    """A step's duration runs from its last intent to its end; one that was found done has none."""
+    records = [
+        make.record("cut", "intent", number=1),
+        make.record("cut", "intent", number=4),
+        make.record("cut", "done", number=6),
+        make.record("promote", "already", number=7),
+    ]
+    series = parse(render_metrics(make.overview(operations=(make.operation(*records),))))
+    assert value_of(series, "operation_step_duration_seconds_count", kind="failover", step="cut") == 1
+    assert value_of(series, "operation_step_duration_seconds_sum", kind="failover", step="cut") == 2
+    assert value_of(series, "operation_step_duration_seconds_count", kind="failover", step="promote") is None
+
+
+def test_counts_begin_at_zero(make: Any) -> None:
+    """What never happened is counted as 0 once the journal was read, and absent before."""
+    series = parse(render_metrics(make.overview()))
+    assert value_of(series, "operation_halted", flow="orders", kind="failback") == 0
+    assert value_of(series, "operations_total", flow="orders", kind="drill", outcome="done") == 0
+    assert value_of(series, "connector_restarts_total", flow="orders", connector="orders.source") == 0
+    unread = parse(render_metrics(make.overview(operations=None)))
+    assert value_of(unread, "operation_halted", flow="orders", kind="failback") is None
+
+
+def test_what_is_mirrored_is_told_by_topic_and_by_time(make: Any) -> None:
+    """Mirrored offsets count up by topic, and the moment until which all is mirrored lies back by the lag."""
+    series = parse(render_metrics(make.overview()))
+    assert value_of(series, "replicated_records_total", flow="orders", topic="orders") == 1000
+    at = make.status().computed_at.timestamp()
+    assert value_of(series, "last_replicated_timestamp_seconds", flow="orders") == at - 0.8
+    assert value_of(series, "topics", flow="orders", status="carried") == 1
+    blind = make.flow(lag=make.lag(records=None, seconds=None))
+    series = parse(render_metrics(make.overview(make.status(blind))))
+    assert value_of(series, "last_replicated_timestamp_seconds", flow="orders") is None
+    assert value_of(series, "replicated_records_total", flow="orders", topic="orders") is None
+    assert value_of(series, "topics", flow="orders", status="unknown") == 1
+
+
+def test_checks_are_told_one_by_one(make: Any) -> None:
+    """Each check that is asked before a failover is 1 or 0; what cannot be known is absent."""
+    lost = judge_readiness(make.flow(target=make.lost("west")))
+    series = parse(render_metrics(make.overview(readiness={lost.flow: lost})))
+    assert value_of(series, "check_ok", flow="orders", check="standby_answers") == 0
+    assert value_of(series, "check_ok", flow="orders", check="source_was_read") == 1
+    assert value_of(series, "check_ok", flow="orders", check="groups_have_a_place") is None
+    graded = judge_readiness(make.flow(), groups=(make.group(grade=Grade.FLOOR),))
+    series = parse(render_metrics(make.overview(readiness={graded.flow: graded})))
+    assert value_of(series, "check_ok", flow="orders", check="groups_start_where_they_were") == 0
+    assert value_of(series, "check_ok", flow="orders", check="groups_have_a_place") == 1
 
 
 def test_too_many_series_are_dropped_and_counted(make: Any) -> None:

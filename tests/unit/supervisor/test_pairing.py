@@ -14,7 +14,12 @@ from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation, PartitionEnds, Reachability, TopicObservation
 from replicator.supervisor.board import FlowBoard
-from replicator.supervisor.decide.pairing import lag_observation, positions_before, remembered_observation
+from replicator.supervisor.decide.pairing import (
+    keep_mirrored,
+    lag_observation,
+    positions_before,
+    remembered_observation,
+)
 from replicator.supervisor.flows.lagfeed import LagFeed
 from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import MirroredSample, SourceSample
@@ -55,6 +60,22 @@ def test_positions_are_those_read_before(samples: list[MirroredSample], moment: 
     assert (found.positions[TP] if found else None) == position
 
 
+@pytest.mark.parametrize("sweep_seconds", [0.1, 1.0, 3.0, 5.0])
+@pytest.mark.parametrize("period_seconds", [0.05, 0.5, 2.0])
+def test_a_slow_sweep_still_finds_the_positions_from_before_it(sweep_seconds: float, period_seconds: float) -> None:
+    """However slow the sweep and however quick the target, fresh enough positions are kept, and few."""
+    samples: tuple[MirroredSample, ...] = ()
+    for number in range(int(40 / period_seconds)):
+        now = number * period_seconds
+        samples = keep_mirrored(samples, mirrored(now, number))
+        assert len(samples) <= 15
+        began = now - sweep_seconds
+        if began > 2:
+            found = positions_before(samples, moment=at(began))
+            assert found is not None
+            assert 0 <= (at(began) - found.ended_at).total_seconds() <= max(1.0, period_seconds)
+
+
 def test_without_a_sweep_nothing_is_known() -> None:
     """An unread source gives an observation without ends, and so unknown lag."""
     series = LagSeries(FLOW.name)
@@ -81,6 +102,26 @@ class Feed:
         self.board.put_mirrored(mirrored(seconds, position))
         self.board.put_source(sweep(seconds, end))
         self.board.source_watch.note_read(began_at=at(seconds))
+
+
+def test_partitions_that_are_known_of_are_told_of_before_lag_can_be(clock: Any) -> None:
+    """Before anything can be compared each partition is there, its lag unknown: from memory first, then as swept."""
+    feed = Feed(clock)
+    assert feed.lag.measure(at(0)).topics == ()
+    observed, _ = remembered()
+    feed.board.remember(observed.topics, {})
+    told = feed.lag.measure(at(1))
+    assert [(one.partition, one.lag_records) for topic in told.topics for one in topic.partitions] == [(TP, None)]
+    assert told.lag_records is None
+    assert told.observed_at == at(4)
+    clock.seconds = 20
+    feed.board.put_source(sweep(20, 100))
+    feed.board.source_watch.note_read(began_at=at(20))
+    told = feed.lag.measure(at(20))
+    assert [(topic.topic, topic.lag_seconds, topic.observed_at) for topic in told.topics] == [(ORDERS, None, at(20))]
+    feed.look(21, end=100, position=100)
+    feed.look(22, end=100, position=100)
+    assert feed.lag.measure(at(22)).lag_records == 0
 
 
 def test_lag_turns_unknown_with_age_and_comes_back(clock: Any) -> None:
