@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from replicator.errors import ConfigInvalid
 from replicator.model.cluster import Secret
+from replicator.settings import ApiServing, is_address, is_loopback
 
 TOKEN_LENGTH_MIN = 20
 ANONYMOUS = "anonymous"
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """Probes say nothing about clusters and need no token."""
 
-_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -64,6 +63,16 @@ class AccessRules:
 
     tokens: tuple[Token, ...] = ()
     hosts: frozenset[str] = frozenset()
+
+
+def rules_of(serving: ApiServing) -> AccessRules:
+    """Return who is let in by the configuration.
+
+    Raises:
+        ConfigInvalid: a token is too short to be one.
+    """
+    tokens = (make_token(token.name, role=AccessRole(token.role), secret=token.secret) for token in serving.tokens)
+    return AccessRules(tokens=tuple(tokens), hosts=serving.hosts)
 
 
 def make_token(name: str, *, role: AccessRole, secret: Secret) -> Token:
@@ -121,7 +130,7 @@ def refuse_browser(rules: AccessRules, headers: Mapping[str, str]) -> Refusal | 
 def is_own_host(rules: AccessRules, host: str) -> bool:
     """Whether a Host header names this server. An address cannot be re-bound by somebody's name server."""
     name = _host_name(host)
-    return name in _LOCAL_NAMES or name in rules.hosts or is_address(name)
+    return is_loopback(name) or name in rules.hosts or is_address(name)
 
 
 def _host_name(host: str) -> str:
@@ -129,20 +138,6 @@ def _host_name(host: str) -> str:
         return host[1:].partition("]")[0].lower()
     name, _, port = host.rpartition(":")
     return (name if name and port.isdigit() else host).lower()
-
-
-def is_address(name: str) -> bool:
-    """Whether `name` is an IP address."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server bound to `host` can only be reached from this machine."""
-    return host.lower() in _LOCAL_NAMES or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def identify(rules: AccessRules, *, authorization: str | None) -> Caller | Refusal:
@@ -169,5 +164,5 @@ def check_exposure(host: str, *, rules: AccessRules, has_tls: bool) -> None:
     if lacking:
         raise ConfigInvalid(
             f"supervisor.listen: {host} is seen by other machines and lacks {' and '.join(lacking)}",
-            hint="configure tokens and a certificate, or listen on 127.0.0.1",
+            hint="configure supervisor.api.tokens, .certificate_file and .key_file, or listen on 127.0.0.1",
         )

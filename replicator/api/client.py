@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
@@ -26,9 +26,10 @@ from replicator.api.schema import (
     StatusView,
     Travelling,
 )
-from replicator.errors import AccessDenied, DataCorrupt, ReplicatorError, Unreachable
+from replicator.errors import AccessDenied, ConfigInvalid, DataCorrupt, ReplicatorError, Unreachable
 from replicator.http import HttpClient, Response, ServerEvent, open_stream
 from replicator.model.cluster import Secret
+from replicator.settings.values import is_loopback
 
 TIMEOUT_SECONDS = 5.0
 IDLE_SECONDS = 20.0
@@ -62,6 +63,13 @@ class ApiClient:
         ca_file: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
+        """Ask nothing yet.
+
+        Raises:
+            ConfigInvalid: the token would leave this machine in plain text, or `ca_file` cannot be read.
+        """
+        if token is not None:
+            check_token_is_hidden(url)
         self.url = url.rstrip("/")
         self._token = token
         self._ca_file = ca_file
@@ -185,6 +193,23 @@ class ApiClient:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_token_is_hidden(url: str) -> None:
+    """Return only if nobody on the way can read a token that is sent to `url`.
+
+    Raises:
+        ConfigInvalid: it is plain HTTP to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as exc:
+        raise ConfigInvalid(f"{url}: not a URL: {exc}") from exc
+    if parts.scheme != "https" and not is_loopback(host):
+        raise ConfigInvalid(
+            f"{url}: the token would travel in plain text", hint="use https://; the API serves it with a certificate"
+        )
 
 
 def parse_told(kind: str, data: str) -> Told:

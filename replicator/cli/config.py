@@ -95,9 +95,12 @@ def resolve_everything(settings: Settings) -> None:
     """
     for name in settings.clusters:
         settings.cluster_access(name)
+        settings.mirror_access(name)
     for cluster in settings.document.connect:
         settings.connect_of(cluster)
     settings.signing_key()
+    settings.api_serving()
+    settings.api_reach()
 
 
 def advice_for(settings: Settings) -> list[str]:

@@ -58,6 +58,9 @@ class App:
         self.is_input_allowed = True
         self.timeout_seconds: float | None = None
         self.is_standalone = False
+        self.api_url: str | None = None
+        self.api_token: str | None = None
+        self.api_ca_file: Path | None = None
         self.operation_id: str | None = None
 
     def configure_log(self) -> None:
@@ -177,6 +180,11 @@ def global_options(*, is_hidden: bool) -> list[click.Option]:
         _option("verbosity", "-v", "--verbose", count=True, help="More on stderr; twice for debug."),
         _option("is_input_allowed", "--no-input", is_flag=True, flag_value=False, help="Never ask."),
         _option("timeout_seconds", "--timeout", type=Seconds(), help="Budget: seconds, or 500ms, 30s, 5m, 1h."),
+        _option("api_url", "--url", metavar="URL", help="The supervisor's API; by default as configured."),
+        _option("api_token", "--token", metavar="REFERENCE", help="Where the API's token is: env:NAME or file:PATH."),
+        _option(
+            "api_ca_file", "--ca-file", type=click.Path(path_type=Path), help="CA certificates that sign the API's."
+        ),
         _option("is_standalone", "--standalone", is_flag=True, help="Act from here, without the supervisor."),
     ]
     for option in options:

@@ -67,7 +67,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "schedule": Verb(
             "replicator.cli.snapshots.schedule:schedule", "Snapshot and drill schedules, next and missed runs."
         ),
-        "acl": Verb("replicator.cli.acl:acl", "Rights that clients need on the standby."),
+        "acl": Verb("replicator.cli.acl:acl", "Rights that we and MirrorMaker 2 need on each cluster."),
         "events": Verb("replicator.cli.supervision.events:events", "What happened, as it happens."),
         "audit": Verb("replicator.cli.operations.audit:audit", "The audit trail: export and prove it."),
         "run": Verb("replicator.cli.supervision.run:run", "Start the supervisor."),

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from replicator.clock import Deadline
-from replicator.errors import AccessDenied, OperationFailed
+from replicator.errors import AccessDenied, NotFound, OperationFailed
 from replicator.kafka.connection import Connection, request_seconds
 from replicator.kafka.translate import kafka_error_of
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
@@ -33,10 +33,11 @@ _TYPES = {
 }
 _TYPES_BACK = {vendor: ours for ours, vendor in _TYPES.items()}
 
+_NOBODY = "replicator-nobody"
 _NOBODYS = AclBinding(
-    principal="User:replicator-nobody",
+    principal=f"User:{_NOBODY}",
     resource_type=ResourceType.GROUP,
-    name="replicator-nobody",
+    name=_NOBODY,
     pattern=PatternType.LITERAL,
     right=Right.READ,
 )
@@ -87,22 +88,22 @@ class Acls:
         return tuple(sorted(_from_vendor(binding) for binding in found if _has_words(binding)))
 
     def _check_may_list(self, deadline: Deadline) -> None:
-        """librdkafka tells a refused listing as an empty one: ask for the right itself.
+        """librdkafka tells a refused listing as an empty one: ask something else that takes the same right.
 
-        Only of a cluster whose brokers are registered: see `Connection.describe`.
+        The SCRAM credentials of somebody who has none: DESCRIBE on the cluster, as listing rules does. Not
+        DescribeCluster with our rights: librdkafka 2.16 ends the process on an answer to it without brokers.
         """
-        self._connection.describe(deadline)
-        with self._connection.translated("list ACLs"):
-            future = self._connection.admin.describe_cluster(
-                include_authorized_operations=True, request_timeout=request_seconds(deadline)
+        doing = "list ACLs"
+        with self._connection.translated(doing):
+            futures: Any = self._connection.admin.describe_user_scram_credentials(
+                [_NOBODY], request_timeout=request_seconds(deadline)
             )
-        answer = self._connection.wait(future, doing="list ACLs", deadline=deadline)
-        if AclOperation.DESCRIBE not in (answer.authorized_operations or ()):
-            access = self._connection.access
-            raise AccessDenied(
-                f"cluster {access.name} ({access.bootstrap}): list ACLs: DESCRIBE on the cluster is not ours",
-                hint=f"replicator doctor --cluster {access.name}",
-            )
+        try:
+            self._connection.wait(futures[_NOBODY], doing=doing, deadline=deadline)
+        except (NotFound, OperationFailed) as exc:
+            error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
+            if error is None or error.code() != KafkaError.RESOURCE_NOT_FOUND:
+                raise
 
     def create(self, bindings: Iterable[AclBinding], deadline: Deadline) -> None:
         """Leave every rule in place; those that stand already are fine."""

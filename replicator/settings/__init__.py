@@ -11,7 +11,11 @@ from replicator.settings.clusters import ClusterSettings, ConnectSettings, Runti
 from replicator.settings.document import Document, json_schema
 from replicator.settings.flows import FlowSettings
 from replicator.settings.load import (
+    ApiReach,
+    ApiServing,
+    ApiToken,
     ConnectAccess,
+    ConnectTopics,
     Origin,
     Settings,
     candidate_paths,
@@ -20,6 +24,7 @@ from replicator.settings.load import (
     settings_of,
 )
 from replicator.settings.upkeep import (
+    ApiSettings,
     FailoverSettings,
     HookSettings,
     KeepSettings,
@@ -27,13 +32,18 @@ from replicator.settings.upkeep import (
     SnapshotsSettings,
     SupervisorSettings,
 )
-from replicator.settings.values import zone_of
+from replicator.settings.values import host_of, is_address, is_loopback, zone_of
 from replicator.settings.yaml_file import parse_yaml
 
 __all__ = [
+    "ApiReach",
+    "ApiServing",
+    "ApiSettings",
+    "ApiToken",
     "ClusterSettings",
     "ConnectAccess",
     "ConnectSettings",
+    "ConnectTopics",
     "Document",
     "FailoverSettings",
     "FlowSettings",
@@ -49,6 +59,9 @@ __all__ = [
     "candidate_paths",
     "find_config",
     "find_problems",
+    "host_of",
+    "is_address",
+    "is_loopback",
     "json_schema",
     "load_settings",
     "parse_yaml",

@@ -12,7 +12,7 @@ from replicator.settings.clusters import ClusterSettings, ConnectSettings, Runti
 from replicator.settings.document import Document
 from replicator.settings.problems import Problem, nearest
 from replicator.settings.upkeep import ScheduleSettings
-from replicator.settings.values import is_literal
+from replicator.settings.values import host_of, is_literal, is_loopback
 
 _SECRET_OVERRIDE = re.compile(r"(?i)password|secret|jaas|(^|\.)(sasl|ssl)\.|credential|token")
 
@@ -26,13 +26,16 @@ def find_problems(document: Document) -> list[Problem]:
         *_flow_pairs(document),
         *_all_schedules(document),
         *_hooks(document),
+        *_api(document),
     ]
 
 
 def _all_clusters(document: Document) -> Iterator[Problem]:
     for name, cluster in document.clusters.items():
-        for key, why in security_problems(cluster.security):
-            yield Problem(("clusters", name, "security", *([key] if key else [])), why)
+        for section in ("security", "mirror", "application"):
+            security: SecuritySettings | None = getattr(cluster, section)
+            for key, why in security_problems(security) if security is not None else ():
+                yield Problem(("clusters", name, section, *([key] if key else [])), why)
     for (name, one), (other_name, other) in combinations(document.clusters.items(), 2):
         if shared := _same_cluster(one, other):
             yield Problem(
@@ -179,3 +182,23 @@ def _all_schedules(document: Document) -> Iterator[Problem]:
 def _hooks(document: Document) -> Iterator[Problem]:
     if document.failover.fence == "hook" and not document.failover.hooks.fence:
         yield Problem(("failover", "fence"), "`hook` needs failover.hooks.fence")
+
+
+def _api(document: Document) -> Iterator[Problem]:
+    """What other machines see takes TLS and a token: a status tells topics, groups and loss."""
+    path, api = ("supervisor", "api"), document.supervisor.api
+    if (api.certificate_file is None) != (api.key_file is None):
+        lacking = "key_file" if api.key_file is None else "certificate_file"
+        yield Problem((*path, lacking), "certificate_file and key_file go together")
+    host = host_of(document.supervisor.listen)
+    lacking_parts = [
+        what
+        for what, has in (
+            ("a token (supervisor.api.tokens)", bool(api.tokens)),
+            ("TLS (supervisor.api.certificate_file, key_file)", api.certificate_file is not None),
+        )
+        if not has
+    ]
+    if lacking_parts and not is_loopback(host):
+        why = f"{host} is seen by other machines and lacks {' and '.join(lacking_parts)}; or listen on 127.0.0.1"
+        yield Problem(("supervisor", "listen"), why)

@@ -63,6 +63,16 @@ class ClusterSettings(Section):
         description="The id the cluster must answer with; without it a wrong cluster at the right address goes unseen.",
     )
     security: SecuritySettings = Field(default=SecuritySettings(), description="How to reach it safely.")
+    mirror: SecuritySettings | None = Field(
+        default=None,
+        description="How MirrorMaker 2 and its worker reach it, as a principal of their own with rights of their own "
+        "(`replicator acl show`); without it, as we do.",
+    )
+    application: SecuritySettings | None = Field(
+        default=None,
+        description="How an application reaches it: as it, a fence is probed by a batch that no broker appends. "
+        "Without it, a fence is proven by its rules and by ends that stand still.",
+    )
 
 
 class Runtime(StrEnum):

@@ -15,7 +15,7 @@ from replicator.model.cluster import ClusterAccess, Secret, Security
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName
 from replicator.settings.checks import find_problems
-from replicator.settings.clusters import Runtime, SecuritySettings
+from replicator.settings.clusters import ClusterSettings, Runtime, SecuritySettings
 from replicator.settings.document import Document
 from replicator.settings.overrides import apply_overrides, override_variables
 from replicator.settings.problems import Sources, config_invalid, nearest, problems_of, show_path
@@ -24,6 +24,16 @@ from replicator.settings.upkeep import FailoverSettings, SnapshotsSettings, Supe
 from replicator.settings.yaml_file import Node, parse_yaml, read_text
 
 FILE_VARIABLE = "REPLICATOR_CONFIG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectTopics:
+    """What a Connect calls its group and its own topics, every default filled in."""
+
+    group_id: str
+    offsets_topic: str
+    configs_topic: str
+    status_topic: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,35 @@ class ConnectAccess:
     password: Secret | None
     ca_file: str | None
     secrets_folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A bearer token of the API. `role` is viewer or operator."""
+
+    name: str
+    role: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServing:
+    """How the API is served. `certificate_file` and `key_file` are both there or both None: plain HTTP."""
+
+    listen: str
+    tokens: tuple[ApiToken, ...]
+    hosts: frozenset[str]
+    certificate_file: str | None
+    key_file: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiReach:
+    """How a command reaches the API."""
+
+    url: str
+    token: Secret | None
+    ca_file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +156,48 @@ class Settings:
         Raises:
             NotFound: no such cluster. ConfigInvalid: a secret or a certificate cannot be had.
         """
+        return self._access(name, self.cluster_section(name).security, "security")
+
+    def cluster_section(self, name: str) -> ClusterSettings:
+        """Return what the configuration says of a cluster.
+
+        Raises:
+            NotFound: no such cluster; the error lists those there are.
+        """
         self._expect("cluster", name, self.document.clusters)
+        return self.document.clusters[name]
+
+    def _access(self, name: str, security: SecuritySettings, key: str) -> ClusterAccess:
         cluster = self.document.clusters[name]
         return ClusterAccess(
             name=ClusterName(name),
             bootstrap=cluster.bootstrap,
             cluster_id=cluster.cluster_id,
-            security=self._security(cluster.security, ("clusters", name, "security")),
+            security=self._security(security, ("clusters", name, key)),
+        )
+
+    def mirror_access(self, name: str) -> ClusterAccess:
+        """Return all that MirrorMaker 2 needs to reach the cluster: its own way, or ours where it has none.
+
+        Raises: as `cluster_access`.
+        """
+        mirror = self.cluster_section(name).mirror
+        return self.cluster_access(name) if mirror is None else self._access(name, mirror, "mirror")
+
+    def application_access(self, name: str) -> ClusterAccess | None:
+        """Return how an application reaches the cluster; None where none is configured.
+
+        Raises: as `cluster_access`.
+        """
+        self._expect("cluster", name, self.document.clusters)
+        cluster = self.document.clusters[name]
+        if cluster.application is None:
+            return None
+        return ClusterAccess(
+            name=ClusterName(name),
+            bootstrap=cluster.bootstrap,
+            cluster_id=cluster.cluster_id,
+            security=self._security(cluster.application, ("clusters", name, "application")),
         )
 
     def connect_of(self, cluster: str) -> ConnectAccess:
@@ -132,17 +206,16 @@ class Settings:
         Raises:
             NotFound: none is configured. ConfigInvalid: its password cannot be had.
         """
-        self._expect("Connect of cluster", cluster, self.document.connect)
+        topics = self.connect_topics(cluster)
         connect, path = self.document.connect[cluster], ("connect", cluster)
-        group_id = connect.group_id or f"{self.supervisor.topic_prefix}.connect.{cluster}"
         return ConnectAccess(
             cluster=ClusterName(cluster),
             runtime=connect.runtime,
             url=connect.url,
-            group_id=group_id,
-            offsets_topic=connect.offsets_topic or f"{group_id}.offsets",
-            configs_topic=connect.configs_topic or f"{group_id}.configs",
-            status_topic=connect.status_topic or f"{group_id}.status",
+            group_id=topics.group_id,
+            offsets_topic=topics.offsets_topic,
+            configs_topic=topics.configs_topic,
+            status_topic=topics.status_topic,
             replication_factor=connect.replication_factor,
             heap_mib=connect.heap_mib,
             image=connect.image,
@@ -152,10 +225,59 @@ class Settings:
             secrets_folder=connect.secrets_folder,
         )
 
+    def connect_topics(self, cluster: str) -> ConnectTopics:
+        """Return what the Connect beside `cluster` calls its group and topics; no secret is fetched.
+
+        Raises:
+            NotFound: none is configured.
+        """
+        self._expect("Connect of cluster", cluster, self.document.connect)
+        connect = self.document.connect[cluster]
+        group_id = connect.group_id or f"{self.supervisor.topic_prefix}.connect.{cluster}"
+        return ConnectTopics(
+            group_id=group_id,
+            offsets_topic=connect.offsets_topic or f"{group_id}.offsets",
+            configs_topic=connect.configs_topic or f"{group_id}.configs",
+            status_topic=connect.status_topic or f"{group_id}.status",
+        )
+
     def connect_url(self, cluster: str) -> str:
         """Return where the REST of the Connect beside `cluster` answers."""
         self._expect("Connect of cluster", cluster, self.document.connect)
         return self.document.connect[cluster].url
+
+    def api_serving(self) -> ApiServing:
+        """Return how the API is served, its tokens fetched now.
+
+        Raises:
+            ConfigInvalid: a token, the certificate or the key cannot be had.
+        """
+        api, path = self.supervisor.api, ("supervisor", "api")
+        tokens = tuple(
+            ApiToken(name=name, role=token.role, secret=self._need(token.secret, (*path, "tokens", name, "secret")))
+            for name, token in api.tokens.items()
+        )
+        return ApiServing(
+            listen=self.supervisor.listen,
+            tokens=tokens,
+            hosts=frozenset(api.hosts),
+            certificate_file=self._file(api.certificate_file, (*path, "certificate_file")),
+            key_file=self._private(api.key_file, (*path, "key_file")),
+        )
+
+    def api_reach(self) -> ApiReach:
+        """Return how a command on this configuration reaches the API.
+
+        Raises:
+            ConfigInvalid: the token or the authorities cannot be had.
+        """
+        client, path = self.supervisor.api.client, ("supervisor", "api", "client")
+        scheme = "https" if self.supervisor.api.certificate_file else "http"
+        return ApiReach(
+            url=client.url or url_of(self.supervisor.listen, scheme=scheme),
+            token=self._secret(client.token, (*path, "token")),
+            ca_file=self._file(client.ca_file, (*path, "ca_file")),
+        )
 
     def signing_key(self) -> Secret | None:
         """Return the key that signs manifests, fetched now; None where none is configured.
@@ -176,7 +298,6 @@ class Settings:
         return self.sources.place_of(path) if is_given or is_written else "default"
 
     def _security(self, security: SecuritySettings, path: tuple[str, ...]) -> Security:
-        key_file = security.key_file
         return Security(
             protocol=security.protocol,
             mechanism=security.mechanism,
@@ -184,14 +305,20 @@ class Settings:
             password=self._secret(security.password, (*path, "password")),
             ca_file=self._file(security.ca_file, (*path, "ca_file")),
             certificate_file=self._file(security.certificate_file, (*path, "certificate_file")),
-            key_file=key_file and private_file(key_file, where=self._where((*path, "key_file")), folder=self.folder),
+            key_file=self._private(security.key_file, (*path, "key_file")),
             key_password=self._secret(security.key_password, (*path, "key_password")),
         )
 
     def _secret(self, reference: str | None, path: tuple[str, ...]) -> Secret | None:
         if reference is None:
             return None
+        return self._need(reference, path)
+
+    def _need(self, reference: str, path: tuple[str, ...]) -> Secret:
         return resolve_secret(reference, where=self._where(path), environ=self.environ, folder=self.folder)
+
+    def _private(self, path: str | None, key: tuple[str, ...]) -> str | None:
+        return path and private_file(path, where=self._where(key), folder=self.folder)
 
     def _file(self, path: str | None, key: tuple[str, ...]) -> str | None:
         return path and readable_file(path, where=self._where(key), folder=self.folder)
@@ -216,6 +343,13 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
             yield from _leaves(below, (*path, key))
     else:
         yield path, value
+
+
+def url_of(listen: str, *, scheme: str) -> str:
+    """Return where a server that listens there is reached from this machine."""
+    host, _, port = listen.rpartition(":")
+    everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised here, not bound
+    return f"{scheme}://{everywhere.get(host, host)}:{port}"
 
 
 def candidate_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -7,7 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from replicator.settings.values import Address, Cron, Duration, Name, SecretReference, Section, Store, TopicText, Zone
+from replicator.settings.values import (
+    Address,
+    Cron,
+    Duration,
+    FilePath,
+    HostName,
+    Name,
+    SecretReference,
+    Section,
+    Store,
+    TopicText,
+    Url,
+    Zone,
+)
 
 _Count = Annotated[int, Field(ge=0, le=100_000)]
 
@@ -86,6 +99,51 @@ class FailoverSettings(Section):
     hooks: HooksSettings = Field(default=HooksSettings(), description="Commands of yours.")
 
 
+class TokenSettings(Section):
+    """A bearer token of the API; its name is told in the audit, the token itself never."""
+
+    role: Literal["viewer", "operator"] = Field(
+        default="viewer", description="viewer: reads; operator: may also ask for acts."
+    )
+    secret: SecretReference = Field(
+        description="The token, by reference: env:NAME or file:/path. At least 20 characters."
+    )
+
+
+class ApiClientSettings(Section):
+    """How commands of this configuration reach the API; REPLICATOR_URL and REPLICATOR_TOKEN come before it."""
+
+    url: Url | None = Field(
+        default=None, description="Where the API is reached; by default what supervisor.listen says."
+    )
+    token: SecretReference | None = Field(default=None, description="The token commands send, by reference.")
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the API's certificate; without it, the system's.",
+    )
+
+
+class ApiSettings(Section):
+    """Who may ask the supervisor over HTTP. Without tokens everybody on this machine reads and nobody acts."""
+
+    tokens: Mapping[Name, TokenSettings] = Field(
+        default={}, description="Named tokens; required when supervisor.listen is seen by other machines."
+    )
+    certificate_file: FilePath | None = Field(
+        default=None, description="PEM file of the API's certificate chain; required where other machines see it."
+    )
+    key_file: FilePath | None = Field(
+        default=None, description="PEM file of the certificate's key; refused if others than its owner can read it."
+    )
+    hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Names by which clients may call the API, besides addresses and localhost; others get 421.",
+    )
+    client: ApiClientSettings = Field(
+        default=ApiClientSettings(), description="How commands of this configuration reach it."
+    )
+
+
 class SupervisorSettings(Section):
     """The daemon."""
 
@@ -95,6 +153,7 @@ class SupervisorSettings(Section):
     listen: Address = Field(
         default="127.0.0.1:9108", description="host:port of API and metrics; the default is seen by this machine alone."
     )
+    api: ApiSettings = Field(default=ApiSettings(), description="Who may ask it over HTTP, and how it proves itself.")
     topic_prefix: TopicText = Field(
         default="__replicator",
         description="First part of the names of our own topics; the double underscore keeps flows off.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
@@ -17,6 +18,8 @@ from replicator.model.flow import pattern_to_regex
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}", re.ASCII)
 _TOPIC_GLOB = re.compile(r"[a-zA-Z0-9._*?-]{1,249}", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):(\d{1,5})", re.ASCII)
+_HOST_NAME = re.compile(r"(?!.*[.]$)[a-z0-9](?:[a-z0-9.-]{0,252})", re.ASCII)
+_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 _DURATION_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _STORE_SCHEMES = ("file", "s3", "gs", "az", "azure", "abfs", "abfss")
@@ -76,6 +79,32 @@ def check_address(address: str) -> str:
     if found is None or not 0 < int(found[1]) < 65_536:
         raise refusal(f"{address[:60]!r} is no host:port")
     return address
+
+
+def check_host_name(name: str) -> str:
+    """Return the host's name in lower case, without a port."""
+    if not _HOST_NAME.fullmatch(name.lower()):
+        raise refusal(f"{name[:60]!r} is no host name: give it without port and without https://")
+    return name.lower()
+
+
+def is_address(name: str) -> bool:
+    """Whether `name` is an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to `host` can only be reached from this machine."""
+    return host.lower() in _LOCAL_NAMES or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def host_of(listen: str) -> str:
+    """Return the host of `host:port`, an IPv6 address without its brackets."""
+    return listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def check_secret_reference(reference: str) -> str:
@@ -182,6 +211,7 @@ TopicPattern = Annotated[str, AfterValidator(check_topic_pattern)]
 GroupPattern = Annotated[str, AfterValidator(check_pattern)]
 Addresses = Annotated[str, AfterValidator(check_addresses)]
 Address = Annotated[str, AfterValidator(check_address)]
+HostName = Annotated[str, AfterValidator(check_host_name)]
 SecretReference = Annotated[str, AfterValidator(check_secret_reference)]
 Cron = Annotated[str, AfterValidator(check_cron)]
 Zone = Annotated[str, AfterValidator(check_zone)]

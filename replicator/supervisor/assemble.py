@@ -122,7 +122,9 @@ class World:
             topic_prefix=self.topic_prefix,
             handles=handles,
             wiring=FlowWiring(
-                source=handles.source.access, target=handles.target.access, secrets_folder=access.secrets_folder
+                source=self.settings.mirror_access(flow.source),
+                target=self.settings.mirror_access(flow.target),
+                secrets_folder=access.secrets_folder,
             ),
             all_flows=self.settings.flows,
         )

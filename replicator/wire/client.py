@@ -10,6 +10,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
+from replicator import __version__
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import (
     AccessDenied,
@@ -27,6 +28,7 @@ from replicator.wire.answers import BrokerAddress, Fault, FetchedPartition, Lead
 from replicator.wire.messages import (
     Call,
     FetchSpot,
+    call_api_versions,
     call_fetch,
     call_init_producer_id,
     call_list_offsets,
@@ -90,6 +92,10 @@ class RawClient:
             if is_fresh or not wanted <= set(self._table.leaders):
                 self._refresh(wanted, deadline)
             return {tp: self._table.leaders[tp] for tp in wanted}
+
+    def read_versions(self, *, deadline: Deadline) -> Mapping[int, tuple[int, int]]:
+        """Return the lowest and highest version of each API that a broker speaks, by API key."""
+        return self._ask_any(call_api_versions(software_version=__version__), deadline).ranges
 
     def broker_address(self, broker: int) -> BrokerAddress:
         """Return where a broker listens. Raises: Unreachable for one that no metadata named."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
-from replicator.errors import ReplicatorError
+from replicator.errors import LockHeld, ReplicatorError
 from replicator.flow import FlowHandles, FlowWiring, JournalFacts, Plan, plan_flow, read_facts
 from replicator.journal import Journal, active_cluster, merge_records, open_operation
 from replicator.kafka import KafkaCluster
+from replicator.model.connectors import ConnectorStatus
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName
 from replicator.model.operations import JournalRecord
@@ -49,6 +50,20 @@ class FlowDoors:
         except ReplicatorError:
             return JournalFacts()
 
+    def require_idle(self, deadline: Deadline) -> None:
+        """Return only if no operation on this flow is open.
+
+        Raises:
+            LockHeld: one is; it decides what runs.
+        """
+        operation = self.read_journal(deadline).operation_id
+        if operation is not None:
+            raise LockHeld(
+                f"flow {self.flow.name}: operation {operation} is not finished",
+                hint=f"replicator op show {operation}",
+                operation_id=operation,
+            )
+
     @property
     def prefix(self) -> str:
         """First part of the names of our own topics."""
@@ -72,6 +87,21 @@ def journal_facts(flow: Flow, records: tuple[JournalRecord, ...]) -> JournalFact
     return JournalFacts(active=active_cluster(records, flow.name), operation_id=operation.id if operation else None)
 
 
+FlowAct = Callable[[FlowDoors, Deadline], tuple[ConnectorStatus, ...]]
+"""Something done to a flow's connectors; what is seen afterwards."""
+
+
+def act_on_flow(settings: Settings, name: str, act: FlowAct, deadline: Deadline) -> tuple[ConnectorStatus, ...]:
+    """Return the states seen after the act.
+
+    Raises:
+        LockHeld: an operation on the flow is open. What the act refuses or fails with.
+    """
+    with open_flow(settings, name) as doors:
+        doors.require_idle(deadline)
+        return act(doors, deadline)
+
+
 @contextmanager
 def open_flow(settings: Settings, name: str) -> Iterator[FlowDoors]:
     """Yield the flow with its doors, and close them.
@@ -82,14 +112,14 @@ def open_flow(settings: Settings, name: str) -> Iterator[FlowDoors]:
     flow = settings.flow(name)
     access = settings.connect_of(flow.target)
     wiring = FlowWiring(
-        source=settings.cluster_access(flow.source),
-        target=settings.cluster_access(flow.target),
+        source=settings.mirror_access(flow.source),
+        target=settings.mirror_access(flow.target),
         secrets_folder=access.secrets_folder,
     )
     has_opposite = flow.source in settings.document.connect
     with FlowHandles(
-        source=KafkaCluster(wiring.source),
-        target=KafkaCluster(wiring.target),
+        source=KafkaCluster(settings.cluster_access(flow.source)),
+        target=KafkaCluster(settings.cluster_access(flow.target)),
         connect=ConnectClient(access.url, username=access.username, password=access.password, ca_file=access.ca_file),
         offsets_topic=TopicName(access.offsets_topic),
         opposite_configs_topic=TopicName(settings.connect_of(flow.source).configs_topic) if has_opposite else None,

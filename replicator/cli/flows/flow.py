@@ -9,16 +9,14 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit, make_table, text_of
-from replicator.errors import LockHeld
 from replicator.model.forms.figures import show_count, show_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from replicator.cli.flows.doors import FlowDoors
+    from replicator.cli.flows.doors import FlowAct
     from replicator.clock import Deadline
     from replicator.flow import FlowLook
-    from replicator.model.connectors import ConnectorStatus
 
 _STATE_STYLES = {"HEALTHY": "green", "LAGGING": "yellow", "DEGRADED": "yellow", "UNKNOWN": "magenta"}
 
@@ -145,20 +143,11 @@ def _look(app: App, flow_name: str, deadline: Deadline) -> FlowLook:
         )
 
 
-def _act(app: App, flow_name: str, act: Callable[[FlowDoors, Deadline], tuple[ConnectorStatus, ...]]) -> None:
+def _act(app: App, flow_name: str, act: FlowAct) -> None:
     """Do what is asked unless an operation runs, and print the states seen afterwards."""
-    from replicator.cli.flows.doors import open_flow
+    from replicator.cli.flows.doors import act_on_flow
 
-    deadline = app.deadline(90.0)
-    with open_flow(app.settings, flow_name) as doors:
-        operation = doors.read_journal(deadline).operation_id
-        if operation is not None:
-            raise LockHeld(
-                f"flow {flow_name}: operation {operation} is not finished",
-                hint=f"replicator op show {operation}",
-                operation_id=operation,
-            )
-        statuses = act(doors, deadline)
+    statuses = act_on_flow(app.settings, flow_name, act, app.deadline(90.0))
     emit(
         "ConnectorStatus",
         output=app.output,

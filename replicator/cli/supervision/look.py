@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from replicator.cli.context import App
+from replicator.cli.supervision.remote import make_client
 from replicator.errors import AccessDenied, DataCorrupt, ReplicatorError, Unreachable
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ def ask_supervisor(app: App, names: Sequence[str]) -> tuple[ApiClient, StatusVie
 
     A supervisor that refuses us, or another program at its address, is told of and not asked further.
     """
-    from replicator.api.client import ApiClient
-
-    client = ApiClient(supervisor_url(app.settings.supervisor.listen), timeout_seconds=ASK_SECONDS)
+    client = make_client(app, timeout_seconds=ASK_SECONDS)
     try:
         status = client.status()
     except (AccessDenied, DataCorrupt) as error:
@@ -106,13 +105,6 @@ def ask_supervisor(app: App, names: Sequence[str]) -> tuple[ApiClient, StatusVie
         app.warn(f"the supervisor at {client.url} runs another configuration; looking from here")
     client.close()
     return None
-
-
-def supervisor_url(listen: str) -> str:
-    """Return where a supervisor that listens there is reached from this machine."""
-    host, _, port = listen.rpartition(":")
-    everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised here, not bound
-    return f"http://{everywhere.get(host, host)}:{port}"
 
 
 def _look_ourselves(app: App, names: Sequence[str]) -> Status:

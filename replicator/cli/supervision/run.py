@@ -71,12 +71,19 @@ def _open_face(app: App, world: World, supervisor: Supervisor) -> _Face | None:
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         app.warn("no API and no metrics: they need the extra `api`: pip install 'replicator[api]'")
         return None
+    from replicator.api.access import rules_of
     from replicator.api.app import create_app
-    from replicator.api.server import serve
+    from replicator.api.server import Certificate, serve
     from replicator.api.wiring import SupervisorSource
+    from replicator.cli.supervision.acts import make_acts
 
+    serving = world.settings.api_serving()
     source = SupervisorSource(supervisor, world, clock=app.clock)
-    server = serve(create_app(source, clock=app.clock), world.settings.supervisor.listen)
+    face = create_app(source, rules=rules_of(serving), acts=make_acts(app), clock=app.clock)
+    certificate = None
+    if serving.certificate_file is not None and serving.key_file is not None:
+        certificate = Certificate(serving.certificate_file, serving.key_file)
+    server = serve(face, serving.listen, certificate=certificate)
     source.start()
     app.tell(f"the API answers at {server.url}")
     return _Face(server, source)

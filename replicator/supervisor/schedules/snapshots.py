@@ -66,17 +66,30 @@ class SnapshotWork:
 
     def capture(self, deadline: Deadline) -> Manifest:
         """Return the manifest of a new snapshot, proven. Raises: as `run`."""
-        from replicator.wire import RawClient
+        return capture_flow(
+            self._settings, self._flow, self._cluster, tags=(self._tag,), clock=self._clock, deadline=deadline
+        )
 
-        repository = open_repository(self._settings)
-        request = SnapshotRequest(topics=remote_selection(self._flow), flow=self._flow.name, tags=(self._tag,))
-        with RawClient(self._cluster.access, clock=self._clock) as raw:
-            manifest = create_snapshot(self._cluster, raw, repository, request, clock=self._clock, deadline=deadline)
-        proof = verify_snapshot(repository, manifest.id, clock=self._clock)
-        if not proof.is_ok:
-            first = proof.findings[0]
-            raise DataCorrupt(
-                f"snapshot {manifest.id}: {len(proof.findings)} findings, the first: {first.where}: {first.what}",
-                hint=f"replicator snapshot verify {manifest.id}",
-            )
-        return manifest
+
+def capture_flow(
+    settings: Settings, flow: Flow, cluster: KafkaCluster, *, tags: tuple[str, ...], clock: Clock, deadline: Deadline
+) -> Manifest:
+    """Return the manifest of a new snapshot of the flow's target, every chunk of it proven.
+
+    Raises:
+        DataCorrupt: what was stored does not match; the errors of the cluster and of the store.
+    """
+    from replicator.wire import RawClient
+
+    repository = open_repository(settings)
+    request = SnapshotRequest(topics=remote_selection(flow), flow=flow.name, tags=tags)
+    with RawClient(cluster.access, clock=clock) as raw:
+        manifest = create_snapshot(cluster, raw, repository, request, clock=clock, deadline=deadline)
+    proof = verify_snapshot(repository, manifest.id, clock=clock)
+    if not proof.is_ok:
+        first = proof.findings[0]
+        raise DataCorrupt(
+            f"snapshot {manifest.id}: {len(proof.findings)} findings, the first: {first.where}: {first.what}",
+            hint=f"replicator snapshot verify {manifest.id}",
+        )
+    return manifest

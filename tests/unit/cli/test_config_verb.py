@@ -62,7 +62,8 @@ def test_show_is_the_configuration_in_force(capsys: Captured) -> None:
     text = capsys.readouterr().out
     item = json.loads(text)["item"]
     expected = {"id": "second", "listen": "127.0.0.1:9108", "topic_prefix": "__replicator", "session_seconds": 10.0}
-    assert item["supervisor"] == expected
+    assert {key: item["supervisor"][key] for key in expected} == expected
+    assert item["supervisor"]["api"]["tokens"]["ops"]["secret"] == "file:/run/secrets/ops-token"
     assert item["clusters"]["east"]["security"]["password"] == "env:EAST_PASSWORD"
     assert item["flows"]["orders"]["connector"] == {"tasks.max": "8"}
     assert "c4n4ry" not in text

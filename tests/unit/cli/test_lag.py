@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replicator.cli.supervision.lag import LagRow, choose_rows, lag_rows
-from replicator.cli.supervision.look import OwnLook, supervisor_url
+from replicator.cli.supervision.look import OwnLook
 from replicator.flow import flow_lag
 from replicator.model.flow import FlowState
 from replicator.model.lag import PartitionLag
@@ -17,6 +17,7 @@ from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartit
 from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
 from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role, Status
+from replicator.settings.load import url_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -123,4 +124,4 @@ def test_top_puts_the_unknown_first() -> None:
 )
 def test_a_supervisor_that_listens_everywhere_is_asked_here(listen: str, url: str) -> None:
     """An address to listen at is not always one to call."""
-    assert supervisor_url(listen) == url
+    assert url_of(listen, scheme="http") == url

@@ -10,7 +10,8 @@ import pytest
 
 from replicator.cli.context import App
 from replicator.cli.main import run
-from replicator.cli.supervision.tui import load_dashboard, make_client, read_token
+from replicator.cli.supervision.remote import make_client, read_token
+from replicator.cli.supervision.tui import load_dashboard
 from replicator.errors import ConfigInvalid
 
 TOKEN = "a-token-of-enough-letters"
@@ -52,20 +53,47 @@ def test_nothing_of_the_dashboard_is_imported_for_help() -> None:
 def test_the_url_is_the_option_then_the_variable() -> None:
     """--url wins over REPLICATOR_URL."""
     app = App(environ={"REPLICATOR_URL": "http://127.0.0.1:7777"})
-    assert make_client(app, url=None, token=None, ca_file=None).url == "http://127.0.0.1:7777"
-    assert make_client(app, url="http://127.0.0.1:8888/", token=None, ca_file=None).url == "http://127.0.0.1:8888"
+    assert make_client(app).url == "http://127.0.0.1:7777"
+    app.api_url = "http://127.0.0.1:8888/"
+    assert make_client(app).url == "http://127.0.0.1:8888"
 
 
 @pytest.mark.security
 def test_a_token_is_never_given_on_the_command_line() -> None:
     """A literal token is refused, and the refusal does not repeat it; references and the variable are taken."""
     with pytest.raises(ConfigInvalid) as caught:
-        read_token(App(environ={}), TOKEN)
+        read_token(with_token({}, TOKEN))
     assert TOKEN not in str(caught.value)
-    assert read_token(App(environ={}), None) is None
-    assert read_token(App(environ={"MINE": TOKEN}), "env:MINE").value == TOKEN  # type: ignore[union-attr]  # it is set
-    found = read_token(App(environ={"REPLICATOR_TOKEN": TOKEN}), None)
+    assert read_token(App(environ={})) is None
+    assert read_token(with_token({"MINE": TOKEN}, "env:MINE")).value == TOKEN  # type: ignore[union-attr]  # it is set
+    found = read_token(App(environ={"REPLICATOR_TOKEN": TOKEN}))
     assert found is not None
     assert TOKEN not in repr(found)
     with pytest.raises(ConfigInvalid, match="is not set"):
-        read_token(App(environ={}), "env:MISSING")
+        read_token(with_token({}, "env:MISSING"))
+
+
+def with_token(environ: dict[str, str], reference: str) -> App:
+    """Return a command line that names a token."""
+    app = App(environ=environ)
+    app.api_token = reference
+    return app
+
+
+@pytest.mark.security
+def test_the_configured_token_goes_to_the_configured_address_alone(tmp_path: Path) -> None:
+    """Who names another address sends no configured token there; and no token leaves the machine in plain text."""
+    config = tmp_path / "replicator.yaml"
+    config.write_text(
+        'apiVersion: replicator/v1\nsupervisor: {listen: "127.0.0.1:9199", api: {client: {token: env:MINE}}}\n'
+    )
+    app = App(environ={"MINE": TOKEN})
+    app.config = config
+    assert make_client(app)._token is not None
+    assert make_client(app).url == "http://127.0.0.1:9199"
+    app.api_url = "http://127.0.0.1:7777"
+    assert make_client(app)._token is None
+    elsewhere = with_token({"MINE": TOKEN}, "env:MINE")
+    elsewhere.api_url = "http://replicator.example:9108"
+    with pytest.raises(ConfigInvalid, match="plain text"):
+        make_client(elsewhere)

@@ -127,3 +127,66 @@ SECURITY: list[tuple[dict[str, Any], list[str | None]]] = [
 def test_security_is_whole_and_plain_text_is_said_aloud(section: dict[str, Any], keys: list[str | None]) -> None:
     """Each protocol has exactly what it needs, and what is not encrypted says `insecure: true`."""
     assert [key for key, _ in security_problems(SecuritySettings.model_validate(section))] == keys
+
+
+API_CASES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("loopback may be open", {"listen": "127.0.0.1:9108"}, []),
+    ("localhost is loopback", {"listen": "localhost:9108"}, []),
+    ("[::1] is loopback", {"listen": "[::1]:9108"}, []),
+    (
+        "everywhere lacks both",
+        {"listen": "0.0.0.0:9108"},
+        ["supervisor.listen: 0.0.0.0 is seen by other machines and lacks a token (supervisor.api.tokens) and TLS"],
+    ),
+    (
+        "a token is not enough",
+        {"listen": "10.0.0.5:9108", "api": {"tokens": {"ops": {"secret": "env:T"}}}},
+        ["supervisor.listen: 10.0.0.5 is seen by other machines and lacks TLS"],
+    ),
+    (
+        "a certificate is not enough",
+        {"listen": "[::]:9108", "api": {"certificate_file": "a.pem", "key_file": "a.key"}},
+        ["supervisor.listen: :: is seen by other machines and lacks a token"],
+    ),
+    (
+        "both will do",
+        {
+            "listen": "0.0.0.0:9108",
+            "api": {"tokens": {"ops": {"secret": "env:T"}}, "certificate_file": "a.pem", "key_file": "a.key"},
+        },
+        [],
+    ),
+    (
+        "a certificate takes its key",
+        {"api": {"certificate_file": "a.pem"}},
+        ["supervisor.api.key_file: certificate_file and key_file go together"],
+    ),
+    (
+        "a key takes its certificate",
+        {"api": {"key_file": "a.key"}},
+        ["supervisor.api.certificate_file: certificate_file and key_file go together"],
+    ),
+]
+
+
+@pytest.mark.security
+@pytest.mark.parametrize(("supervisor", "expected"), [case[1:] for case in API_CASES], ids=[c[0] for c in API_CASES])
+def test_what_other_machines_see_takes_a_token_and_tls(supervisor: dict[str, Any], expected: list[str]) -> None:
+    """Loopback may be open; any other address is refused without tokens and a certificate, and told what lacks."""
+    found = told(supervisor=supervisor)
+    assert len(found) == len(expected)
+    assert all(one.startswith(start) for one, start in zip(found, expected, strict=True)), found
+
+
+@pytest.mark.security
+def test_plain_text_takes_a_word_for_mirror_maker_too() -> None:
+    """MM2's own way to a cluster follows the rules of ours: what is not encrypted must be called insecure."""
+    clusters = {"east": {"bootstrap": "east:9092", "security": {"insecure": True}, "mirror": {"protocol": "PLAINTEXT"}}}
+    assert any(one.startswith("clusters.east.mirror: PLAINTEXT is not encrypted") for one in told(clusters=clusters))
+
+
+@pytest.mark.parametrize("name", ["https://x", "a b", "x:443", "", "a/"])
+def test_a_host_of_the_api_is_a_name(name: str) -> None:
+    """Names by which the API is called hold no scheme, port or blank."""
+    with pytest.raises(ValueError, match="host name"):
+        document(supervisor={"api": {"hosts": [name]}})
