@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar, assert_never
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.errors import Fenced, LimitExceeded, OperationHalted, PreflightBlocked, ReplicatorError
+from replicator.errors import (
+    DeadlineExceeded,
+    Fenced,
+    LimitExceeded,
+    OperationHalted,
+    PreflightBlocked,
+    ReplicatorError,
+    Unreachable,
+)
 from replicator.failover.engine.crash import (
     AFTER_DONE,
     AFTER_EFFECT,
@@ -255,16 +263,33 @@ class Engine(Generic[W]):
 
 
 def rehearse(runbook: Runbook[W], world: W, *, onlooker: Onlooker = nobody_looks) -> tuple[ForeseenStep, ...]:
-    """Return what each step's check finds now; nothing is changed. Passing it promises no success."""
-    return tuple(_foresee(step, world, onlooker) for step in runbook.steps)
+    """Return what each step's check finds now; nothing is changed. Passing it promises no success.
+
+    Behind a step that something needed did not answer no step is looked at: each would wait as long, for nothing.
+    """
+    foreseen: list[ForeseenStep] = []
+    silent: Step[W] | None = None
+    for step in runbook.steps:
+        if silent is not None:
+            finding: Finding = Blocked(f"not looked at: {silent.name} got no answer", "replicator doctor")
+        else:
+            onlooker(StepEvent(step.name, step.says, None))
+            try:
+                finding = _foresee(step, world)
+            except (Unreachable, DeadlineExceeded) as error:
+                silent = step
+                finding = Blocked(error.message, error.hint or "replicator doctor")
+        foreseen.append(ForeseenStep(step.name, step.says, finding))
+    return tuple(foreseen)
 
 
-def _foresee(step: Step[W], world: W, onlooker: Onlooker) -> ForeseenStep:
-    onlooker(StepEvent(step.name, step.says, None))
+def _foresee(step: Step[W], world: W) -> Finding:
     try:
         finding = step.check(world)
         if isinstance(finding, Ready) and step.foresee is not None:
-            finding = Ready(step.foresee(world))
+            return Ready(step.foresee(world))
+    except (Unreachable, DeadlineExceeded):
+        raise
     except ReplicatorError as error:
-        finding = Blocked(error.message, error.hint or "replicator status")
-    return ForeseenStep(step.name, step.says, finding)
+        return Blocked(error.message, error.hint or "replicator status")
+    return finding

@@ -10,6 +10,7 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.errors import (
+    DeadlineExceeded,
     Fenced,
     LimitExceeded,
     NotFound,
@@ -531,6 +532,30 @@ def test_a_check_that_fails_is_a_no_in_a_rehearsal() -> None:
     step = Step(name="survey", says="look", check=fail, do=do_survey)
     (foreseen,) = rehearse(Runbook(kind=OperationKind.FAILOVER, steps=(step,)), World())
     assert foreseen.finding == Blocked("west: no answer", "replicator doctor")
+
+
+def test_a_rehearsal_waits_only_once_for_what_does_not_answer() -> None:
+    """Behind a step that got no answer every other is told as not looked at, and is not."""
+    looked: list[str] = []
+
+    def silent(_world: World) -> Finding:
+        looked.append("survey")
+        raise DeadlineExceeded("west: timed out")
+
+    def note(_world: World) -> Finding:
+        looked.append("stop_flow")
+        return Ready()
+
+    steps = (
+        Step(name="survey", says="look", check=silent, do=do_survey),
+        Step(name="stop_flow", says="stop", check=note, do=do_stop),
+    )
+    foreseen = rehearse(Runbook(kind=OperationKind.FAILOVER, steps=steps), World())
+    assert looked == ["survey"]
+    assert [one.finding for one in foreseen] == [
+        Blocked("west: timed out", "replicator doctor"),
+        Blocked("not looked at: survey got no answer", "replicator doctor"),
+    ]
 
 
 def test_onlookers_hear_every_step() -> None:
