@@ -16,6 +16,7 @@ from replicator.kafka.connection import Connection
 from replicator.kafka.positions import Positions
 from replicator.kafka.topics import Topics
 from replicator.model.names import TopicName, TopicPartition
+from replicator.model.rights import READERS
 
 CONSUME_BATCH = 2000
 POLL_SECONDS = 0.05
@@ -49,7 +50,7 @@ def make_consumer(connection: Connection, *, is_committed_only: bool, **extra: A
     return Consumer(
         connection.properties(
             **{
-                "group.id": "replicator-reader",
+                "group.id": READERS,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,

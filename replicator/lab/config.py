@@ -28,14 +28,28 @@ _Tree = Mapping[str, "str | bool | _Tree"]
 
 
 def render_config(
-    accesses: Sequence[ClusterAccess], clusters: Sequence[ClusterPlan], *, group_id: Callable[[str], str]
+    accesses: Sequence[ClusterAccess],
+    clusters: Sequence[ClusterPlan],
+    *,
+    group_id: Callable[[str], str],
+    mirrors: Mapping[str, ClusterAccess] | None = None,
+    secrets_folder: str | None = None,
 ) -> str:
-    """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers; it has no flows yet."""
+    """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers; it has no flows yet.
+
+    `mirrors` are MM2's ways to the clusters where it logs in as somebody else; its passwords are in `secrets_folder`.
+    """
+    secrets = {} if secrets_folder is None else {"secrets_folder": secrets_folder}
     tree: _Tree = {
         "apiVersion": "replicator/v1",
-        "clusters": {str(access.name): _cluster(access) for access in accesses},
+        "clusters": {str(access.name): _cluster(access, (mirrors or {}).get(access.name)) for access in accesses},
         "connect": {
-            cluster.name: {"runtime": "external", "url": cluster.connect_url, "group_id": group_id(cluster.name)}
+            cluster.name: {
+                "runtime": "external",
+                "url": cluster.connect_url,
+                "group_id": group_id(cluster.name),
+                **secrets,
+            }
             for cluster in clusters
         },
     }
@@ -51,9 +65,10 @@ def _lines(tree: _Tree, *, indent: str) -> Iterator[str]:
             yield f"{indent}{key}: {json.dumps(value)}"  # a JSON scalar is a YAML scalar, whatever it holds
 
 
-def _cluster(access: ClusterAccess) -> _Tree:
+def _cluster(access: ClusterAccess, mirror: ClusterAccess | None) -> _Tree:
     identity = {} if access.cluster_id is None else {"cluster_id": access.cluster_id}
-    return {"bootstrap": access.bootstrap, **identity, "security": _security(access.security)}
+    found: _Tree = {"bootstrap": access.bootstrap, **identity, "security": _security(access.security)}
+    return found if mirror is None else {**found, "mirror": _security(mirror.security)}
 
 
 def _security(security: Security) -> _Tree:

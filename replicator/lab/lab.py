@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from replicator.clock import Deadline
+from replicator.connect import secret_text, secrets_path
 from replicator.errors import PreflightBlocked, UsageError
-from replicator.jvm import Guardian, JvmProcess, ProcessState, kafka_classpath
+from replicator.jvm import Guardian, JvmProcess, ProcessState, kafka_classpath, write_private
 from replicator.kafka import KafkaCluster
 from replicator.lab.config import render_config
 from replicator.lab.fleet import OWN_PRINCIPAL, Fleet, Site, group_id
@@ -145,8 +146,22 @@ class Lab:
         self.folders.secrets.mkdir(mode=0o700, exist_ok=True)
         self._site.security.prepare()
         self._remember()
+        self._write_config()
+
+    def _write_config(self) -> None:
         names = [cluster.name for cluster in self.plan.clusters]
-        text = render_config([self.access(name) for name in names], list(self.plan.clusters), group_id=group_id)
+        is_secure = self.plan.spec.is_secure
+        mirrors = {name: self.access(name, "mm2") for name in names} if is_secure else {}
+        folder = str((self.folders.secrets / "mm2").absolute()) if is_secure else None
+        for access in mirrors.values():
+            write_private(Path(secrets_path(access, folder or "")), secret_text(access))
+        text = render_config(
+            [self.access(name) for name in names],
+            list(self.plan.clusters),
+            group_id=group_id,
+            mirrors=mirrors,
+            secrets_folder=folder,
+        )
         self.folders.config.write_text(text, encoding="utf-8")
 
     def _write_rights(self, cluster: str, deadline: Deadline) -> None:

@@ -16,6 +16,8 @@ from replicator.model.names import ClusterName, TopicName
 
 HEARTBEATS = TopicName("heartbeats")
 EVERYTHING = "*"
+READERS = "replicator-reader"
+"""The group our readers are created with; they commit nothing and never join it."""
 
 _IMPLIED_BY = {
     Right.DESCRIBE: frozenset({Right.READ, Right.WRITE, Right.DELETE, Right.ALTER}),
@@ -208,6 +210,8 @@ def _supervisor_anywhere(place: _Place, ground: RightsGround) -> Iterator[Needed
     keeping = (Right.READ, Right.WRITE, Right.CREATE, Right.DESCRIBE_CONFIGS, Right.ALTER_CONFIGS)
     yield from place.on(ResourceType.TOPIC, own, *keeping, why="journal, observations, probe")
     yield from place.on(ResourceType.GROUP, own, Right.READ, why="elections")
+    why = "librdkafka asks for its coordinator, though nobody joins it"
+    yield from place.on(ResourceType.GROUP, [_one(READERS)], Right.DESCRIBE, why=why)
     journal = [_one(f"replicator.{ground.supervisor_id}")]
     yield from place.on(ResourceType.TRANSACTIONAL_ID, journal, Right.WRITE, why="the journal's one writer")
 

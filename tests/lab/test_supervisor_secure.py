@@ -12,8 +12,6 @@ import pytest
 
 from replicator.cli.main import run
 from replicator.clock import Deadline
-from replicator.connect import secret_text, secrets_path
-from replicator.jvm import write_private
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
@@ -38,14 +36,8 @@ def wait_until(ask: Callable[[], Value | None], *, seconds: float, what: str) ->
 
 
 def config_text(lab: Lab, flows: dict[str, Any]) -> str:
-    """Return the lab's configuration with flows, and with the secrets laid where the worker finds them."""
-    folder = lab.folders.secrets / "mm2"
-    for cluster in ("east", "west"):
-        access = lab.access(cluster, "mm2")
-        write_private(Path(secrets_path(access, str(folder))), secret_text(access))
-    group = f'group_id: "{lab.group_id("west")}"'
-    text = lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps(flows)}")
-    return text.replace(group, f'{group}\n    secrets_folder: "{folder}"')
+    """Return the lab's configuration with flows."""
+    return lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps(flows)}")
 
 
 def test_a_revoked_read_right_is_a_stall_with_its_cause(secure_lab: Lab, names: Any, tmp_path: Path) -> None:

@@ -17,14 +17,18 @@ Found = dict[TopicName, set[int]]
 WINDOW_PERIODS = 2
 
 
-def add_demo_flow(text: str, name: str, flow: Mapping[str, Any], *, store: str) -> str:
-    """Return the lab's configuration with the demo's flow as its only one, and a snapshot store."""
+def add_demo_flow(
+    text: str, name: str, flow: Mapping[str, Any], *, store: str, supervisor: Mapping[str, Any] | None = None
+) -> str:
+    """Return the lab's configuration with the demo's flow as its only one, a snapshot store and the supervisor's."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     document = yaml.load(text)
     document["flows"] = {name: dict(flow)}
     document["snapshots"] = {"store": store}
+    if supervisor:
+        document["supervisor"] = dict(supervisor)
     out = io.StringIO()
     yaml.dump(document, out)
     return out.getvalue()

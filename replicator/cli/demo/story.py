@@ -64,6 +64,7 @@ class Stage:
     verdict: dict[str, Any] = field(default_factory=dict)
     planes_before: list[Record] = field(default_factory=list)
     snapshot_id: str = ""
+    supervisor_section: dict[str, Any] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda _line: None
 
     def close(self) -> None:
@@ -95,7 +96,10 @@ def configure(stage: Stage) -> str:
         "groups": {"include": ["*"], "exclude": ["demo-*"]},
         "objectives": OBJECTIVES,
     }
-    (stage.folder / "demo.yaml").write_text(evidence.add_demo_flow(text, FLOW, flow, store=str(stage.folder / "repo")))
+    told = evidence.add_demo_flow(
+        text, FLOW, flow, store=str(stage.folder / "repo"), supervisor=stage.supervisor_section
+    )
+    (stage.folder / "demo.yaml").write_text(told)
     stage.shell.run("config", "validate")
     return "flow demo: east → west, six topics, exactly once"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,22 @@ def test_what_the_lab_writes_gives_back_the_same_access(tmp_path: Path, is_secur
     assert [settings.cluster_access(name) for name in settings.clusters] == given
     west = settings.connect_of("west")
     assert (west.url, west.group_id, west.offsets_topic) == ("http://127.0.0.1:2", "group-west", "group-west.offsets")
+
+
+def test_mirror_maker_logs_in_as_itself(tmp_path: Path) -> None:
+    """Where the lab is secured, MM2 has its own login, and the folder in which connectors name it."""
+    security = secured(tmp_path)
+    mirrors = {
+        access.name: replace(access, security=replace(access.security, username="mm2")) for access in accesses(security)
+    }
+    path = tmp_path / "replicator.yaml"
+    path.write_text(
+        render_config(accesses(security), PLANS, group_id=str, mirrors=mirrors, secrets_folder=str(tmp_path))
+    )
+    settings = load_settings(path, {})
+    assert settings.cluster_access("east").security.username == "replicator"
+    assert {name: settings.mirror_access(name) for name in settings.clusters} == mirrors
+    assert settings.connect_of("west").secrets_folder == str(tmp_path)
 
 
 def test_the_flow_it_proposes_can_be_uncommented(tmp_path: Path) -> None:
