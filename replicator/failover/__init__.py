@@ -8,23 +8,32 @@ override that nobody named.
 from replicator.failover.engine.crash import crashpoint_from, never_crash
 from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
 from replicator.failover.engine.runbook import Runbook, Step
+from replicator.failover.failback.seams import reverse_of
 from replicator.failover.groups.moves import Outcome
+from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.failover.report import GroupReport, OperationReport, report_of
-from replicator.failover.runbooks import FAILOVER, RUNBOOKS, runbook_of
-from replicator.failover.world import Choices, Identity, Override, Worker, World
+from replicator.failover.report import GroupReport, OperationReport, OrphanReport, report_of
+from replicator.failover.runbooks import FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
+from replicator.failover.world import Capture, Choices, FenceGrade, Fencing, Identity, Override, Worker, World
 
 __all__ = [
+    "FAILBACK",
     "FAILOVER",
     "RUNBOOKS",
+    "SWITCHOVER",
+    "Capture",
     "Choices",
+    "FenceGrade",
+    "Fencing",
     "ForeseenStep",
     "GroupReport",
+    "HookCommand",
     "Identity",
     "Onlooker",
     "OperationReport",
     "Order",
+    "OrphanReport",
     "Outcome",
     "Override",
     "Runbook",
@@ -40,6 +49,7 @@ __all__ = [
     "nobody_looks",
     "rehearse_operation",
     "report_of",
+    "reverse_of",
     "run_operation",
     "runbook_of",
     "unknown_window_seconds",

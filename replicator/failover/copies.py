@@ -37,6 +37,7 @@ def _partitions(described: dict[TopicName, TopicDescription]) -> list[TopicParti
 def take_cut(world: World) -> Cut:
     """Return every partition of the flow as it stands now: how far it is mirrored and where its copy ends."""
     taken_at = world.now()
+    source_ends = _source_ends(world)
     sources = copies_of(world)
     described = describe_copies(world)
     ends = world.target.positions.ends(_partitions(described), world.deadline(ACT_SECONDS))
@@ -47,12 +48,21 @@ def take_cut(world: World) -> Cut:
             target=TopicPartition(copy, number),
             mirrored=mirrored.get(TopicPartition(source, number)),
             ends=ends.get(TopicPartition(copy, number)),
+            source_end=source_ends.get(TopicPartition(source, number)),
         )
         for copy, source in sources.items()
         for number in _numbers(world, source, described.get(copy), mirrored)
     ]
     ids = {name: topic.topic_id for name, topic in described.items()}
     return Cut(taken_at=taken_at, partitions=tuple(rows), topic_ids=ids)
+
+
+def _source_ends(world: World) -> dict[TopicPartition, int]:
+    """Return the ends of a living source as it tells them now; none of one that is not asked."""
+    if not world.is_planned:
+        return {}
+    topics = world.look_again().topics
+    return {TopicPartition(name, ends.partition): ends.end for name, seen in topics.items() for ends in seen.partitions}
 
 
 def _numbers(

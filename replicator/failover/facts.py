@@ -55,12 +55,14 @@ class Survey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutPartition:
     """One partition at the cut. `mirrored` is the next source offset to mirror, None when nothing was ever
-    mirrored; `ends` are the copy's, None when the target has no such partition."""
+    mirrored; `ends` are the copy's, None when the target has no such partition. `source_end` is the end of a
+    living source, None where it was not asked."""
 
     source: TopicPartition
     target: TopicPartition
     mirrored: int | None
     ends: PartitionEnds | None
+    source_end: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +133,12 @@ def cut_from_facts(facts: Facts) -> Cut | None:
 
 def _to_row(p: CutPartition) -> list[Any]:
     ends = [None, None, None] if p.ends is None else [p.ends.log_start, p.ends.last_stable, p.ends.end]
-    return [p.source.topic, p.source.partition, p.target.topic, p.mirrored, *ends]
+    row = [p.source.topic, p.source.partition, p.target.topic, p.mirrored, *ends]
+    return row if p.source_end is None else [*row, p.source_end]
 
 
 def _from_row(row: list[Any]) -> CutPartition:
-    topic, number, target, mirrored, log_start, last_stable, end = row
+    topic, number, target, mirrored, log_start, last_stable, end, *source_end = row
     ends = None
     if end is not None:
         ends = PartitionEnds(partition=number, log_start=log_start, last_stable=last_stable, end=end)
@@ -144,4 +147,5 @@ def _from_row(row: list[Any]) -> CutPartition:
         target=TopicPartition(TopicName(target), number),
         mirrored=mirrored,
         ends=ends,
+        source_end=source_end[0] if source_end else None,
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from replicator.clock import to_rfc3339
-from replicator.errors import PreflightBlocked
+from replicator.errors import PreflightBlocked, ReplicatorError
 from replicator.failover.engine.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
 from replicator.failover.engine.logbook import Logbook, Request
+from replicator.failover.planned.copy_head import write_head
 from replicator.failover.report import OperationReport, accepted_of, report_of
 from replicator.failover.runbooks import runbook_of
-from replicator.failover.world import READ_SECONDS, Choices, Override, World
+from replicator.failover.world import READ_SECONDS, Choices, FenceGrade, Fencing, Override, World
 from replicator.journal import (
     OPERATION_STEP,
     Hold,
@@ -23,6 +24,7 @@ from replicator.journal import (
     find_operation,
     is_being_aborted,
     list_operations,
+    merge_records,
     open_operation,
     take_lease,
 )
@@ -35,12 +37,14 @@ Announce = Callable[[OperationId], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What somebody ordered. `operation_id` None: the flow's open operation, or a new one."""
+    """What somebody ordered. `operation_id` None: the flow's open operation, or a new one; `fresh_id` is what a new
+    one is called where somebody has been told an id already."""
 
     kind: OperationKind
     actor: str
     commanded_at: datetime
     operation_id: OperationId | None = None
+    fresh_id: OperationId | None = None
     hold_before: str | None = None
 
 
@@ -115,18 +119,21 @@ def _held(
     journal = Journal(world.target, world.identity.topic_prefix, clock=world.clock)
     writer = world.identity.supervisor_id
     before = journal.read(world.deadline(READ_SECONDS))
-    found = find_target(before, world.flow, order, writer=writer, is_abort=is_abort)
-    chosen = found.id if found else make_operation_id(order.kind, order.commanded_at)
+    found = _find(before, world, order, writer=writer, is_abort=is_abort)
+    chosen = found.id if found else order.fresh_id or make_operation_id(order.kind, order.commanded_at)
     if not before:
         announce(chosen)  # the journal's topic is made next, and that is a change
     with _take(world, journal, epoch_elsewhere) as hold:
-        found = find_target(hold.writer.records, world.flow, order, writer=writer, is_abort=is_abort)
+        found = _find(hold.writer.records, world, order, writer=writer, is_abort=is_abort)
         chosen = found.id if found else chosen
         if before:
             announce(chosen)
-        request = Request(operation_id=chosen, flow=world.flow.name, kind=order.kind, actor=order.actor)
+        request = Request(operation_id=chosen, flow=world.name, kind=order.kind, actor=order.actor)
         world.log = Logbook(hold.writer, request, clock=world.clock)
+        if world.forward is not None:
+            world.forward.log = world.log
         world.choices = merge_choices(world.choices, world.log.records)
+        world.fencing = _fencing_as_begun(world.fencing, world.log.records)
         yield world.log
 
 
@@ -143,8 +150,21 @@ def _take(world: World, journal: Journal, epoch_elsewhere: int) -> Hold:
     )
 
 
+def _find(
+    records: Sequence[JournalRecord], world: World, order: Order, *, writer: str, is_abort: bool
+) -> Operation | None:
+    flow = replace(world.flow, name=world.name)
+    return find_target(records, flow, order, writer=writer, is_abort=is_abort, peer_records=world.peer_records)
+
+
 def find_target(
-    records: Sequence[JournalRecord], flow: Flow, order: Order, *, writer: str, is_abort: bool = False
+    records: Sequence[JournalRecord],
+    flow: Flow,
+    order: Order,
+    *,
+    writer: str,
+    is_abort: bool = False,
+    peer_records: Sequence[JournalRecord] = (),
 ) -> Operation | None:
     """Return the operation to go on with: the one asked for, or the flow's open one; None to begin a new one.
 
@@ -157,7 +177,8 @@ def find_target(
     else:
         found = open_operation(records, flow.name)
     if found is None:
-        _refuse_repeated(records, flow, order)
+        _refuse_open_elsewhere(peer_records, flow)
+        _refuse_misplaced(merge_records([records, peer_records]), flow, order)
         return None
     _refuse_over(found)
     _refuse_unfit(found, order, writer=writer, is_abort=is_abort)
@@ -195,15 +216,32 @@ def _refuse_unfit(operation: Operation, order: Order, *, writer: str, is_abort: 
         )
 
 
-def _refuse_repeated(records: Sequence[JournalRecord], flow: Flow, order: Order) -> None:
-    """Refuse to fail over to a cluster that is active already: its source is not what it was."""
-    if order.kind is OperationKind.FAILOVER and active_cluster(records, flow.name) == flow.target:
-        last = [op for op in list_operations(records).values() if op.flow == flow.name and op.is_past_promote][-1]
+def _refuse_open_elsewhere(peer_records: Sequence[JournalRecord], flow: Flow) -> None:
+    """Refuse to begin while the flow has an operation in the other cluster's journal that is not over."""
+    found = open_operation(peer_records, flow.name)
+    if found is not None:
         raise PreflightBlocked(
-            f"flow {flow.name} was failed over already: {flow.target} is active since {last.id}",
-            hint=f"replicator op show {last.id}",
-            operation_id=last.id,
+            f"flow {flow.name} has an open {found.kind.value} in the journal of {found.target}: {found.id}",
+            hint=f"`replicator op resume {found.id}` or `replicator op abort {found.id}` first",
+            operation_id=found.id,
         )
+
+
+def _refuse_misplaced(records: Sequence[JournalRecord], flow: Flow, order: Order) -> None:
+    """Refuse to move to a cluster that is active already: its source is not what it was."""
+    active = active_cluster(records, flow.name)
+    if order.kind is OperationKind.FAILBACK and active != flow.source:
+        told = f"{active} is active" if active else "it was never moved"
+        raise PreflightBlocked(f"flow {flow.name} is at home: {told}", hint=f"replicator flow show {flow.name}")
+    if active != flow.target:
+        return
+    moved = [op for op in list_operations(records).values() if op.flow == flow.name and op.is_past_promote]
+    last = moved[-1].id if moved else None
+    raise PreflightBlocked(
+        f"flow {flow.name} was failed over already: {flow.target} is active" + (f" since {last}" if last else ""),
+        hint=f"replicator op show {last}" if last else "replicator op list",
+        operation_id=last,
+    )
 
 
 def _request_body(world: World, order: Order) -> dict[str, object]:
@@ -215,6 +253,7 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "accepted": sorted(override.value for override in choices.accepted),
         "loss_max": choices.loss_max,
         "hold_before": order.hold_before,
+        "fence": world.fencing.grade.value if world.is_planned else None,
     }
 
 
@@ -226,8 +265,18 @@ def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices
     return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max)
 
 
+def _fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fencing:
+    """Return the fencing with the grade that the operation was begun with; one fence is not swapped for another."""
+    told = records[0].body.get("fence") if records else None
+    return fencing if told is None else replace(fencing, grade=FenceGrade(told))
+
+
 def _finish(world: World, log: Logbook) -> OperationReport:
     report = report_of(log.records, objectives=world.flow.objectives)
     state = OperationState.DONE_WITH_EXCEPTIONS if report.exceptions else OperationState.DONE
     log.end(state, {"exceptions": len(report.exceptions)})
+    if world.is_planned:
+        # The chain's end is now the end of the operation. A copy that fails costs a witness, nothing else.
+        with suppress(ReplicatorError):
+            write_head(world)
     return report_of(log.records, objectives=world.flow.objectives)

@@ -10,7 +10,7 @@ from typing import Any
 from replicator.clock import from_rfc3339
 from replicator.failover.facts import Survey, cut_from_facts
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
-from replicator.journal import OPERATION_STEP, facts_of, to_operation
+from replicator.journal import ACTIVE_ITEM, OPERATION_STEP, PROMOTE_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
 from replicator.model.forms.figures import show_count, show_seconds
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
@@ -54,6 +54,18 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanReport:
+    """What only the old active had: so many records did the move `of` lose, counted. `topics` and `snapshot` keep
+    them."""
+
+    of: OperationId
+    records: int
+    partitions: Mapping[str, int]
+    topics: tuple[str, ...]
+    snapshot: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
     """One step: how it ended and how long it took, in seconds, from its first word to its last."""
 
@@ -67,7 +79,8 @@ class StepReport:
 class OperationReport:
     """All an operator wants to know of an operation. None is unknown, or not reached yet.
 
-    `rto_seconds` runs from the command to the verified target, halts and restarts included.
+    `rto_seconds` runs from the command to the verified target, halts and restarts included;
+    `unwritable_seconds` from the fence of a living source to the promotion: applications can write nowhere.
     """
 
     operation_id: OperationId
@@ -82,9 +95,11 @@ class OperationReport:
     verified_at: datetime | None
     ended_at: datetime | None
     rto_seconds: float | None
+    unwritable_seconds: float | None
     accepted: tuple[str, ...]
     fence: Fence | None
     loss: LossReport | None
+    orphans: OrphanReport | None
     groups: tuple[GroupReport, ...]
     exceptions: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
@@ -115,9 +130,11 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
         verified_at=verified_at,
         ended_at=operation.ended_at,
         rto_seconds=rto_seconds,
+        unwritable_seconds=_unwritable_seconds(records),
         accepted=accepted_of(records),
         fence=_fence_of(records, survey),
         loss=loss,
+        orphans=_orphans_of(records),
         groups=groups,
         exceptions=_exceptions_of(records, groups, survey)[:EXCEPTIONS_MAX],
         verdicts=judge(objectives, rto_seconds=rto_seconds, loss=loss),
@@ -149,11 +166,32 @@ def _verified_at(records: Sequence[JournalRecord]) -> datetime | None:
 
 
 def _fence_of(records: Sequence[JournalRecord], survey: Survey | None) -> Fence | None:
+    fenced = facts_of(records, "fence_source").get("fenced")
+    if fenced is not None:
+        return Fence(source=_tell_fence(records, fenced), mm2=_mm2_fence(records))
     if survey is None:
         return None
     is_refusing = survey.answer is Reachability.REFUSED
     source = "every known listener refuses" if is_refusing else "none: split-brain was accepted"
     return Fence(source=source, mm2=_mm2_fence(records))
+
+
+def _tell_fence(records: Sequence[JournalRecord], fenced: Mapping[str, Any]) -> str:
+    match fenced["grade"]:
+        case "acl":
+            rules = facts_of(records, "fence_source").get("rules", {"rows": []})
+            return f"acl: {len(rules['rows'])} rules deny applications"
+        case "attested":
+            return f"attested: {fenced['actor']} says that producers are stopped"
+        case grade:
+            return str(grade)
+
+
+def _unwritable_seconds(records: Sequence[JournalRecord]) -> float | None:
+    """Return for how long applications could write nowhere: from the fence's intent to the promotion."""
+    fenced = [r.written_at for r in records if r.step == "fence_source" and r.phase == StepPhase.INTENT]
+    active = [r.written_at for r in records if r.step == PROMOTE_STEP and r.item == ACTIVE_ITEM]
+    return (active[0] - fenced[0]).total_seconds() if fenced and active else None
 
 
 def _mm2_fence(records: Sequence[JournalRecord]) -> str:
@@ -198,7 +236,7 @@ def _exceptions_of(
     ]
     if survey is not None:
         found += [f"observation left out: {told}" for told in survey.unreadable]
-    found += _cut_exceptions(records)
+    found += _cut_exceptions(records) + _failback_exceptions(records)
     verified = facts_of(records, "verify").get("verified")
     return (*found, *(verified["findings"] if verified else ()))
 
@@ -211,6 +249,31 @@ def _cut_exceptions(records: Sequence[JournalRecord]) -> list[str]:
     return found + [
         f"{count} offsets were written to the copies by somebody else after the cut" for count in strangers[-1:]
     ]
+
+
+def _failback_exceptions(records: Sequence[JournalRecord]) -> list[str]:
+    """Return what a forward flow that had come back mirrored after the cut: it came home a second time."""
+    facts = facts_of(records, "reconcile")
+    leaked = sum(row[7] for item, fact in facts.items() if item.startswith("part:") for row in fact["rows"])
+    return [f"the forward flow had come back and mirrored {leaked} records after the cut"] if leaked else []
+
+
+def _orphans_of(records: Sequence[JournalRecord]) -> OrphanReport | None:
+    facts = facts_of(records, "reconcile")
+    if "move" not in facts:
+        return None
+    rows = [row for item, fact in facts.items() if item.startswith("part:") for row in fact["rows"]]
+    kept, snapshot = (
+        facts_of(records, "export_orphans").get("kept"),
+        facts_of(records, "export_orphans").get("snapshot"),
+    )
+    return OrphanReport(
+        of=OperationId(facts["move"]["operation_id"]),
+        records=sum(row[4] for row in rows),
+        partitions={f"{row[0]}[{row[1]}]": row[4] for row in rows if row[4]},
+        topics=tuple(kept["topics"]) if kept else (),
+        snapshot=snapshot["id"] if snapshot else None,
+    )
 
 
 def judge(objectives: Objectives, *, rto_seconds: float | None, loss: LossReport | None) -> tuple[Verdict, ...]:

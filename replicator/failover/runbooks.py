@@ -7,6 +7,15 @@ from types import MappingProxyType
 
 from replicator.errors import UsageError
 from replicator.failover.engine.runbook import Runbook
+from replicator.failover.failback import (
+    EXPORT_ORPHANS,
+    RECONCILE,
+    SEED_FORWARD,
+    SEED_REVERSE,
+    START_FORWARD,
+    START_REVERSE,
+)
+from replicator.failover.planned import COPY_HEAD, DRAIN, FENCE_SOURCE, SURVEY_BOTH
 from replicator.failover.steps import (
     COMMIT,
     CUT,
@@ -38,7 +47,53 @@ FAILOVER: Runbook[World] = Runbook(
     ),
 )
 
-RUNBOOKS: Mapping[OperationKind, Runbook[World]] = MappingProxyType({FAILOVER.kind: FAILOVER})
+SWITCHOVER: Runbook[World] = Runbook(
+    kind=OperationKind.SWITCHOVER,
+    steps=(
+        HOLD_LEASE,
+        SURVEY_BOTH,
+        FENCE_SOURCE,
+        DRAIN,
+        STOP_FLOW,
+        FENCE_MM2,
+        CUT,
+        TRANSLATE,
+        COMMIT,
+        PROMOTE,
+        VERIFY,
+        COPY_HEAD,
+        REPORT,
+    ),
+)
+
+FAILBACK: Runbook[World] = Runbook(
+    kind=OperationKind.FAILBACK,
+    steps=(
+        HOLD_LEASE,
+        SURVEY_BOTH,
+        RECONCILE,
+        EXPORT_ORPHANS,
+        SEED_REVERSE,
+        START_REVERSE,
+        FENCE_SOURCE,
+        DRAIN,
+        STOP_FLOW,
+        FENCE_MM2,
+        CUT,
+        TRANSLATE,
+        COMMIT,
+        PROMOTE,
+        VERIFY,
+        COPY_HEAD,
+        SEED_FORWARD,
+        START_FORWARD,
+        REPORT,
+    ),
+)
+
+RUNBOOKS: Mapping[OperationKind, Runbook[World]] = MappingProxyType(
+    {runbook.kind: runbook for runbook in (FAILOVER, SWITCHOVER, FAILBACK)}
+)
 
 
 def runbook_of(kind: OperationKind) -> Runbook[World]:

@@ -12,11 +12,15 @@ from replicator.connect import ConnectClient, StoredConnector, fold_connectors
 from replicator.failover.engine.crash import Crashpoint, never_crash
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.facts import Survey
-from replicator.flow import MirroredPositions
+from replicator.failover.hooks import HookCommand
+from replicator.failover.sources import read_source
+from replicator.flow import FlowWiring, MirroredPositions
 from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, Observations, Observed
 from replicator.kafka import KafkaCluster, Record, Tail
+from replicator.model.cluster import ClusterAccess
 from replicator.model.flow import Flow
-from replicator.model.names import GroupName, TopicName, TopicPartition
+from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.operations import JournalRecord
 
 ASK_SECONDS = 10.0
 """A cluster that lives answers a question within this."""
@@ -24,6 +28,18 @@ ACT_SECONDS = 30.0
 """Stopping, fencing and committing take seconds; more than this means that something does not answer."""
 READ_SECONDS = 60.0
 """Reading a whole topic of ours."""
+DRAIN_SECONDS = 120.0
+"""How long clients may be kept from writing while the flow catches up; then the operation halts."""
+
+
+class FenceGrade(StrEnum):
+    """How the source is kept from taking writes while it answers: by rules of its authorizer, by commands of the
+    operator, by the operator's word alone, or not at all."""
+
+    ACL = "acl"
+    HOOK = "hook"
+    ATTESTED = "attested"
+    NONE = "none"
 
 
 class Override(StrEnum):
@@ -66,14 +82,33 @@ class Identity:
     session_seconds: float = SESSION_SECONDS
 
 
-Hook = Callable[["World"], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fencing:
+    """How the source of a planned move is fenced. `exempt` principals are ours and MirrorMaker's: no rule denies
+    them. `probe_source` and `probe_target` are the clusters as an application logs in; None: nobody to probe as.
+    """
+
+    grade: FenceGrade = FenceGrade.ACL
+    fence_hooks: tuple[HookCommand, ...] = ()
+    unfence_hooks: tuple[HookCommand, ...] = ()
+    exempt: frozenset[str] = frozenset()
+    probe_source: ClusterAccess | None = None
+    probe_target: ClusterAccess | None = None
+
+
+Capture = Callable[[KafkaCluster, tuple[TopicName, ...], str], str]
+"""Captures topics of a cluster as a snapshot under a tag, and returns its id."""
 
 
 @dataclass(slots=True, kw_only=True)
 class World:
     """One flow's world. `connect` None or dead is met by fencing through Kafka alone; `log` None is a rehearsal.
 
-    `hooks` run at promote, before the new active is journaled; each must be repeatable.
+    `hooks` run at promote, before the new active is journaled; each must be repeatable. `journaled_as` is the
+    name of the configured flow where `flow` is derived from it. `is_planned`: the source lives, and is itself
+    asked instead of what was observed of it. `peer_records` are the journal of the source's cluster, as far as
+    it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
+    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot where there is a store.
     """
 
     flow: Flow
@@ -83,7 +118,14 @@ class World:
     worker: Worker
     identity: Identity
     choices: Choices = Choices()
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[HookCommand, ...] = ()
+    journaled_as: FlowName | None = None
+    is_planned: bool = False
+    fencing: Fencing = Fencing()
+    peer_records: tuple[JournalRecord, ...] = ()
+    forward: World | None = None
+    wiring: FlowWiring | None = None
+    capture: Capture | None = None
     log: Logbook | None = None
     clock: Clock = SYSTEM_CLOCK
     crashpoint: Crashpoint = never_crash
@@ -111,12 +153,29 @@ class World:
         return self.clock.now()
 
     @property
+    def name(self) -> FlowName:
+        """The flow's name as the journal has it."""
+        return self.journaled_as or self.flow.name
+
+    @property
     def observed(self) -> Observed:
-        """What was observed of the flow's source, read once from the target."""
+        """What is known of the flow's source: observed before, read once from the target; or, in a planned move,
+        as the source itself told when it was asked last."""
         if self._observed is None:
-            observations = Observations(self.target, self.identity.topic_prefix)
-            self._observed = observations.read(self.flow.name, self.deadline(READ_SECONDS))
+            self._observed = self._look_at_source()
         return self._observed
+
+    def look_again(self) -> Observed:
+        """Return what is known of the source, asked anew where it lives."""
+        if self.is_planned:
+            self._observed = None
+        return self.observed
+
+    def _look_at_source(self) -> Observed:
+        if self.is_planned:
+            return read_source(self.source, self.flow, self.moves_group, self.clock, self.deadline(READ_SECONDS))
+        observations = Observations(self.target, self.identity.topic_prefix)
+        return observations.read(self.flow.name, self.deadline(READ_SECONDS))
 
     def read_mirrored(self) -> dict[TopicPartition, int]:
         """Return how far the flow has mirrored each source partition, as of now: the next offset to mirror."""

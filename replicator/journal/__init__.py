@@ -13,10 +13,13 @@ from replicator.journal.memory import MemoryLog
 from replicator.journal.observations import Observation, Observations, Observed, observations_topic
 from replicator.journal.operations import (
     ACTIVE_ITEM,
+    HEAD_ITEM,
+    HEAD_STEP,
     OPERATION_STEP,
     PROMOTE_STEP,
     OperationPhase,
     active_cluster,
+    copy_writer,
     facts_of,
     find_operation,
     is_being_aborted,
@@ -30,6 +33,8 @@ from replicator.journal.operations import (
 
 __all__ = [
     "ACTIVE_ITEM",
+    "HEAD_ITEM",
+    "HEAD_STEP",
     "OPERATION_STEP",
     "PROMOTE_STEP",
     "SESSION_SECONDS",
@@ -45,6 +50,7 @@ __all__ = [
     "Observed",
     "OperationPhase",
     "active_cluster",
+    "copy_writer",
     "facts_of",
     "find_operation",
     "has_live_holder",

@@ -146,6 +146,10 @@ class JournalWriter:
                 return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
             return tuple(self._records[-len(records) :])
 
+    def is_lease_held(self) -> bool:
+        """Whether this process may still act."""
+        return self._is_allowed()
+
     def require_lease(self) -> None:
         """Return only while this process may act.
 

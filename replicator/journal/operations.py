@@ -18,6 +18,12 @@ PROMOTE_STEP = "promote"
 
 ACTIVE_ITEM = "active"
 
+HEAD_STEP = "head"
+HEAD_ITEM = "head"
+"""Step and item of a copied head: where another cluster's chain of a writer ended when the copy was made."""
+
+_COPY_PREFIX = "copy."
+
 
 class OperationPhase(StrEnum):
     """What the journal says of an operation as a whole."""
@@ -116,6 +122,11 @@ def facts_of(records: Iterable[JournalRecord], step: str) -> dict[str, Mapping[s
     return {
         record.item or "": record.body for record in records if record.step == step and record.phase == StepPhase.FACT
     }
+
+
+def copy_writer(supervisor_id: str) -> str:
+    """Return the writer under which a supervisor copies heads into the other cluster's journal."""
+    return f"{_COPY_PREFIX}{supervisor_id}"
 
 
 def active_cluster(records: Iterable[JournalRecord], flow: FlowName) -> ClusterName | None:

@@ -7,5 +7,6 @@ Never decides what is worth keeping: it hands out bytes and says whether they ar
 
 from replicator.wire.client import RawClient
 from replicator.wire.counting import count_visible
+from replicator.wire.probing import WriteProbe, probe_write
 
-__all__ = ["RawClient", "count_visible"]
+__all__ = ["RawClient", "WriteProbe", "count_visible", "probe_write"]

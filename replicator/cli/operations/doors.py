@@ -12,16 +12,30 @@ from replicator.cli.context import App
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
 from replicator.connect.mirror import TASKS_MAX
-from replicator.errors import ReplicatorError, UsageError
-from replicator.failover import Choices, Identity, Override, Worker, World, crashpoint_from
+from replicator.errors import DataCorrupt, ReplicatorError, UsageError
+from replicator.failover import (
+    Capture,
+    Choices,
+    FenceGrade,
+    Fencing,
+    HookCommand,
+    Identity,
+    Override,
+    Worker,
+    World,
+    crashpoint_from,
+    reverse_of,
+)
+from replicator.flow import FlowWiring
 from replicator.journal import Journal
 from replicator.kafka import KafkaCluster, probe_listeners
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName
 from replicator.model.observations import Reachability
-from replicator.settings import Settings
+from replicator.model.operations import OperationKind
+from replicator.settings import HookSettings, Settings
 
-_PEER_SECONDS = 5.0
+_PEER_SECONDS = 10.0
 
 
 def parse_choices(accept: Sequence[str], *, loss_max: int | None = None) -> Choices:
@@ -48,8 +62,41 @@ def actor() -> str:
 
 
 @contextmanager
-def open_world(app: App, flow: Flow, choices: Choices) -> Iterator[World]:
-    """Yield the flow's world, every door closed again afterwards. Nothing is connected before it is asked."""
+def open_world(
+    app: App,
+    flow: Flow,
+    choices: Choices,
+    *,
+    kind: OperationKind = OperationKind.FAILOVER,
+    fence: str | None = None,
+) -> Iterator[World]:
+    """Yield the flow's world, every door closed again afterwards. Nothing is connected before it is asked.
+
+    `fence` is the grade asked for; without it the configured one holds.
+    """
+    settings = app.settings
+    if kind is not OperationKind.FAILBACK:
+        with _open_one(app, flow, choices, is_planned=kind is not OperationKind.FAILOVER, fence=fence) as world:
+            yield world
+        return
+    back = reverse_of(flow)
+    with (
+        _open_one(app, flow, choices, is_planned=True, fence=fence) as forward,
+        _open_one(app, back, choices, is_planned=True, fence=fence) as world,
+    ):
+        world.journaled_as = flow.name
+        world.forward = forward
+        world.wiring = FlowWiring(
+            source=settings.mirror_access(back.source),
+            target=settings.mirror_access(back.target),
+            secrets_folder=settings.connect_of(back.target).secrets_folder,
+        )
+        world.capture = _capture(app) if settings.store else None
+        yield world
+
+
+@contextmanager
+def _open_one(app: App, flow: Flow, choices: Choices, *, is_planned: bool, fence: str | None) -> Iterator[World]:
     settings = app.settings
     access = settings.connect_of(flow.target)
     source, target = settings.cluster_access(flow.source), settings.cluster_access(flow.target)
@@ -63,6 +110,9 @@ def open_world(app: App, flow: Flow, choices: Choices) -> Iterator[World]:
             worker=_worker(settings, flow),
             identity=_identity(settings),
             choices=choices,
+            hooks=_commands(settings.failover.hooks.promote),
+            is_planned=is_planned,
+            fencing=_fencing(settings, flow, fence),
             clock=app.clock,
             crashpoint=crashpoint_from(app.environ),
             budget=Deadline.after(app.timeout_seconds, clock=app.clock) if app.timeout_seconds else None,
@@ -71,6 +121,54 @@ def open_world(app: App, flow: Flow, choices: Choices) -> Iterator[World]:
             yield world
         finally:
             world.close()
+
+
+def _capture(app: App) -> Capture:
+    """Return what keeps topics of a cluster as a snapshot in the configured store."""
+
+    def capture(cluster: KafkaCluster, topics: tuple[TopicName, ...], tag: str) -> str:
+        from replicator.cli.snapshots.doors import LONG_SECONDS, open_repository
+        from replicator.model.flow import Selection
+        from replicator.snapshot import SnapshotRequest, create_snapshot, verify_snapshot
+        from replicator.wire import RawClient
+
+        repository = open_repository(app, None)
+        request = SnapshotRequest(topics=Selection(include=topics), groups=Selection(include=()), tags=(tag,))
+        with RawClient(cluster.access, clock=app.clock) as raw:
+            deadline = app.deadline(LONG_SECONDS)
+            manifest = create_snapshot(cluster, raw, repository, request, clock=app.clock, deadline=deadline)
+        proof = verify_snapshot(repository, manifest.id, clock=app.clock)
+        if not proof.is_ok:
+            raise DataCorrupt(
+                f"snapshot {manifest.id}: {len(proof.findings)} findings", hint="replicator snapshot list"
+            )
+        return manifest.id
+
+    return capture
+
+
+def _commands(hooks: Sequence[HookSettings]) -> tuple[HookCommand, ...]:
+    return tuple(HookCommand(argv=hook.argv, timeout_seconds=hook.timeout_seconds) for hook in hooks)
+
+
+def _fencing(settings: Settings, flow: Flow, fence: str | None) -> Fencing:
+    hooks = settings.failover.hooks
+    return Fencing(
+        grade=FenceGrade(fence or settings.failover.fence),
+        fence_hooks=_commands(hooks.fence),
+        unfence_hooks=_commands(hooks.unfence),
+        exempt=_exempt(settings, flow),
+        probe_source=settings.application_access(flow.source),
+        probe_target=settings.application_access(flow.target),
+    )
+
+
+def _exempt(settings: Settings, flow: Flow) -> frozenset[str]:
+    """Return the principals that no fence denies: ours and MirrorMaker's."""
+    ways = [
+        read(name) for name in (flow.source, flow.target) for read in (settings.cluster_access, settings.mirror_access)
+    ]
+    return frozenset(f"User:{way.security.username}" for way in ways if way.security.username is not None)
 
 
 def _worker(settings: Settings, flow: Flow) -> Worker:
@@ -94,12 +192,21 @@ def _identity(settings: Settings) -> Identity:
 
 
 def highest_peer_epoch(world: World) -> int:
-    """Return the highest epoch in the source's journal, 0 where it cannot be read."""
+    """Return the highest epoch in the journal of the source's cluster, 0 where it cannot be read; the world knows its
+    records from then on.
+
+    Raises:
+        Unreachable: a planned move cannot do without it.
+    """
     addresses = [address.strip() for address in world.source.access.bootstrap.split(",")]
-    if probe_listeners(addresses) is not Reachability.REACHABLE:
+    if not world.is_planned and probe_listeners(addresses) is not Reachability.REACHABLE:
         return 0
     journal = Journal(world.source, world.identity.topic_prefix, clock=world.clock)
     try:
-        return journal.read_chain(world.deadline(_PEER_SECONDS)).highest_epoch
+        chain = journal.read_chain(world.deadline(_PEER_SECONDS))
     except ReplicatorError:
+        if world.is_planned:
+            raise
         return 0
+    world.peer_records = chain.records
+    return chain.highest_epoch

@@ -80,19 +80,14 @@ def show(app: App, operation_id: str) -> None:
 def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before: str | None) -> None:
     """Go on with an operation that stopped midway."""
     from replicator.cli.operations.doors import highest_peer_epoch, open_world, parse_choices
-    from replicator.cli.operations.failover import finish
     from replicator.cli.operations.progress import StepTeller
+    from replicator.cli.operations.running import finish
     from replicator.failover import run_operation
 
     flow, order = _order(app, operation_id, hold_before=hold_before)
-    with open_world(app, flow, parse_choices(accept)) as world, StepTeller(app) as teller:
-        report = run_operation(
-            world,
-            order,
-            announce=app.announce_operation,
-            onlooker=teller,
-            epoch_elsewhere=highest_peer_epoch(world),
-        )
+    with open_world(app, flow, parse_choices(accept), kind=order.kind) as world, StepTeller(app) as teller:
+        epoch = highest_peer_epoch(world)
+        report = run_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     finish(app, report)
 
 
@@ -109,14 +104,9 @@ def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
 
     flow, order = _order(app, operation_id, hold_before=None)
     app.confirm_moderate(f"abort {operation_id} of flow {flow.name}", is_agreed=is_agreed)
-    with open_world(app, flow, Choices()) as world, StepTeller(app) as teller:
-        report = abort_operation(
-            world,
-            order,
-            announce=app.announce_operation,
-            onlooker=teller,
-            epoch_elsewhere=highest_peer_epoch(world),
-        )
+    with open_world(app, flow, Choices(), kind=order.kind) as world, StepTeller(app) as teller:
+        epoch = highest_peer_epoch(world)
+        report = abort_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     app.operation_id = None
     emit("Operation", output=app.output, item=report, view=report_view(report) if app.output.is_for_people else None)
 
@@ -124,15 +114,17 @@ def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
 def _order(app: App, operation_id: str, *, hold_before: str | None) -> tuple[Flow, Order]:
     """Return the operation's flow as it is configured, and the order to go on with it."""
     from replicator.cli.operations.doors import actor
-    from replicator.failover import Order, runbook_of
+    from replicator.failover import Order, reverse_of, runbook_of
+    from replicator.model.operations import OperationKind
 
     found, _ = _find(app, operation_id)
     operation = found.operation
     flow = app.settings.flow(operation.flow)
-    if (flow.source, flow.target) != (operation.source, operation.target):
+    directed = reverse_of(flow) if operation.kind is OperationKind.FAILBACK else flow
+    if (directed.source, directed.target) != (operation.source, operation.target):
         raise PreflightBlocked(
             f"operation {operation_id} moves {operation.source} to {operation.target}; the configuration has "
-            f"{flow.source} to {flow.target} for flow {flow.name}",
+            f"{directed.source} to {directed.target} for flow {flow.name}",
             hint="use the configuration that it was begun with",
         )
     if hold_before is not None:

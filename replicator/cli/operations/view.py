@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from replicator.cli.output import Column, make_table, text_of
-from replicator.failover import ForeseenStep, OperationReport
+from replicator.failover import ForeseenStep, OperationReport, OrphanReport
 from replicator.model.forms.figures import show_count, show_moment, show_seconds
 from replicator.model.forms.text import UNKNOWN
 from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
@@ -58,10 +58,20 @@ def _facts(report: OperationReport) -> list[tuple[str, str]]:
         ("by", f"{report.actor}, {show_moment(report.commanded_at)}"),
         ("accepted", ", ".join(report.accepted) or "nothing"),
         ("recovery time", f"{show_seconds(report.rto_seconds)} from command to verified"),
+        ("no writes", f"{show_seconds(report.unwritable_seconds)} from fence to promotion"),
         ("loss", tell_loss(report.loss)),
+        *([("orphans", _tell_orphans(report.orphans))] if report.orphans else []),
         ("source fence", report.fence.source if report.fence else UNKNOWN),
         ("flow fence", report.fence.mm2 if report.fence else UNKNOWN),
     ]
+
+
+def _tell_orphans(orphans: OrphanReport) -> str:
+    """Return how many records only the old active had, and where they are kept."""
+    if not orphans.records:
+        return f"none: {orphans.of} lost nothing"
+    kept = ", ".join([*orphans.topics, *([f"snapshot {orphans.snapshot}"] if orphans.snapshot else [])])
+    return f"{show_count(orphans.records)} records that {orphans.of} lost, kept in {kept or UNKNOWN}"
 
 
 def tell_loss(loss: LossReport | None) -> str:

@@ -50,6 +50,11 @@ class Logbook:
         return tuple(self._records)
 
     @property
+    def all_records(self) -> tuple[JournalRecord, ...]:
+        """Every record of the journal, other operations' included."""
+        return self._writer.records
+
+    @property
     def operation(self) -> Operation:
         """The operation as its records tell it."""
         return to_operation(self._records)
@@ -67,6 +72,10 @@ class Logbook:
     def require_lease(self) -> None:
         """Return only while this process may act. Raises Fenced once it may not."""
         self._writer.require_lease()
+
+    def is_lease_held(self) -> bool:
+        """Whether this process may still act."""
+        return self._writer.is_lease_held()
 
     def begin(self, body: Mapping[str, Any]) -> None:
         """Journal the request, or, where this operation was begun before, that it goes on."""

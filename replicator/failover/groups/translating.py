@@ -49,6 +49,11 @@ def _batches(moves: Iterable[GroupMove]) -> Iterator[list[GroupMove]]:
 def translate_observed(world: World, cut: Cut, names: Iterable[GroupName]) -> Iterator[GroupMove]:
     """Yield the move of each group whose positions were observed."""
     seen = observed_groups(world)
+    if world.forward is not None:
+        from replicator.failover.failback.homeward import translate_homeward
+
+        yield from translate_homeward(world, cut, [complete_positions(world, cut, seen[name]) for name in names])
+        return
     translator = _open_translator(world, cut)
     for name in names:
         whole = complete_positions(world, cut, seen[name])

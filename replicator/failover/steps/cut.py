@@ -11,10 +11,12 @@ from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Cut, Survey, cut_from_facts, cut_to_facts, to_body
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
 from replicator.failover.steps.survey import take_survey
+from replicator.failover.tails import planned_loss
 from replicator.failover.world import Choices, Override, World
 from replicator.journal.codec import from_plain
 from replicator.model.flow import Delivery, Flow
 from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.names import TopicPartition
 from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
 
 NAME = "cut"
@@ -32,10 +34,32 @@ def check_cut(world: World) -> Finding:
     now = take_cut(world)
     if now.mirrored != cut.mirrored:
         return Ready("the flow has moved since the cut was taken")
-    blocked = find_excess(loss, flow=world.flow, choices=world.choices)
+    blocked = find_breach(world, cut, now, loss) if world.is_planned else _find_excess(world, loss)
     if blocked is not None:
         return blocked
     return Done({"digest": cut.digest, "partitions": len(cut.partitions), **count_strangers(cut, now)})
+
+
+def _find_excess(world: World, loss: LossReport) -> Blocked | None:
+    return find_excess(loss, flow=world.flow, choices=world.choices)
+
+
+def find_breach(world: World, cut: Cut, now: Cut, loss: LossReport) -> Blocked | None:
+    """Return why a planned move must not go on, or None: it loses nothing, whatever was accepted."""
+    grown = late_writes(cut, now)
+    told = None
+    if grown:
+        told = f"{sum(grown.values())} offsets were written to {world.flow.source} after the cut, first to {min(grown)}"
+    elif loss.known_lost:
+        told = f"{show_count(loss.known_lost)} records of {world.flow.source} were not mirrored when the flow stopped"
+    return None if told is None else Blocked(f"{told}: a planned move loses none", "stop every producer, then abort")
+
+
+def late_writes(cut: Cut, now: Cut) -> dict[TopicPartition, int]:
+    """Return by how many offsets a living source has grown since the cut, where it has."""
+    known = {row.source: row.source_end for row in cut.partitions}
+    grown = {row.source: (row.source_end or 0) - (known.get(row.source) or 0) for row in now.partitions}
+    return {tp: count for tp, count in grown.items() if count > 0}
 
 
 def count_strangers(cut: Cut, now: Cut) -> dict[str, int]:
@@ -75,12 +99,17 @@ def do_cut(world: World) -> None:
 
 def foresee_cut(world: World) -> str:
     """Return what would be lost if the cut were taken now."""
-    blocked = find_excess(loss := compute_loss(world, take_cut(world)), flow=world.flow, choices=world.choices)
+    loss = compute_loss(world, take_cut(world))
+    if world.is_planned:
+        return f"{show_count(loss.known_lost)} records are not mirrored yet: they are drained first"
+    blocked = _find_excess(world, loss)
     return blocked.reason if blocked else tell_loss(loss)
 
 
 def compute_loss(world: World, cut: Cut) -> LossReport:
     """Return what is lost when the flow ends at this cut."""
+    if world.is_planned:
+        return planned_loss(world, cut.mirrored)
     survey = world.survey or take_survey(world)
     window = unknown_window_seconds(_watch(survey), now=cut.taken_at)
     return account_loss(

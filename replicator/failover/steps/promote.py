@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+from replicator.failover.copies import take_cut
 from replicator.failover.engine.runbook import Step
-from replicator.failover.world import World
-from replicator.journal import ACTIVE_ITEM, PROMOTE_STEP
-from replicator.model.operations import Done, Finding, Ready
+from replicator.failover.fences import LIFTED_ITEM, call_hooks, rule_to_row, standing_fences
+from replicator.failover.steps.cut import find_breach, read_cut, read_loss
+from replicator.failover.world import ACT_SECONDS, World
+from replicator.journal import ACTIVE_ITEM, PROMOTE_STEP, merge_records
+from replicator.model.acls import AclBinding
+from replicator.model.operations import Blocked, Done, Finding, Ready
 
 
 def check_promoted(world: World) -> Finding:
-    """Done once this operation has journaled the target as active."""
+    """Done once this operation has journaled the target as active. A planned move looks at its source once more."""
     active = world.log.fact(PROMOTE_STEP, ACTIVE_ITEM) if world.log is not None else None
-    if active is None:
-        return Ready(f"{world.flow.target} becomes active for {world.flow.name}")
-    return Done({"active": active["cluster"]})
+    if active is not None:
+        return Done({"active": active["cluster"]})
+    return _find_late_breach(world) or Ready(f"{world.flow.target} becomes active for {world.name}")
+
+
+def _find_late_breach(world: World) -> Blocked | None:
+    """Return why a planned move must not be promoted; past the point of no return nothing forbids it any more."""
+    if not world.is_planned or world.log is None or world.log.is_past_promote:
+        return None
+    cut, loss = read_cut(world.log), read_loss(world.log)
+    if cut is None or loss is None:
+        return None
+    return find_breach(world, cut, take_cut(world), loss)
 
 
 def do_promote(world: World) -> None:
-    """Run the hooks, each of which may be repeated, then journal the active cluster: that publishes it."""
-    for hook in world.hooks:
-        world.logbook.require_lease()
-        hook(world)
+    """Open the target to applications and run the hooks, each of which may be repeated; then journal the active
+    cluster: that publishes it."""
+    _lift_standing_fence(world)
+    call_hooks(world, world.hooks, step=PROMOTE_STEP)
     world.crashpoint(f"{PROMOTE_STEP}.before_fact")
     world.logbook.add_fact(
         PROMOTE_STEP,
         ACTIVE_ITEM,
         {"cluster": world.flow.target, "was": world.flow.source, "epoch": world.logbook.epoch},
     )
+
+
+def standing_on_target(world: World) -> tuple[AclBinding, ...]:
+    """Return the rules by which an earlier operation has fenced what is the target now."""
+    return standing_fences(merge_records([world.logbook.all_records, world.peer_records]), world.flow.target)
+
+
+def _lift_standing_fence(world: World) -> None:
+    rules = standing_on_target(world)
+    if not rules:
+        return
+    world.logbook.require_lease()
+    world.target.acls.delete(rules, world.deadline(ACT_SECONDS))
+    body = {"cluster": world.flow.target, "rows": [rule_to_row(rule) for rule in rules]}
+    world.logbook.add_fact(PROMOTE_STEP, LIFTED_ITEM, body)
 
 
 PROMOTE = Step(

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from replicator.errors import OperationFailed
-from replicator.failover.copies import read_ends
+from replicator.errors import OperationFailed, ReplicatorError
+from replicator.failover.copies import describe_copies, read_ends
 from replicator.failover.engine.runbook import Step
+from replicator.failover.fences import probe_topics
 from replicator.failover.groups.moves import GroupMove, Outcome, is_inside
+from replicator.failover.steps.cut import read_cut
 from replicator.failover.steps.groups import current_moves, read_outcomes
 from replicator.failover.steps.stop_flow import ask_connect, running_connectors, tell_to_stop
+from replicator.failover.tails import count_unmirrored
 from replicator.failover.world import ACT_SECONDS, World
 from replicator.journal import internal_topic
 from replicator.kafka import Outgoing
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds
 from replicator.model.operations import Done, Finding, Ready
+from replicator.wire import WriteProbe
 
 NAME = "verify"
 ITEM = "verified"
@@ -34,7 +38,7 @@ def check_verified(world: World) -> Finding:
 
 def do_verify(world: World) -> None:
     """Journal what was verified; what is not as it should be is a finding, listed as an exception."""
-    findings = [*_stop_stragglers(world), *_check_groups(world)]
+    findings = [*_stop_stragglers(world), *_check_groups(world), *_find_leaks(world), *_find_closed(world)]
     canary_offset = send_canary(world)
     world.crashpoint(f"{NAME}.before_fact")
     body: dict[str, Any] = {"canary_offset": canary_offset, "findings": findings}
@@ -60,6 +64,9 @@ def send_canary(world: World) -> int:
         offset = writer.flush(deadline)[partition]
     finally:
         writer.close()
+    end = world.target.positions.ends([partition], deadline)[partition].end
+    if offset + 1 > end:
+        raise OperationFailed(f"cluster {world.flow.target}: {partition} ends at {end}, below the acked {offset}")
     read = world.target.read_range(partition, offset, offset + 1, deadline=deadline)
     if [record.value for record in read.records] != [value]:
         raise OperationFailed(
@@ -79,6 +86,35 @@ def _stop_stragglers(world: World) -> list[str]:
             tell_to_stop(world.connect, name, world)
     return [
         f"connector {name} ran again and was stopped: what it wrote since is not accounted for" for name in stragglers
+    ]
+
+
+def _find_leaks(world: World) -> list[str]:
+    """Return what was written to a living source after the cut: the fence has leaked it, and only it has it."""
+    cut = read_cut(world.logbook)
+    if not world.is_planned or cut is None:
+        return []
+    known = {row.source: row.source_end for row in cut.partitions if row.source_end is not None}
+    try:
+        world.look_again()
+        left = count_unmirrored(world, known)
+    except ReplicatorError as error:
+        return [f"whether {world.flow.source} was written since the cut is not known: {error.message}"]
+    return [
+        f"{tp}: {count} records were written to {world.flow.source} after the cut" for tp, count in sorted(left.items())
+    ]
+
+
+def _find_closed(world: World) -> list[str]:
+    """Return the topics that an application cannot write on the new active cluster."""
+    access = world.fencing.probe_target
+    if not world.is_planned or access is None:
+        return []
+    answers = probe_topics(world, access, sorted(describe_copies(world)))
+    return [
+        f"topic {topic}: an application cannot write it on {world.flow.target}: {word}"
+        for topic, (answer, word) in answers.items()
+        if answer is not WriteProbe.OPEN
     ]
 
 

@@ -54,8 +54,8 @@ def replicator_rights() -> tuple[AclBinding, ...]:
         *_allow("replicator", _CLUSTER, CLUSTER_RESOURCE_NAME, (Right.DESCRIBE, Right.ALTER)),
         *_allow("replicator", _TOPIC, "*", (*everyday, *operation)),
         *_allow("replicator", _TOPIC, OWN_PREFIX, (Right.DELETE,), pattern=PatternType.PREFIXED),
-        *_allow("replicator", _GROUP, "*", (Right.READ,)),
-        *_allow("replicator", _GROUP, "drill.", (Right.DELETE,), pattern=PatternType.PREFIXED),
+        # DELETE: an abort leaves no group where none was before; a drill leaves none at all.
+        *_allow("replicator", _GROUP, "*", (Right.READ, Right.DELETE)),
         *_allow("replicator", _TRANSACTION, "replicator.", (Right.WRITE,), pattern=PatternType.PREFIXED),
         *_allow("replicator", _TRANSACTION, f"{OWN_PREFIX}connect.", (Right.WRITE,), pattern=PatternType.PREFIXED),
     )

@@ -1,0 +1,139 @@
+"""`export_orphans`: what only the old active has is kept, as a topic beside it and as a snapshot in the store.
+
+The records are read behind the last mirrored one and written, unaltered and in order, to `<topic>.orphans.<id>`
+of the same cluster. With a store they are captured as a snapshot; without one the topic is the export.
+Groups stand behind the tail on the way home: nobody is handed these records unasked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from replicator.errors import OperationFailed
+from replicator.failover.engine.runbook import Step
+from replicator.failover.failback.seams import Seam, orphan_count, read_seams
+from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
+from replicator.kafka import Outgoing, Writer
+from replicator.model.cluster import TopicSpec
+from replicator.model.names import TopicName, TopicPartition
+from replicator.model.operations import Done, Finding, Ready
+
+NAME = "export_orphans"
+KEPT = "kept"
+SNAPSHOT = "snapshot"
+READ_AT_ONCE = 5_000
+
+
+def check_exported(world: World) -> Finding:
+    """Done when every orphan stands in a topic of its own and, where there is a store, in a snapshot."""
+    seams = read_seams(world.log) if world.log is not None else None
+    if seams is None:
+        return Ready("what only the old active has is counted first")
+    total = orphan_count(seams)
+    if total == 0:
+        return Done({"orphans": 0})
+    kept = world.log.fact(NAME, KEPT) if world.log is not None else None
+    if kept is None or kept["orphans"] != total:
+        return Ready(f"{total} records that only {world.flow.target} has are to be kept")
+    if world.capture is not None and world.log is not None and world.log.fact(NAME, SNAPSHOT) is None:
+        return Ready("they are to be captured as a snapshot")
+    snapshot = world.log.fact(NAME, SNAPSHOT) if world.log is not None else None
+    return Done({"orphans": total, "topics": kept["topics"], "snapshot": snapshot["id"] if snapshot else None})
+
+
+def quarantine_of(topic: TopicName, operation_id: str) -> TopicName:
+    """Return the topic that keeps the orphans of `topic`; one too long for Kafka is cut."""
+    return TopicName(f"{topic[: 240 - len(operation_id)]}.orphans.{operation_id}")
+
+
+def do_export(world: World) -> None:
+    """Keep every orphan; killed anywhere, the next try goes on behind what stands there already."""
+    seams = [seam for seam in read_seams(world.logbook) or () if seam.orphans]
+    topics = _quarantine_topics(world, seams)
+    writer = world.target.writer("replicator.orphans", acks="all")
+    try:
+        for seam in seams:
+            world.logbook.require_lease()
+            _keep(world, writer, seam, topics[seam.partition.topic])
+            world.crashpoint(f"{NAME}.between_partitions")
+    finally:
+        writer.close()
+    names = sorted(topics.values())
+    world.logbook.add_fact(NAME, KEPT, {"orphans": orphan_count(seams), "topics": names})
+    if world.capture is not None:
+        world.crashpoint(f"{NAME}.before_snapshot")
+        captured = world.capture(world.target, tuple(names), world.logbook.request.operation_id)
+        world.logbook.add_fact(NAME, SNAPSHOT, {"id": captured})
+
+
+def _quarantine_topics(world: World, seams: list[Seam]) -> dict[TopicName, TopicName]:
+    """Return the quarantine topic of each topic with orphans, made where it was missing."""
+    operation_id = world.logbook.request.operation_id
+    partitions: dict[TopicName, int] = defaultdict(int)
+    for seam in seams:
+        partitions[seam.partition.topic] = max(partitions[seam.partition.topic], seam.partition.partition + 1)
+    found = {topic: quarantine_of(topic, operation_id) for topic in partitions}
+    configs = {"retention.ms": "-1", "cleanup.policy": "delete"}
+    specs = [TopicSpec(name=found[topic], partitions=count, configs=configs) for topic, count in partitions.items()]
+    world.target.topics.create(specs, world.deadline(ACT_SECONDS))
+    return found
+
+
+def _keep(world: World, writer: Writer, seam: Seam, topic: TopicName) -> None:
+    """Leave every orphan of one partition in its quarantine, in order, once each.
+
+    Raises:
+        OperationFailed: there are not as many as were counted.
+    """
+    kept = TopicPartition(topic, seam.partition.partition)
+    skip = _kept_count(world, kept)
+    seen, position = 0, seam.mirrored
+    while position < seam.orphans_end:
+        read = world.target.read_range(
+            seam.partition,
+            position,
+            seam.orphans_end,
+            deadline=world.deadline(READ_SECONDS),
+            records_max=READ_AT_ONCE,
+        )
+        for record in read.records[max(0, skip - seen) :]:
+            writer.send(
+                Outgoing(
+                    topic,
+                    record.key,
+                    record.value,
+                    partition=kept.partition,
+                    headers=record.headers,
+                    timestamp_ms=record.timestamp_ms,
+                )
+            )
+        writer.flush(world.deadline(READ_SECONDS))
+        seen += len(read.records)
+        position = seam.orphans_end if read.is_complete else read.next_offset
+    if seen != seam.orphans:
+        raise OperationFailed(
+            f"{seam.partition} on {world.flow.target}: {seen} records were read where {seam.orphans} were counted",
+            hint="retention may have taken some: the same command counts anew",
+        )
+
+
+def _kept_count(world: World, kept: TopicPartition) -> int:
+    ends = world.target.positions.ends([kept], world.deadline(ACT_SECONDS))[kept]
+    return ends.end
+
+
+def told_orphans(world: World) -> Mapping[str, int]:
+    """Return how many orphans each partition has; those without are left out."""
+    return {str(seam.partition): seam.orphans for seam in read_seams(world.logbook) or () if seam.orphans}
+
+
+EXPORT_ORPHANS = Step(
+    name=NAME,
+    says="Export the orphan tail: what only the old active has is kept aside",
+    check=check_exported,
+    do=do_export,
+    is_read_only=False,
+    proof_seconds=ACT_SECONDS,
+    kill_points=("between_partitions", "before_snapshot"),
+)

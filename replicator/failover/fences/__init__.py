@@ -1,0 +1,27 @@
+"""Fences of a source: which rules deny whom, which of them stand by the journals, and how they look from outside.
+
+Owns the rules and the probe. It puts nothing up and takes nothing down: that is a step's act.
+"""
+
+from replicator.failover.fences.outside import call_hooks, probe_topics
+from replicator.failover.fences.rules import (
+    FENCE_STEP,
+    LIFTED_ITEM,
+    RULES_ITEM,
+    fence_rules,
+    rule_to_row,
+    rules_of,
+    standing_fences,
+)
+
+__all__ = [
+    "FENCE_STEP",
+    "LIFTED_ITEM",
+    "RULES_ITEM",
+    "call_hooks",
+    "fence_rules",
+    "probe_topics",
+    "rule_to_row",
+    "rules_of",
+    "standing_fences",
+]

@@ -1,0 +1,82 @@
+"""`copy_head`: the other cluster's journal names the active cluster and the end of this one's chain.
+
+Either cluster alone then tells where clients belong, and a chain whose tail was cut, or that was written anew,
+shows beside the copied head. Copies have a writer of their own: they break nobody's chain.
+"""
+
+from __future__ import annotations
+
+from replicator.failover.engine.logbook import Logbook
+from replicator.failover.engine.runbook import Step
+from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
+from replicator.journal import ACTIVE_ITEM, HEAD_ITEM, HEAD_STEP, PROMOTE_STEP, Entry, Journal, copy_writer
+from replicator.model.operations import Done, Finding, Ready, StepPhase
+
+NAME = "copy_head"
+COPIED = "copied"
+
+
+def check_copied(world: World) -> Finding:
+    """Done once this operation has written its head and the active cluster into the other cluster's journal."""
+    copied = world.log.fact(NAME, COPIED) if world.log is not None else None
+    if copied is None:
+        return Ready(f"{world.flow.source} is to learn that {world.flow.target} is active")
+    return Done(dict(copied))
+
+
+def do_copy(world: World) -> None:
+    """Write the active cluster and the chain's head into the other cluster's journal, then journal that it was."""
+    log = world.logbook
+    active = log.fact(PROMOTE_STEP, ACTIVE_ITEM)
+    told = [] if active is None else [_entry(log, PROMOTE_STEP, ACTIVE_ITEM, dict(active))]
+    body = write_head(world, told)
+    world.crashpoint(f"{NAME}.before_fact")
+    log.add_fact(NAME, COPIED, body)
+
+
+def write_head(world: World, told: list[Entry] | None = None) -> dict[str, object]:
+    """Leave the head of this operation's chain, after what else is `told`, in the other cluster's journal."""
+    log = world.logbook
+    last = log.records[-1]
+    body: dict[str, object] = {
+        "cluster": world.flow.target,
+        "writer": last.writer,
+        "sequence": last.sequence,
+        "digest": last.digest,
+    }
+    journal = Journal(world.source, world.identity.topic_prefix, clock=world.clock)
+    journal.ensure_topic(world.deadline(ACT_SECONDS))
+    writer = journal.open_writer(
+        copy_writer(world.identity.supervisor_id),
+        is_allowed=log.is_lease_held,
+        epoch_elsewhere=log.epoch,
+        deadline=world.deadline(READ_SECONDS),
+    )
+    try:
+        writer.append([*(told or ()), _entry(log, HEAD_STEP, HEAD_ITEM, body)], world.deadline(ACT_SECONDS))
+    finally:
+        writer.close()
+    return body
+
+
+def _entry(log: Logbook, step: str, item: str, body: dict[str, object]) -> Entry:
+    request = log.request
+    return Entry(
+        operation_id=request.operation_id,
+        flow=request.flow,
+        kind=request.kind.value,
+        step=step,
+        phase=StepPhase.FACT,
+        actor=request.actor,
+        item=item,
+        body=body,
+    )
+
+
+COPY_HEAD = Step(
+    name=NAME,
+    says="Tell the other cluster: which one is active, and where this journal ends",
+    check=check_copied,
+    do=do_copy,
+    kill_points=("before_fact",),
+)

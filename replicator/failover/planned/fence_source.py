@@ -1,0 +1,187 @@
+"""`fence_source`: applications can write the source no more, by a fence whose grade is journaled and proven.
+
+    acl       rules that DENY every application's principal; proven by the rules as they stand
+    hook      commands of the operator
+    attested  the operator says that producers are stopped
+    none      nothing: split-brain was accepted by name
+
+Every grade but `none` is proven by ends that stand still, and by a probe as an application where one is
+configured: a batch that no broker appends. Transactions that were open may still end; `drain` waits for them.
+"""
+
+from __future__ import annotations
+
+from replicator.errors import ReplicatorError
+from replicator.failover.engine.logbook import Logbook
+from replicator.failover.engine.runbook import Step
+from replicator.failover.fences.outside import call_hooks, probe_topics
+from replicator.failover.fences.rules import FENCE_STEP, RULES_ITEM, fence_rules, rule_to_row, rules_of
+from replicator.failover.tails import source_ends
+from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, FenceGrade, Override, World
+from replicator.model.acls import AclBinding
+from replicator.model.names import TopicName, TopicPartition
+from replicator.model.operations import Blocked, Done, Finding, Ready
+from replicator.wire import WriteProbe
+
+NAME = FENCE_STEP
+FENCED = "fenced"
+STILL_SECONDS = 1.5
+"""Ends are compared over this long: an application that still writes shows."""
+FENCE_SECONDS = 30.0
+"""Rules reach every broker, and requests that were under way end, within this."""
+LISTED_MAX = 3
+
+
+def check_fenced(world: World) -> Finding:
+    """Done when the fence of the chosen grade stands and its proofs hold now."""
+    blocked = find_fence_blocker(world)
+    if blocked is not None:
+        return blocked
+    grade = world.fencing.grade
+    if grade is FenceGrade.NONE:
+        return Done({"grade": grade.value, "told": "split-brain was accepted"})
+    if world.log is None or world.log.fact(NAME, FENCED) is None:
+        return Ready(_foretell(world))
+    missing = _missing_rules(world) if grade is FenceGrade.ACL else ()
+    if missing:
+        return Ready(f"{len(missing)} rules are not in force")
+    return _prove(world)
+
+
+def find_fence_blocker(world: World) -> Blocked | None:
+    """Return why the chosen grade cannot fence this source; or None."""
+    fencing, flow = world.fencing, world.flow
+    again = f"replicator switchover {world.name} --confirm {world.name} --fence"
+    if fencing.grade is FenceGrade.NONE and not world.choices.accepts(Override.SPLIT_BRAIN):
+        return Blocked(
+            f"without a fence clients may write {flow.source} and {flow.target} at once",
+            f"`{again} none --accept split-brain`, or a fence: acl, hook, attested",
+        )
+    if fencing.grade is FenceGrade.HOOK and not fencing.fence_hooks:
+        return Blocked("no hook is configured that fences", "set failover.hooks.fence, or choose another --fence")
+    if fencing.grade is FenceGrade.ACL and not world.source.acls.has_authorizer(world.deadline(ASK_SECONDS)):
+        return Blocked(
+            f"the source {flow.source} has no authorizer: no rule can fence it",
+            f"stop every producer and say so: `{again} attested`; or fence by a hook",
+        )
+    return None
+
+
+def _foretell(world: World) -> str:
+    match world.fencing.grade:
+        case FenceGrade.ACL:
+            return f"{len(_wanted_rules(world))} rules will deny applications to write {world.flow.source}"
+        case FenceGrade.HOOK:
+            return f"{len(world.fencing.fence_hooks)} hooks will fence {world.flow.source}"
+        case _:
+            return "producers are stopped, says the operator; the source's ends will be watched"
+
+
+def _wanted_rules(world: World) -> tuple[AclBinding, ...]:
+    observed = world.look_again()
+    standing = world.source.acls.list(world.deadline(ASK_SECONDS))
+    return fence_rules(standing, topics=observed.topics, groups=observed.groups, exempt=world.fencing.exempt)
+
+
+def _missing_rules(world: World) -> tuple[AclBinding, ...]:
+    standing = set(world.source.acls.list(world.deadline(ASK_SECONDS)))
+    return tuple(rule for rule in _wanted_rules(world) if rule not in standing)
+
+
+def _prove(world: World) -> Finding:
+    """Return Done when the ends stand still and no application can write."""
+    moving = _moving_partitions(world)
+    if moving:
+        return Ready(f"the source is still written: {_listed(moving)}")
+    probed = probe_fence(world)
+    if probed.open_topics:
+        return Ready(f"an application may still write {', '.join(probed.open_topics[:LISTED_MAX])}")
+    return Done({"grade": world.fencing.grade.value, "still_seconds": STILL_SECONDS, "probe": probed.told})
+
+
+def _moving_partitions(world: World) -> list[TopicPartition]:
+    world.look_again()
+    before = source_ends(world)
+    world.clock.sleep(STILL_SECONDS)
+    world.look_again()
+    after = source_ends(world)
+    return sorted(tp for tp, ends in after.items() if tp not in before or before[tp].end != ends.end)
+
+
+def _listed(partitions: list[TopicPartition]) -> str:
+    more = f" and {len(partitions) - LISTED_MAX} more" if len(partitions) > LISTED_MAX else ""
+    return ", ".join(str(tp) for tp in partitions[:LISTED_MAX]) + more
+
+
+class Probed:
+    """What the probe as an application found: topics it could have written, and the whole in words."""
+
+    __slots__ = ("open_topics", "told")
+
+    def __init__(self, open_topics: list[TopicName], told: str) -> None:
+        self.open_topics = open_topics
+        self.told = told
+
+
+def probe_fence(world: World) -> Probed:
+    """Return which topics of the source an application could write now; nothing is appended anywhere."""
+    if world.fencing.probe_source is None:
+        return Probed([], "no application is configured to probe as (failover.probe)")
+    answers = probe_topics(world, world.fencing.probe_source, sorted(world.observed.topics))
+    is_open = [topic for topic, (answer, _) in answers.items() if answer is WriteProbe.OPEN]
+    words = sorted({word for _, word in answers.values()})
+    return Probed(is_open, f"{len(answers)} topics probed: {', '.join(words)}")
+
+
+def do_fence(world: World) -> None:
+    """Put the fence up, its rules journaled before they are: an abort takes exactly these down again."""
+    grade, log = world.fencing.grade, world.logbook
+    if grade is FenceGrade.ACL:
+        mine = set(rules_of(log.fact(NAME, RULES_ITEM))) | set(_missing_rules(world))
+        log.add_fact(NAME, RULES_ITEM, {"cluster": world.flow.source, "rows": [rule_to_row(r) for r in sorted(mine)]})
+        world.crashpoint(f"{NAME}.before_rules")
+        world.source.acls.create(mine, world.deadline(ACT_SECONDS))
+    elif grade is FenceGrade.HOOK:
+        call_hooks(world, world.fencing.fence_hooks, step=NAME)
+    world.crashpoint(f"{NAME}.before_fact")
+    log.add_fact(NAME, FENCED, {"grade": grade.value, "cluster": world.flow.source, "actor": log.request.actor})
+
+
+def undo_fence(world: World) -> None:
+    """Leave the source as writable as it was: none of the rules we put there is left, or the operator's hooks ran."""
+    fenced = world.logbook.fact(NAME, FENCED)
+    mine = rules_of(world.logbook.fact(NAME, RULES_ITEM))
+    if mine:
+        lift_rules(world, mine)
+    if fenced is not None and fenced["grade"] == FenceGrade.HOOK.value:
+        call_hooks(world, world.fencing.unfence_hooks, step=NAME)
+
+
+def lift_rules(world: World, rules: tuple[AclBinding, ...]) -> None:
+    """Leave none of the rules on the source.
+
+    Raises:
+        ReplicatorError: the source cannot be asked; it stays fenced until the same command reaches it.
+    """
+    try:
+        world.source.acls.delete(rules, world.deadline(ACT_SECONDS))
+    except ReplicatorError as error:
+        error.hint = error.hint or f"the fence on {world.flow.source} stands until the same command reaches it"
+        raise
+
+
+def fence_told(log: Logbook) -> str | None:
+    """Return how the source was fenced, in words; None where this operation fenced nothing."""
+    fenced = log.fact(NAME, FENCED)
+    return None if fenced is None else str(fenced["grade"])
+
+
+FENCE_SOURCE = Step(
+    name=NAME,
+    says="Fence the source: applications can write there no more, proven",
+    check=check_fenced,
+    do=do_fence,
+    undo=undo_fence,
+    proof_seconds=FENCE_SECONDS,
+    kill_points=("before_rules", "before_fact"),
+)

@@ -1,0 +1,313 @@
+"""Planned moves on secured clusters under live applications: there without losing a record, and home again.
+
+What is true is known from the outside: which record was acknowledged where, and which ones each group was handed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.clock import Deadline
+from replicator.connect import ConnectClient, secret_text, secrets_path
+from replicator.errors import ReplicatorError
+from replicator.journal import Journal, active_cluster, merge_records
+from replicator.jvm import write_private
+from replicator.kafka import KafkaCluster, Outgoing
+from replicator.lab import Lab
+from replicator.model.acls import AclBinding, Permission
+from replicator.model.cluster import TopicSpec
+from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.settings import parse_yaml
+from replicator.wire import RawClient, WriteProbe, probe_write
+
+pytestmark = [pytest.mark.lab, pytest.mark.security]
+
+PARTITIONS = 2
+LOADED = 400
+
+
+@dataclass
+class Ledger:
+    """Numbers that were acknowledged, by cluster, and numbers that each group was handed before it committed."""
+
+    acked: dict[str, dict[int, tuple[TopicPartition, int]]] = field(default_factory=dict)
+    handed: dict[str, set[int]] = field(default_factory=dict)
+    sent: int = 0
+
+
+@dataclass
+class Scene:
+    """One flow between two secured clusters, its applications logging in as themselves."""
+
+    lab: Lab
+    config: Path
+    flow: str
+    topic: TopicName
+    clusters: dict[str, KafkaCluster]
+    apps: dict[str, KafkaCluster]
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Return how a fresh process ended."""
+        command = [sys.executable, "-m", "replicator", "-c", str(self.config), *arguments]
+        environment = {"HOME": str(self.config.parent), "PATH": os.environ["PATH"], **extra}
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+
+    def answer(self, *arguments: str, status: int = 0) -> dict[str, Any]:
+        """Return the item of a JSON answer, the exit status being the expected one."""
+        ended = self.run(*arguments, "-o", "json")
+        assert ended.returncode == status, ended.stderr
+        item: dict[str, Any] = json.loads(ended.stdout)["item"]
+        return item
+
+    def group(self, name: str) -> GroupName:
+        """A group of this flow."""
+        return GroupName(f"{self.topic}.{name}")
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        """The topic's partitions."""
+        return [TopicPartition(self.topic, n) for n in range(PARTITIONS)]
+
+    def produce(self, cluster: str, count: int) -> None:
+        """Write numbered records as the application; the ledger learns where each was acknowledged."""
+        writer = self.apps[cluster].writer("test")
+        for _ in range(count):
+            self.send(writer, cluster)
+        writer.flush(Deadline.after(60))
+        writer.close()
+
+    def send(self, writer: Any, cluster: str) -> None:
+        """Hand one numbered record to the producer."""
+        number = self.ledger.sent
+        self.ledger.sent += 1
+        acked = self.ledger.acked.setdefault(cluster, {})
+        record = Outgoing(self.topic, f"k{number % 7}".encode(), str(number).encode(), partition=number % PARTITIONS)
+        writer.send(record, on_acked=lambda tp, offset, n=number: acked.update({n: (tp, offset)}))
+
+    def consume(self, cluster: str, name: str, *, count: int) -> None:
+        """Let a group read so many records and commit what it was handed."""
+        deadline = Deadline.after(60)
+        with self.apps[cluster].subscribe(self.group(name), [self.topic]) as member:
+            handed: list[int] = []
+            while len(handed) < count:
+                deadline.check(f"{name} was handed {len(handed)} of {count}")
+                got = member.poll(timeout_seconds=0.5, records_max=count - len(handed))
+                handed += [int(record.value or b"") for record in got]
+            member.commit()
+        self.ledger.handed.setdefault(name, set()).update(handed)
+
+    def numbers(self, cluster: str) -> list[int]:
+        """Return the number of every visible record of the topic on a cluster, each as often as it stands there."""
+        return [number for rows in self.rows(cluster).values() for _, number in rows]
+
+    def rows(self, cluster: str) -> dict[TopicPartition, list[tuple[int, int]]]:
+        """Return offset and number of every visible record, by partition."""
+        door = self.clusters[cluster]
+        found = {}
+        for tp, end in door.positions.ends(self.partitions, Deadline.after(30)).items():
+            read = door.read_range(tp, end.log_start, end.last_stable, deadline=Deadline.after(60), records_max=10**6)
+            found[tp] = [(record.offset, int(record.value or b"")) for record in read.records]
+        return found
+
+    def ahead(self, cluster: str, name: str) -> set[int]:
+        """Return the numbers that a group would be handed next on a cluster."""
+        group = self.group(name)
+        stands = self.clusters[cluster].groups.committed([group], Deadline.after(30))[group].committed
+        return {n for tp, rows in self.rows(cluster).items() for at, n in rows if at >= stands.get(tp, 0)}
+
+    def denials(self, cluster: str) -> set[AclBinding]:
+        """Return the rules that deny something of this test."""
+        rules = self.clusters[cluster].acls.list(Deadline.after(30))
+        return {r for r in rules if r.permission is Permission.DENY and r.name.startswith(self.topic)}
+
+    def probe(self, cluster: str) -> tuple[WriteProbe, str]:
+        """Return what a write of the application would be answered."""
+        with RawClient(self.lab.access(cluster, "app")) as client:
+            return probe_write(client, self.partitions[0], deadline=Deadline.after(20))
+
+    def active(self) -> str | None:
+        """Return the active cluster as both journals together tell it."""
+        records = [Journal(door).read(Deadline.after(30)) for door in self.clusters.values()]
+        return active_cluster(merge_records(records), FlowName(self.flow))
+
+    def states(self) -> dict[str, str]:
+        """Return the states of the flow's connectors."""
+        with ConnectClient(self.lab.connect_url("west")) as connect:
+            names = (f"{self.flow}.source", f"{self.flow}.checkpoint")
+            return {name: connect.status(name, Deadline.after(30)).state.value for name in names}
+
+
+class Traffic:
+    """An application that goes on writing and reading one cluster until it is refused or told to stop."""
+
+    def __init__(self, scene: Scene, cluster: str) -> None:
+        self.refused: list[str] = []
+        self._scene, self._cluster = scene, cluster
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._read)]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self) -> None:
+        writer = self._scene.apps[self._cluster].writer("test-live", delivery_timeout_ms=5_000)
+        while not self._is_over.is_set():
+            time.sleep(0.05)
+            try:
+                for _ in range(10):
+                    self._scene.send(writer, self._cluster)
+                writer.flush(Deadline.after(10))
+            except ReplicatorError as error:
+                self.refused.append(error.code)
+        writer.close()
+
+    def _read(self) -> None:
+        scene = self._scene
+        handed = scene.ledger.handed.setdefault("live", set())
+        with (
+            suppress(ReplicatorError),
+            scene.apps[self._cluster].subscribe(scene.group("live"), [scene.topic]) as member,
+        ):
+            while not self._is_over.is_set():
+                got = member.poll(timeout_seconds=0.2)
+                if got:
+                    member.commit()
+                    handed.update(int(record.value or b"") for record in got)
+
+    def stop(self) -> None:
+        """Stop both."""
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+
+def wait_until(is_reached: Callable[[], Any], *, what: str, seconds: float = 120) -> None:
+    """Return once it is so."""
+    deadline = Deadline.after(seconds)
+    while not is_reached():
+        deadline.check(what)
+        time.sleep(0.2)
+
+
+def write_config(lab: Lab, path: Path, flow: str, topic: TopicName) -> None:
+    """Write a configuration in which MirrorMaker and the applications log in as themselves."""
+    parsed = parse_yaml(lab.config_path.read_text(), name="lab")
+    tree: Any = parsed.plain() if parsed is not None else {}
+    for name in ("east", "west"):
+        for section, principal in (("mirror", "mm2"), ("application", "app")):
+            password = lab.folders.secrets / principal / "password"
+            own = {**tree["clusters"][name]["security"], "username": principal, "password": f"file:{password}"}
+            tree["clusters"][name][section] = own
+        folder = lab.folders.secrets / "mm2"
+        access = lab.access(name, "mm2")
+        write_private(Path(secrets_path(access, str(folder))), secret_text(access))
+        tree["connect"][name]["secrets_folder"] = str(folder)
+    patterns = [f"{topic}*"]
+    tree["flows"] = {
+        flow: {
+            "source": "east",
+            "target": "west",
+            "topics": {"include": patterns},
+            "groups": {"include": patterns},
+            "connector": {"tasks.max": 1},
+        }
+    }
+    tree["supervisor"] = {"session_seconds": 2, "id": flow[:40]}
+    path.write_text(json.dumps(tree))
+
+
+@pytest.fixture(scope="module")
+def scene(secure_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """The flow applied and everything loaded so far mirrored; `behind` has read a part of it."""
+    suffix = f"{time.time_ns() % 10**9:x}"
+    flow, topic = f"there-{suffix}", TopicName(f"there-{suffix}")
+    config = tmp_path_factory.mktemp("there") / "replicator.yaml"
+    write_config(secure_lab, config, flow, topic)
+    names = ("east", "west")
+    clusters = {name: KafkaCluster(secure_lab.access(name)) for name in names}
+    apps = {name: KafkaCluster(secure_lab.access(name, "app")) for name in names}
+    made = Scene(secure_lab, config, flow, topic, clusters, apps)
+    spec = TopicSpec(name=topic, partitions=PARTITIONS, configs={"retention.ms": "-1"})
+    apps["east"].topics.create([spec], Deadline.after(30))
+    made.produce("east", LOADED)
+    made.consume("east", "behind", count=LOADED // 3)
+    secure_lab.start("east/connect", wait=Deadline.after(120))
+    applied = made.run("apply", flow)
+    assert applied.returncode == 0, applied.stderr
+    wait_until(lambda: len(made.numbers("west")) == LOADED, what="the load is mirrored")
+    yield made
+    for door in (*clusters.values(), *apps.values()):
+        door.close()
+
+
+def test_an_abort_before_promote_restores_the_start(scene: Scene) -> None:
+    """Held before promote: fenced, stopped, groups set. Aborted: rules, connectors and groups are as they were."""
+    assert scene.probe("east")[0] is WriteProbe.OPEN
+    before = {tp: rows[:] for tp, rows in scene.rows("east").items()}
+    held = scene.run("switchover", scene.flow, "--confirm", scene.flow, "--hold-before", "promote")
+    assert held.returncode == 9, held.stderr
+    assert "op abort" in held.stderr
+    assert scene.probe("east")[0] is WriteProbe.FENCED
+    assert {rule.principal for rule in scene.denials("east")} == {"User:app"}
+    assert scene.states()[f"{scene.flow}.source"] == "STOPPED"
+    assert scene.active() is None
+
+    (operation,) = [
+        o for o in json.loads(scene.run("op", "list", "-o", "json").stdout)["items"] if o["flow"] == scene.flow
+    ]
+    report = scene.answer("op", "abort", operation["id"], "--yes")
+    assert report["state"] == "aborted"
+    assert scene.denials("east") == set()
+    assert scene.probe("east")[0] is WriteProbe.OPEN
+    assert scene.rows("east") == before, "no probe was appended"
+    wait_until(lambda: set(scene.states().values()) == {"RUNNING"}, what="connectors run again")
+    groups = scene.clusters["west"].groups.committed([scene.group("behind")], Deadline.after(30))
+    assert not groups[scene.group("behind")].committed
+    scene.produce("east", 20)
+
+
+def test_a_switchover_under_live_traffic_loses_nothing(scene: Scene) -> None:
+    """Applications are refused, all they were acknowledged is on the target once, and no group skips."""
+    traffic = Traffic(scene, "east")
+    wait_until(lambda: len(scene.ledger.handed.get("live", ())) > LOADED + 100, what="live traffic")
+    report = scene.answer("switchover", scene.flow, "--confirm", scene.flow)
+    traffic.stop()
+
+    assert report["state"] == "done", report["exceptions"]
+    assert report["fence"]["source"].startswith("acl: ")
+    assert report["loss"]["known_lost"] == report["loss"]["possible_lost_max"] == 0
+    assert report["loss"]["unknown_window_seconds"] == 0
+    assert 0 < report["unwritable_seconds"] <= report["rto_seconds"]
+    assert scene.active() == "west"
+    assert "access.denied" in traffic.refused, "the fence struck in the middle of traffic"
+    answer, word = scene.probe("east")
+    assert (answer, "29" in word) == (WriteProbe.FENCED, True)
+    assert scene.probe("west")[0] is WriteProbe.OPEN
+
+    acked = set(scene.ledger.acked["east"])
+    on_west = scene.numbers("west")
+    assert acked <= set(on_west)
+    assert len(on_west) == len(set(on_west)), "no record twice"
+    assert set(on_west) <= set(scene.numbers("east")), "no record that east never had"
+    grades = {group["group"]: group for group in report["groups"]}
+    for name in ("behind", "live"):
+        assert set(on_west) - scene.ledger.handed[name] <= scene.ahead("west", name), name
+        again = len(scene.ahead("west", name) & scene.ledger.handed[name])
+        assert again <= grades[scene.group(name)]["reread_records_max"], name
+        assert grades[scene.group(name)]["grade"] in ("EXACT", "BOUNDED")
+
+    again = scene.run("switchover", scene.flow, "--confirm", scene.flow)
+    assert again.returncode == 4
+    assert report["operation_id"] in again.stderr
