@@ -48,6 +48,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "plan": Verb("replicator.cli.flows.plan:plan", "What `apply` would change; changes nothing."),
         "apply": Verb("replicator.cli.flows.plan:apply", "Make flows what the configuration says."),
         "flow": Verb("replicator.cli.flows.flow:flow", "List, show, pause, resume, stop and restart flows."),
+        "worker": Verb("replicator.cli.worker:worker", "Connect workers of ours: start, stop, replace."),
         "group": Verb(
             "replicator.cli.groups.group:group", "Consumer groups: translate, sync and compare their offsets."
         ),

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from replicator.clock import Deadline
-from replicator.errors import AccessDenied, NotFound, OperationFailed
+from replicator.errors import AccessDenied, OperationFailed
 from replicator.kafka.connection import Connection, request_seconds
 from replicator.kafka.translate import kafka_error_of
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
@@ -33,11 +33,10 @@ _TYPES = {
 }
 _TYPES_BACK = {vendor: ours for ours, vendor in _TYPES.items()}
 
-_NOBODY = "replicator-nobody"
 _NOBODYS = AclBinding(
-    principal=f"User:{_NOBODY}",
+    principal="User:replicator-nobody",
     resource_type=ResourceType.GROUP,
-    name=_NOBODY,
+    name="replicator-nobody",
     pattern=PatternType.LITERAL,
     right=Right.READ,
 )
@@ -71,7 +70,6 @@ class Acls:
         Raises:
             AccessDenied: we may not list them (DESCRIBE on the cluster).
         """
-        self._check_may_list(deadline)
         any_: Any = None  # the vendor's types forbid what its documentation asks for: None means any
         wanted = AclBindingFilter(
             VendorType.ANY,
@@ -85,24 +83,28 @@ class Acls:
         with self._connection.translated("list ACLs"):
             future = self._connection.admin.describe_acls(wanted, request_timeout=request_seconds(deadline))
         found = self._connection.wait(future, doing="list ACLs", deadline=deadline)
+        if not found:
+            self._check_may_list(deadline)
         return tuple(sorted(_from_vendor(binding) for binding in found if _has_words(binding)))
 
     def _check_may_list(self, deadline: Deadline) -> None:
-        """librdkafka tells a refused listing as an empty one: ask something else that takes the same right.
+        """Return only if an empty list is the truth: librdkafka tells a refused listing as one.
 
-        The SCRAM credentials of somebody who has none: DESCRIBE on the cluster, as listing rules does. Not
-        DescribeCluster with our rights: librdkafka 2.16 ends the process on an answer to it without brokers.
+        Whoever may list by a rule sees that rule at least. Who sees none has the right otherwise (a super user, or
+        everybody may do everything) or not at all; and then it may delete, too, or not: asked with nobody's rule.
+        Neither DescribeCluster nor DescribeUserScramCredentials can be asked instead: librdkafka 2.16 ends the
+        process on an answer without brokers, and on a refusal.
         """
-        doing = "list ACLs"
-        with self._connection.translated(doing):
-            futures: Any = self._connection.admin.describe_user_scram_credentials(
-                [_NOBODY], request_timeout=request_seconds(deadline)
-            )
         try:
-            self._connection.wait(futures[_NOBODY], doing=doing, deadline=deadline)
-        except (NotFound, OperationFailed) as exc:
-            error = kafka_error_of(exc.__cause__) if exc.__cause__ else None
-            if error is None or error.code() != KafkaError.RESOURCE_NOT_FOUND:
+            self.delete([_NOBODYS], deadline)
+        except AccessDenied as exc:
+            access = self._connection.access
+            raise AccessDenied(
+                f"cluster {access.name} ({access.bootstrap}): list ACLs: DESCRIBE on the cluster is not ours",
+                hint=f"replicator doctor --cluster {access.name}",
+            ) from exc
+        except OperationFailed as exc:
+            if not is_unsecured(exc):
                 raise
 
     def create(self, bindings: Iterable[AclBinding], deadline: Deadline) -> None:

@@ -100,6 +100,10 @@ def _connect_problems(connect: ConnectSettings) -> Iterator[tuple[str, str]]:
         yield "url", "is required by runtime external"
     if connect.runtime is not Runtime.DOCKER and connect.image is not None:
         yield "image", "only runtime docker runs an image"
+    if connect.runtime is Runtime.EXTERNAL and connect.folder is not None:
+        yield "folder", "only a worker of ours (runtime process or docker) keeps files here"
+    if connect.runtime is not Runtime.EXTERNAL and connect.secrets_folder is not None:
+        yield "secrets_folder", "a worker of ours finds its secrets in its own folder: leave it out"
     if (connect.username is None) != (connect.password is None):
         yield ("password" if connect.password is None else "username"), "username and password go together"
     if connect.replication_factor == 0:

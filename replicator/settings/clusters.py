@@ -123,9 +123,14 @@ class ConnectSettings(Section):
     )
     password: SecretReference | None = Field(default=None, description="Password for Connect's REST, by reference.")
     ca_file: FilePath | None = Field(default=None, description="PEM file of the authorities to trust for https.")
+    folder: FilePath | None = Field(
+        default=None,
+        description="Folder in which a worker of ours (runtime process or docker) keeps its files, relative to this "
+        "file; by default $XDG_STATE_HOME/replicator/connect/CLUSTER.",
+    )
     secrets_folder: str | None = Field(
         default=None,
         pattern=r"^/[^\x00-\x1f\x7f${}:,]*$",
-        description="Folder, as the worker sees it, with CLUSTER.properties for each secured cluster: the values of "
-        "sasl.jaas.config and the like, which connectors name as ${file:...} and never hold.",
+        description="Runtime external: folder, as the worker sees it, with CLUSTER.properties for each secured "
+        "cluster: the values of sasl.jaas.config and the like, which connectors name as ${file:...} and never hold.",
     )

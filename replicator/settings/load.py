@@ -24,6 +24,8 @@ from replicator.settings.upkeep import FailoverSettings, SnapshotsSettings, Supe
 from replicator.settings.yaml_file import Node, parse_yaml, read_text
 
 FILE_VARIABLE = "REPLICATOR_CONFIG"
+SECRETS_FOLDER = "secrets"
+"""In the folder of a worker of ours: the files that its connectors refer to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,8 @@ class ConnectTopics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectAccess:
-    """The Connect beside one cluster, every default filled in."""
+    """The Connect beside one cluster, every default filled in. `folder` is where a worker of ours keeps its files;
+    `secrets_folder` holds what connectors refer to, as the worker sees it."""
 
     cluster: ClusterName
     runtime: Runtime
@@ -53,6 +56,7 @@ class ConnectAccess:
     username: str | None
     password: Secret | None
     ca_file: str | None
+    folder: str
     secrets_folder: str | None = None
 
 
@@ -222,8 +226,21 @@ class Settings:
             username=connect.username,
             password=self._secret(connect.password, (*path, "password")),
             ca_file=self._file(connect.ca_file, (*path, "ca_file")),
-            secrets_folder=connect.secrets_folder,
+            folder=str(self._worker_folder(cluster)),
+            secrets_folder=connect.secrets_folder
+            if connect.runtime is Runtime.EXTERNAL
+            else self._our_secrets(cluster),
         )
+
+    def _worker_folder(self, cluster: str) -> Path:
+        configured = self.document.connect[cluster].folder
+        if configured is not None:
+            return self.folder / Path(configured).expanduser()
+        shared = self.environ.get("XDG_STATE_HOME") or Path(self.environ.get("HOME") or "/") / ".local" / "state"
+        return Path(shared) / "replicator" / "connect" / cluster
+
+    def _our_secrets(self, cluster: str) -> str:
+        return str(self._worker_folder(cluster) / SECRETS_FOLDER)
 
     def connect_topics(self, cluster: str) -> ConnectTopics:
         """Return what the Connect beside `cluster` calls its group and topics; no secret is fetched.

@@ -4,7 +4,7 @@ Owns the worker's properties and its life: start, readiness, stop. Never creates
 never reads one: that is `connect/` and `flow/`. Never pulls an image.
 """
 
-from replicator.worker.choose import WorkerOrder, make_worker
+from replicator.worker.choose import WorkerOrder, container_plan, make_worker
 from replicator.worker.container import DEFAULT_IMAGE, ContainerEnd, ContainerPlan, ContainerState
 from replicator.worker.docker import DockerWorker
 from replicator.worker.external import ExternalWorker
@@ -24,6 +24,7 @@ __all__ = [
     "WorkerOrder",
     "WorkerRuntime",
     "WorkerSpec",
+    "container_plan",
     "is_worker_ready",
     "make_worker",
     "worker_properties",
