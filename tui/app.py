@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import locale
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -17,7 +17,7 @@ from replicator.api.schema import ActRequest
 from replicator.errors import ReplicatorError
 from replicator.model.forms.text import safe_text
 from tui.acts import ACTS, KnownAct
-from tui.board import Board
+from tui.board import WINDOWS_SECONDS, Board
 from tui.dialogs import ActsDialog, Chosen, Confirmation, ConfirmDialog, HelpDialog
 from tui.feeds import Feed, LiveFeed, Recorder, ReplayFeed
 from tui.feeds.recording import read_recording
@@ -53,9 +53,21 @@ class Dashboard(App[None]):
         Binding("q", "quit", show=False),
     ]
 
-    def __init__(self, feed: Feed, *, is_acting_allowed: bool = False, glyphs: Glyphs | None = None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        is_acting_allowed: bool = False,
+        glyphs: Glyphs | None = None,
+        caption: Callable[[], str] | None = None,
+        is_following: bool = False,
+    ) -> None:
         super().__init__()
-        self.board = Board(feed=feed, glyphs=glyphs or Glyphs(), is_acting_allowed=is_acting_allowed)
+        self.board = Board(feed=feed, glyphs=glyphs or Glyphs(), is_acting_allowed=is_acting_allowed, caption=caption)
+        if is_following:
+            self.board.window_seconds = WINDOWS_SECONDS[0]
+        self._is_following = is_following
+        self._followed: str | None = None
         self._trail: list[str] = []
         self._painted: object = None
         self._painted_at = 0.0
@@ -71,12 +83,21 @@ class Dashboard(App[None]):
 
     def _tick(self) -> None:
         """Paint what is new, once a second at most, and the ages every second."""
+        if self._is_following:
+            self._follow()
         now = self.board.feed.now()
         is_due = now - self._painted_at >= PAINT_SECONDS
         is_first = self._painted is None and self.board.feed.picture.status is not None
         if is_due or is_first or self._has_news():
             self._painted, self._painted_at = self.board.feed.picture.status, now
             self.paint()
+
+    def _follow(self) -> None:
+        """Go to the runbook of an operation that begins, once: whoever then goes elsewhere stays there."""
+        running = self.board.feed.picture.newest_operation()
+        if running is not None and running.ended_at is None and running.id != self._followed:
+            self._followed = running.id
+            self._show_operation(running.id)
 
     def _has_news(self) -> bool:
         """Whether contact or a part that is looked at has come since the last paint: that is not waited for."""
@@ -261,14 +282,24 @@ def run(
     record: Path | None = None,
     at_seconds: float = 0.0,
     is_ascii: bool = False,
+    caption: Callable[[], str] | None = None,
+    is_following: bool = False,
 ) -> int:
     """Show the dashboard until the user ends it; return the exit status.
+
+    `caption` tells a line to show at the bottom; `is_following` goes to the runbook when an operation begins.
 
     Raises:
         NotFound, DataCorrupt: a recording cannot be read or written.
     """
     feed = make_feed(client=client, replay=replay, record=record, at_seconds=at_seconds)
     glyphs = Glyphs(is_ascii=is_ascii or not can_show_unicode())
-    dashboard = Dashboard(feed, is_acting_allowed=is_acting_allowed and replay is None, glyphs=glyphs)
+    dashboard = Dashboard(
+        feed,
+        is_acting_allowed=is_acting_allowed and replay is None,
+        glyphs=glyphs,
+        caption=caption,
+        is_following=is_following,
+    )
     dashboard.run()
     return dashboard.return_code or 0

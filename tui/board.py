@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tui.feeds import Feed
 from tui.picture import Picture
 from tui.theme import Glyphs
 
-WINDOWS_SECONDS = (900.0, 3600.0, 21_600.0, 86_400.0)
+WINDOWS_SECONDS = (300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
 UNITS = ("seconds", "records")
 
 
@@ -19,11 +20,12 @@ class Board:
     feed: Feed
     glyphs: Glyphs = field(default_factory=Glyphs)
     is_acting_allowed: bool = False
+    caption: Callable[[], str] | None = None
     picture: Picture = field(default_factory=Picture)
     flow: str | None = None
     group: str | None = None
     operation: str | None = None
-    window_seconds: float = WINDOWS_SECONDS[0]
+    window_seconds: float = WINDOWS_SECONDS[1]
     unit: str = UNITS[0]
     is_issues_only: bool = False
     is_local_time: bool = False

@@ -42,10 +42,15 @@ def make_headline(picture: Picture, *, now: float, glyphs: Glyphs) -> Headline:
     return _stale(headline, picture, age=age, now=now, glyphs=glyphs)
 
 
-def _badness(flow: FlowView) -> tuple[int, bool, float]:
-    """The worse answer first; then a source that is lost; then the larger loss, an unknown one before all."""
+def _badness(flow: FlowView) -> tuple[float, bool, float]:
+    """The worse answer first; then a source that is lost; then the larger loss, an unknown one before all.
+
+    A flow that has failed over stands before any that still can: it has no standby now.
+    """
     answer = _answer(flow)
-    place = _ORDER.index(answer) if answer in _ORDER else len(_ORDER)
+    place: float = _ORDER.index(answer) if answer in _ORDER else len(_ORDER)
+    if _has_moved(flow):
+        place = _ORDER.index("no") - 0.5
     lost = flow.readiness.loss.possible_lost_max if flow.readiness and flow.readiness.loss else None
     return (place, flow.source.reachability != "reachable", float("inf") if lost is None else float(lost))
 
@@ -54,9 +59,16 @@ def _answer(flow: FlowView) -> str:
     return flow.readiness.answer if flow.readiness is not None else "UNKNOWN"
 
 
+def _has_moved(flow: FlowView) -> bool:
+    return flow.active == flow.target.cluster
+
+
 def _of_flow(flow: FlowView, *, others: tuple[FlowView, ...], glyphs: Glyphs) -> Headline:
     answer = _answer(flow)
     reasons = flow.readiness.reasons if flow.readiness is not None else ()
+    if _has_moved(flow):
+        first = joined(state("FAILED_OVER", glyphs), _which(flow, others), plain(f"{flow.active} is active"))
+        return Headline("FAILED_OVER", first, plain(f"there is no standby behind it: replicator failback {flow.flow}"))
     loss = told_loss(flow.readiness.loss if flow.readiness is not None else None)
     which = _which(flow, others)
     reason = plain(reasons[0]) if reasons else Text("nothing stands against it")

@@ -193,6 +193,7 @@ def test_window_and_unit(open_stage: Any) -> None:
     async def play(stage: Any) -> None:
         await stage.press("3")
         assert "window 1h" in await stage.press("t")
+        assert "window 5m" in await stage.press("t", "t", "t")
         assert "unit records" in await stage.press("u")
 
     drive(open_stage, play)

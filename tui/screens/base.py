@@ -64,6 +64,9 @@ class BoardScreen(Screen[None]):
         field = Input(placeholder="filter: part of a name; !part leaves out", id="filter", max_length=FILTER_LENGTH_MAX)
         field.display = False
         yield field
+        caption = Lines(id="caption")
+        caption.display = self.board.caption is not None
+        yield caption
         yield Lines(id="keys")
 
     def compose_body(self) -> ComposeResult:
@@ -114,6 +117,9 @@ class BoardScreen(Screen[None]):
         )
         self.query_one("#contact", Lines).show([clipped(self._contact(picture), width)])
         self.query_one("#keys", Lines).show([clipped(self._keys(), width)])
+        if self.board.caption is not None:
+            told = plain(self.board.caption(), style="bold")
+            self.query_one("#caption", Lines).show([clipped(told, width - 2)])
 
     def _contact(self, picture: Picture) -> Text:
         age = picture.age_seconds(self.board.now)

@@ -118,7 +118,7 @@ class OverviewScreen(BoardScreen):
             f"since {clock_time(flow.since, is_local=self.board.is_local_time)}",
         )
         readiness = flow.readiness
-        if readiness is None:
+        if readiness is None or flow.active == flow.target.cluster:
             return [first]
         return [first, joined("failover would lose ", told_loss(readiness.loss), separator="")]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from replicator.errors import OperationFailed
+from replicator.settings import Settings, load_settings
 
 STOP_SECONDS = 25.0
 
@@ -38,8 +40,18 @@ class Shell:
     def __init__(self, *, config: Path, folder: Path) -> None:
         self._config = config
         self._folder = folder
-        self._environ = {**os.environ, "HOME": str(folder / "home"), "REPLICATOR_CONFIG": str(config)}
+        self.listen = free_address()
+        self._environ = {
+            **os.environ,
+            "HOME": str(folder / "home"),
+            "REPLICATOR_CONFIG": str(config),
+            "REPLICATOR_SUPERVISOR__LISTEN": self.listen,
+        }
         (folder / "home").mkdir(exist_ok=True)
+
+    def settings(self) -> Settings:
+        """Return the configuration as the commands read it."""
+        return load_settings(self._config, self._environ)
 
     def _argv(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "replicator", *words]
@@ -75,6 +87,13 @@ class Shell:
             stdout=(self._folder / log).open("ab"),
             stderr=subprocess.STDOUT,
         )
+
+
+def free_address() -> str:
+    """Return an address of this machine at which nobody listens: another supervisor may have the usual one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

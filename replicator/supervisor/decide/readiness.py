@@ -36,7 +36,7 @@ def judge_readiness(
 ) -> Readiness:
     """Return whether the flow's target could take over now, why not, and what would be lost.
 
-    `loss` None: what the status alone can tell is used.
+    `loss` None: what the status alone can tell is used. Of a flow that has failed over nothing is left to lose.
     """
     blockers = tuple(_blockers(flow))
     costs = tuple(_costs(flow, groups or ()))
@@ -45,7 +45,7 @@ def judge_readiness(
         flow=flow.flow,
         answer=answer,
         reasons=tuple(objection.reason for objection in (*blockers, *costs)),
-        loss=loss or loss_from_status(flow),
+        loss=None if has_failed_over(flow) else loss or loss_from_status(flow),
         checks=_checks({objection.check for objection in (*blockers, *costs)}, has_groups=groups is not None),
     )
 
@@ -70,8 +70,13 @@ def loss_from_status(flow: FlowStatus) -> LossReport | None:
     return LossReport(known_lost=0, unknown_window_seconds=window, possible_lost_max=bound)
 
 
+def has_failed_over(flow: FlowStatus) -> bool:
+    """Whether the flow's target is the active one already."""
+    return flow.state is FlowState.FAILED_OVER or flow.active == flow.target.cluster
+
+
 def _blockers(flow: FlowStatus) -> Iterator[Objection]:
-    if flow.state is FlowState.FAILED_OVER or flow.active == flow.target.cluster:
+    if has_failed_over(flow):
         told = f"{flow.target.cluster} is active already; `replicator failback {flow.flow}` leads home"
         yield Objection("standby_is_free", told)
         return
