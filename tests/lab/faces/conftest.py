@@ -148,20 +148,15 @@ def fill(face: Face) -> None:
 def make_face(lab: Lab, folder: Path) -> Face:
     """Return a face with records, a group and a configuration; nothing of it runs yet."""
     prefix = f"face-{random.getrandbits(32):08x}"
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "VIEWER": VIEWER,
-        "OPERATOR": OPERATOR,
-    }
+    inherited = {key: value for key, value in os.environ.items() if "SUPERVISOR" not in key and "CONFIG" not in key}
+    environ = {**inherited, "XDG_STATE_HOME": str(folder / "state"), "VIEWER": VIEWER, "OPERATOR": OPERATOR}
     face = Face(lab, folder, prefix, TopicName(f"{prefix}.orders"), GroupName(f"{prefix}.app"), environ)
     write_face(face)
     fill(face)
     return face
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def face(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """A running supervisor over one applied flow of the shared lab."""
     made = make_face(lab, tmp_path_factory.mktemp("face"))
