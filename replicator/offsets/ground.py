@@ -53,7 +53,7 @@ def prepare(standing: Standing, points: PartitionMap, reads: Reads) -> Ground | 
     ends = standing.target
     if ends is None:
         return None
-    known = _of_this_incarnation(points, standing.target_now or ends).until_target(ends.last_stable)
+    known = stored_points(standing, points)
     again: dict[int, int] = {}
     if standing.is_exactly_once:
         known, again = _passed_points(_stepped_back(known, standing.mirrored), ends, reads)
@@ -70,6 +70,14 @@ def prepare(standing: Standing, points: PartitionMap, reads: Reads) -> Ground | 
         stored_again_after=_visible_after(known, ends, reads) if known.is_ended else 0,
         has_lost_map=len(points) > 0 and points.last_target >= (standing.target_now or ends).end,
     )
+
+
+def stored_points(standing: Standing, points: PartitionMap) -> PartitionMap:
+    """Return the points that tell of the copy as it stands, as far as it is visible; none without a copy."""
+    if standing.target is None:
+        return EMPTY_MAP
+    now = standing.target_now or standing.target
+    return _of_this_incarnation(points, now).until_target(standing.target.last_stable)
 
 
 def _visible_after(points: PartitionMap, ends: PartitionEnds, reads: Reads) -> int:
@@ -108,10 +116,13 @@ def _passed_at(points: PartitionMap, start: int, ends: PartitionEnds, reads: Rea
     """Return a target offset by which the flow had passed all it held before the point at `start`.
 
     Only records within one lineage count: a later step back stores records again that are no progress.
-    Without `reads` every offset counts as a record.
+    Without `reads` every offset counts as a record. Of records before the first point nobody knows how far
+    up the source they lie: it is never proven that the flow has passed them.
     """
-    older_max = points.until_index(start).source_max if start else -1
     room = points.targets[start] - _last_before(points, start, ends) - 1
+    if not start and room:
+        return None
+    older_max = points.until_index(start).source_max if start else -1
     for first, stop in points.lineages():
         caught_up = bisect_left(points.sources, older_max, first, stop)
         if first < start or caught_up == stop:

@@ -58,12 +58,18 @@ def translate_offset(offset: int, standing: Standing, ground: Ground | None, rea
         return _graded(offset, ground, place)
     lineage = _lineage_of(offset, ground)
     if lineage is None:
-        return _translation(offset, standing, _clamped(_floor(offset, ground, reads), ground), Grade.FLOOR)
+        return _floored(offset, ground, _floor(offset, ground, reads))
     index = ground.points.index_at(offset, ground.lineages[lineage])
     place = _at_point(offset, ground, lineage, index, reads)
     return _graded(
         offset, ground, _counting_again(_above_log_start(offset, place, ground, reads), ground, lineage, index)
     )
+
+
+def _floored(offset: int, ground: Ground, place: Place) -> Translation:
+    """Return the floor, EXACT where nothing that the group may have read lies above it."""
+    is_free = place.rereads == 0 and not ground.has_lost_map
+    return _translation(offset, ground.standing, _clamped(place, ground), Grade.EXACT if is_free else Grade.FLOOR)
 
 
 def _graded(offset: int, ground: Ground, place: Place) -> Translation:

@@ -186,11 +186,22 @@ def test_a_hidden_restart_near_the_head_holds_a_group_back() -> None:
         (map_of((100, 5)), ends(20), (0, "FLOOR", 5, "floor")),
         (map_of((100, 5)), ends(20, start=3), (3, "FLOOR", 2, "floor")),
         (EMPTY_MAP, ends(20), (0, "FLOOR", 20, "floor")),
-        (EMPTY_MAP, ends(0), (0, "FLOOR", 0, "floor")),
-        (EMPTY_MAP, ends(7, start=7), (7, "FLOOR", 0, "floor")),
+        (map_of((100, 0)), ends(20), (0, "EXACT", 0, "floor")),
+        (map_of((100, 5)), ends(20, start=5), (5, "EXACT", 0, "floor")),
+        (EMPTY_MAP, ends(0), (0, "EXACT", 0, "floor")),
+        (EMPTY_MAP, ends(7, start=7), (7, "EXACT", 0, "floor")),
         (EMPTY_MAP, None, (None, "UNAVAILABLE", None, "not_mirrored")),
     ],
-    ids=["below the first point", "trimmed", "no map", "empty copy", "emptied copy", "no copy"],
+    ids=[
+        "below the first point",
+        "trimmed",
+        "no map",
+        "below the first record",
+        "trimmed to the first point",
+        "empty copy",
+        "emptied copy",
+        "no copy",
+    ],
 )
 def test_below_all_knowledge_is_the_floor(
     points: PartitionMap, target: PartitionEnds | None, expected: tuple[object, ...]

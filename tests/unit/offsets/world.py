@@ -51,6 +51,8 @@ class World:
     source_end: int = 0
     source_start: int = 0
     copy: dict[int, Stored] = field(default_factory=dict)
+    copied: dict[int, int] = field(default_factory=dict)
+    """Source offset by target offset of all this copy ever held."""
     copy_end: int = 0
     copy_start: int = 0
     mirrored: int = 0
@@ -175,6 +177,7 @@ class Mirror:
             for u in batch:
                 stored.append((u, self.world.copy_end))
                 self.world.copy[self.world.copy_end] = self.world.source[u]
+                self.world.copied[self.world.copy_end] = u
                 self.world.copy_end += 1
             if self.world.shape.is_exactly_once:
                 self.world.copy_end += 1
@@ -252,14 +255,18 @@ def _disturb(world: World, mirror: Mirror, rng: random.Random) -> None:
     if shape.is_exactly_once and shape.has_rewinds and rng.random() < 0.4:
         _set_back(world, mirror, rng)
     if shape.has_new_targets and not world.ends and rng.random() < 0.1:
-        world.copy, world.copy_end = {}, 0  # deleted and made anew, and noticed; the flow goes on where it is
+        world.copy, world.copied, world.copy_end = (
+            {},
+            {},
+            0,
+        )  # deleted and made anew, and noticed; the flow goes on where it is
         world.syncs_since = len(world.syncs)
         mirror.pending = mirror.delayed = None
 
 
 def _set_back(world: World, mirror: Mirror, rng: random.Random) -> None:
     position = rng.randint(0, world.mirrored)
-    last_synced = next((s.source_offset for s in reversed(world.syncs) if s is not None), -1)
+    last_synced = next((s.source_offset for s in reversed(world.syncs[world.syncs_since :]) if s is not None), -1)
     first_copied = min((u for u in world.source if u >= position), default=world.source_end)
     is_seen = first_copied <= last_synced and not mirror.is_throttled and not world.shape.is_source_compacted
     mirror.restart(position, is_journaled=not is_seen or rng.random() < 0.5)
@@ -275,7 +282,7 @@ def _compact_syncs(world: World, rng: random.Random) -> None:
     first, stop = rng.choice([0, 1]), rng.randint(2, len(world.syncs) - 1)
     kept = world.syncs[stop]
     assert kept is not None
-    if all(r.source <= kept.source_offset for at, r in world.copy.items() if at < kept.target_offset):
+    if all(r.source < kept.source_offset for at, r in world.copy.items() if at < kept.target_offset):
         world.syncs[first:stop] = [None]
 
 
