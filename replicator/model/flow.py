@@ -66,8 +66,9 @@ def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
     return any(re.fullmatch(pattern_to_regex(pattern), name) for pattern in patterns)
 
 
-ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats")
-"""Topics no flow carries as data: Kafka's and our own, MM2's, heartbeats (they travel by themselves)."""
+ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats", "*.orphans.failback-*")
+"""Topics no flow carries as data: Kafka's and our own, MM2's, heartbeats (they travel by themselves), and the
+quarantine of records that a failback has left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,13 @@ class Flow:
         if self.naming is Naming.PREFIX or topic.endswith("heartbeats"):
             return TopicName(f"{self.source}.{topic}")
         return topic
+
+    def source_topic(self, remote: TopicName) -> TopicName | None:
+        """Return the topic of the source whose copy is called `remote`; None when this flow makes no such copy."""
+        for topic in (TopicName(remote.removeprefix(f"{self.source}.")), remote):
+            if self.carries_topic(topic) and self.remote_topic(topic) == remote:
+                return topic
+        return None
 
     @property
     def syncs_topic(self) -> TopicName:

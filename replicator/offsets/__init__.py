@@ -16,11 +16,13 @@ from replicator.offsets.groups import (
     translate_groups,
 )
 from replicator.offsets.history import OffsetHistory
+from replicator.offsets.inverse import INVERSE_RULES, invert_offset
 from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, PartitionMap, StretchEnd
 from replicator.offsets.rules import RULES
 from replicator.offsets.views import SourceView, TargetView, open_source
 
 __all__ = [
+    "INVERSE_RULES",
     "RULES",
     "BreakKind",
     "OffsetHistory",
@@ -34,6 +36,7 @@ __all__ = [
     "Translator",
     "commit_group",
     "compare_group",
+    "invert_offset",
     "open_source",
     "survey_groups",
     "topics_of",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from itertools import pairwise
 
 from replicator.offsets.ranks import Window
 from replicator.offsets.reads import Visible
@@ -30,6 +31,14 @@ def anchor_window(
     above = (at for index, at in points.items() if index >= split and is_above_sure)
     high = min(above, default=len(target))
     return Window(low, high, unseen) if low <= high else Window(0, len(target), unseen)
+
+
+def matched_offsets(source: Visible, target: Visible) -> list[tuple[int, int]]:
+    """Return (source offset, target offset) of every record whose fingerprint occurs once on each side; none when
+    they contradict each other's order."""
+    found = sorted((source.offsets[i], target.offsets[at]) for i, at in _anchors(source, target).items())
+    is_in_order = all(a[1] < b[1] for a, b in pairwise(found))
+    return found if is_in_order else []
 
 
 def _anchors(source: Visible, target: Visible) -> dict[int, int]:

@@ -12,6 +12,7 @@ from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import GroupTranslation, Translation
 from replicator.offsets.ground import Ground, prepare
+from replicator.offsets.inverse import invert_offset
 from replicator.offsets.points import OffsetMap
 from replicator.offsets.reads import Standing
 from replicator.offsets.rules import translate_offset
@@ -50,18 +51,38 @@ class Translator:
         answers = tuple(self._translate(tp, at, observation) for tp, at in sorted(carried.items()))
         return GroupTranslation(self._flow.name, observation.group, answers)
 
+    def translate_back(self, observation: GroupObservation) -> GroupTranslation:
+        """Return where on the source the group resumes, for every position it has on a copy of this flow.
+
+        `observation` tells where it stands on the target; the target view ends where the flow stopped writing.
+        Without the source every answer is UNAVAILABLE.
+        """
+        answers = []
+        for copy, at in sorted(observation.committed.items()):
+            topic = self._flow.source_topic(copy.topic)
+            if topic is not None:
+                answers.append(self._translate_back(TopicPartition(topic, copy.partition), at, observation))
+        return GroupTranslation(self._flow.name, observation.group, tuple(answers))
+
+    def _translate_back(self, tp: TopicPartition, offset: int, observation: GroupObservation) -> Translation:
+        standing, reads = self._standing_of(tp), self._reads_of(tp)
+        ends = None if self._source is None else self._source.ends.get(tp)
+        found = invert_offset(offset, standing, self._offset_map.of(tp), reads, source=ends)
+        return replace(found, observed_at=observation.observed_at)
+
     def _translate(self, tp: TopicPartition, offset: int, observation: GroupObservation) -> Translation:
         standing, ground, reads = self._ground_of(tp)
         return replace(translate_offset(offset, standing, ground, reads), observed_at=observation.observed_at)
 
     def _ground_of(self, tp: TopicPartition) -> tuple[Standing, Ground | None, PartitionReads]:
         if tp not in self._grounds:
-            standing = self._standing_of(tp)
-            reads = PartitionReads(
-                tp, standing.target_partition, target=self._target, source=self._source, deadline=self._deadline
-            )
+            standing, reads = self._standing_of(tp), self._reads_of(tp)
             self._grounds[tp] = standing, prepare(standing, self._offset_map.of(tp), reads), reads
         return self._grounds[tp]
+
+    def _reads_of(self, tp: TopicPartition) -> PartitionReads:
+        copy = TopicPartition(self._flow.remote_topic(tp.topic), tp.partition)
+        return PartitionReads(tp, copy, target=self._target, source=self._source, deadline=self._deadline)
 
     def _standing_of(self, tp: TopicPartition) -> Standing:
         copy = TopicPartition(self._flow.remote_topic(tp.topic), tp.partition)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from replicator.offsets import anchors, ground, points, ranks, rules, scene
+from replicator.offsets.inverse import counting, spot
+from replicator.offsets.inverse import rules as inverse
 from replicator.offsets.ranks import Bracket, Window
 from replicator.offsets.reads import Visible
 
@@ -190,6 +192,84 @@ def compacted_lower_bound_too_high(stack: ExitStack) -> None:
 
     _wrap(stack, scene, "compacted_window", change)
 
+
+def come_back_one_late(stack: ExitStack) -> None:
+    """Resume one behind the place that was counted."""
+
+    def change(original: Callable[..., spot.Home], *args: object) -> spot.Home:
+        home = original(*args)
+        return spot.Home(home.low + 1, home.low + 1)
+
+    _wrap(stack, counting, "_behind", change)
+
+
+def come_back_behind_the_point_above(stack: ExitStack) -> None:
+    """Take the next true point for read."""
+
+    def change(original: Callable[..., spot.Answer], *args: object) -> spot.Answer:
+        found = original(*args)
+        return replace(found, source_offset=found.source_offset + (found.rule == "sync_point"))
+
+    _wrap(stack, inverse, "_in_bracket", change)
+
+
+def come_back_across_stretches(stack: ExitStack) -> None:
+    """Take all points for one stretch."""
+    stack.enter_context(patch.object(points.PartitionMap, "starts_of", lambda _self, _kind: []))
+
+
+def come_back_as_if_in_order(stack: ExitStack) -> None:
+    """Rank between points whatever lies between them."""
+    stack.enter_context(patch.object(spot.Spot, "is_ordered", True))
+
+
+def come_back_by_equal_spans(stack: ExitStack) -> None:
+    """Interpolate behind the lower point, whatever lies between."""
+
+    def change(_original: object, seen: spot.Scene) -> tuple[str, spot.Home]:
+        at = seen.spot.source_from + seen.spot.at - seen.spot.target_from
+        return "rank", spot.Home(at, at)
+
+    _wrap(stack, counting, "_base_home", change)
+
+
+def come_back_from_a_copy_taken_for_whole(stack: ExitStack) -> None:
+    """Count what compaction or retention has left as if it were all."""
+    stack.enter_context(patch.object(spot.Scene, "is_copy_whole", True))
+
+
+def come_back_to_a_source_taken_for_whole(stack: ExitStack) -> None:
+    """Count what compaction has left of the source as if it were all."""
+    stack.enter_context(patch.object(spot.Scene, "is_source_whole", True))
+
+
+def come_back_forgetting_older_lineages(stack: ExitStack) -> None:
+    """Leave out of the bound what was read before the flow went back."""
+    stack.enter_context(patch.object(inverse, "read_in_older_lineages", lambda _home, _spot, _reads: 0))
+
+
+def come_back_forgetting_this_lineage(stack: ExitStack) -> None:
+    """Leave out of the bound what was read since the place the flow went back to."""
+    stack.enter_context(patch.object(inverse, "read_from", lambda _home, _spot, _reads: 0))
+
+
+def come_back_from_an_unsettled_end(stack: ExitStack) -> None:
+    """Take all that is mirrored for read at the end of what was visible."""
+    stack.enter_context(patch.object(spot.Spot, "is_settled", True))
+
+
+INVERSE_MUTANTS: tuple[Mutant, ...] = (
+    come_back_one_late,
+    come_back_behind_the_point_above,
+    come_back_across_stretches,
+    come_back_as_if_in_order,
+    come_back_by_equal_spans,
+    come_back_from_a_copy_taken_for_whole,
+    come_back_to_a_source_taken_for_whole,
+    come_back_forgetting_older_lineages,
+    come_back_forgetting_this_lineage,
+    come_back_from_an_unsettled_end,
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     skip_by_one,
