@@ -30,6 +30,7 @@ from replicator.journal.operations import (
     running_operation,
     to_operation,
 )
+from replicator.journal.witness import JournalProof, prove_journals
 
 __all__ = [
     "ACTIVE_ITEM",
@@ -43,6 +44,7 @@ __all__ = [
     "Entry",
     "Hold",
     "Journal",
+    "JournalProof",
     "JournalWriter",
     "MemoryLog",
     "Observation",
@@ -63,6 +65,7 @@ __all__ = [
     "merge_records",
     "observations_topic",
     "open_operation",
+    "prove_journals",
     "running_operation",
     "take_lease",
     "to_operation",

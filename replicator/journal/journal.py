@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import Fenced, LimitExceeded, OutcomeUnknown, PreflightBlocked
-from replicator.journal.chain import VERSION, Chain, Entry, Head, encode, next_head, seal, verify
+from replicator.journal.chain import VERSION, Chain, Entry, Head, Stored, encode, next_head, seal, verify
 from replicator.journal.log import RECORD_BYTES_MAX, KafkaLog, LogWriter, RecordLog
 from replicator.journal.operations import list_operations
 from replicator.kafka import KafkaCluster
@@ -39,6 +39,10 @@ class Journal:
     def ensure_topic(self, deadline: Deadline) -> None:
         """Leave the journal's topic existing; one that exists is left as it is."""
         self._log.ensure(deadline)
+
+    def read_stored(self, deadline: Deadline) -> list[Stored]:
+        """Return every value as the log holds it, nothing proven; none where no journal was begun."""
+        return self._log.read(deadline)
 
     def read_chain(self, deadline: Deadline) -> Chain:
         """Return the whole journal, its chain verified; an empty one where none was begun.

@@ -8,7 +8,7 @@ from typing import Any, Self
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.kafka.acls import Acls
 from replicator.kafka.connection import Connection
-from replicator.kafka.consuming import GroupConsumer
+from replicator.kafka.consuming import SESSION_SECONDS, GroupConsumer
 from replicator.kafka.groups import Groups
 from replicator.kafka.lease import Lease
 from replicator.kafka.positions import Positions
@@ -69,10 +69,23 @@ class KafkaCluster:
         return Tail(self._connection, topics, is_committed_only=is_committed_only)
 
     def subscribe(
-        self, group: GroupName, topics: Iterable[TopicName], *, start: str = "earliest", protocol: str = "classic"
+        self,
+        group: GroupName,
+        topics: Iterable[TopicName],
+        *,
+        start: str = "earliest",
+        protocol: str = "classic",
+        session_seconds: float = SESSION_SECONDS,
     ) -> GroupConsumer:
         """Return a new member of the group, subscribed to the topics."""
-        return GroupConsumer(self._connection, group=group, topics=tuple(topics), start=start, protocol=protocol)
+        return GroupConsumer(
+            self._connection,
+            group=group,
+            topics=tuple(topics),
+            start=start,
+            protocol=protocol,
+            session_seconds=session_seconds,
+        )
 
     def writer(self, client_id: str, **properties: Any) -> Writer:
         """Return an idempotent producer; `properties` are librdkafka's, dots as underscores."""

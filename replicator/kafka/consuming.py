@@ -12,15 +12,31 @@ from replicator.kafka.connection import Connection
 from replicator.kafka.reading import Record, to_record
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
+SESSION_SECONDS = 45.0
+"""librdkafka's own default."""
+
+
+def _session(protocol: str, seconds: float) -> dict[str, int]:
+    """Return the session of a classic member; in the newer protocol the broker sets it."""
+    return {"session.timeout.ms": int(seconds * 1000)} if protocol == "classic" else {}
+
 
 class GroupConsumer:
     """One member of one group; positions are committed only when `commit` is called.
 
-    `start` says where a group without a committed position begins: `earliest`, `latest` or `error`.
+    `start` says where a group without a committed position begins: `earliest`, `latest` or `error`. A member that
+    vanishes is missed after `session_seconds`.
     """
 
     def __init__(
-        self, connection: Connection, *, group: GroupName, topics: tuple[TopicName, ...], start: str, protocol: str
+        self,
+        connection: Connection,
+        *,
+        group: GroupName,
+        topics: tuple[TopicName, ...],
+        start: str,
+        protocol: str,
+        session_seconds: float = SESSION_SECONDS,
     ) -> None:
         self._connection = connection
         self._group = group
@@ -31,6 +47,7 @@ class GroupConsumer:
                     "group.id": group,
                     "client.id": f"{group}.member",
                     "group.protocol": protocol,
+                    **_session(protocol, session_seconds),
                     "auto.offset.reset": start,
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,

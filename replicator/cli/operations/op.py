@@ -170,7 +170,7 @@ def _find_all(app: App) -> tuple[list[_Found], list[str]]:
     failures: list[ReplicatorError] = []
     for name in app.settings.clusters:
         try:
-            with _open(app, name) as cluster:
+            with open_cluster(app, name) as cluster:
                 found += _read_journal(app, cluster)
         except ReplicatorError as error:
             failures.append(error)
@@ -181,7 +181,7 @@ def _find_all(app: App) -> tuple[list[_Found], list[str]]:
 
 
 @contextmanager
-def _open(app: App, name: str) -> Iterator[KafkaCluster]:
+def open_cluster(app: App, name: str) -> Iterator[KafkaCluster]:
     from replicator.kafka import KafkaCluster, probe_listeners
     from replicator.model.observations import Reachability
 

@@ -1,0 +1,108 @@
+"""`replicator audit`: the audit trail is the journal: prove it, or print it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from replicator.cli.context import App, pass_app
+from replicator.cli.output import Column, emit
+from replicator.errors import DataCorrupt, ReplicatorError, Unreachable
+from replicator.model.forms.figures import show_count, show_moment
+
+if TYPE_CHECKING:
+    from replicator.journal.chain import Stored
+    from replicator.model.names import ClusterName
+
+READ_SECONDS = 30.0
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail: prove it, export it."""
+
+
+@audit.command()
+@pass_app
+def verify(app: App) -> None:
+    """Prove every journal that answers: each link of its chain, and the heads that the other clusters keep of it.
+
+    Exits 1 when a byte was changed, records are missing, the tail was cut or the chain was written anew.
+    """
+    from replicator.journal import prove_journals
+
+    stored, warnings = _read_all(app)
+    proofs = prove_journals(stored)
+    warnings += [
+        f"no other cluster keeps a head of {one.cluster}'s journal: that its tail is whole cannot be told"
+        for one in proofs
+        if one.records and not one.witnesses
+    ]
+    emit(
+        "JournalProof",
+        output=app.output,
+        items=proofs,
+        columns=(
+            Column("CLUSTER", lambda one: one.cluster),
+            Column("RECORDS", lambda one: show_count(one.records), is_number=True),
+            Column("WITNESSES", lambda one: show_count(one.witnesses), is_number=True),
+            Column("FINDING", lambda one: "; ".join(one.findings) or "whole"),
+        ),
+        warnings=warnings,
+    )
+    broken = [f"{one.cluster}: {finding}" for one in proofs for finding in one.findings]
+    if broken:
+        raise DataCorrupt(
+            f"the audit trail is not whole: {broken[0]}",
+            detail="\n".join(broken),
+            hint="`replicator audit export` prints what is left; the other cluster's journal is the witness",
+        )
+
+
+@audit.command()
+@pass_app
+def export(app: App) -> None:
+    """Print every record of every journal that answers, in the order written."""
+    from replicator.journal import merge_records
+    from replicator.journal.chain import verify as verify_chain
+
+    stored, warnings = _read_all(app)
+    records = merge_records(verify_chain(values).records for values in stored.values())
+    emit(
+        "JournalRecord",
+        output=app.output,
+        items=records,
+        columns=(
+            Column("WRITTEN", lambda r: show_moment(r.written_at)),
+            Column("OPERATION", lambda r: r.operation_id),
+            Column("STEP", lambda r: r.step),
+            Column("PHASE", lambda r: r.phase),
+            Column("ITEM", lambda r: r.item),
+            Column("BY", lambda r: r.actor),
+        ),
+        warnings=warnings,
+    )
+
+
+def _read_all(app: App) -> tuple[dict[ClusterName, list[Stored]], list[str]]:
+    """Return the raw journals of the clusters that answer, and a warning for each that does not.
+
+    Raises:
+        Unreachable: none answers.
+    """
+    from replicator.cli.operations.op import open_cluster
+    from replicator.journal import Journal
+
+    prefix = app.settings.supervisor.topic_prefix
+    found: dict[ClusterName, list[Stored]] = {}
+    failures: list[ReplicatorError] = []
+    for name in app.settings.clusters:
+        try:
+            with open_cluster(app, name) as cluster:
+                found[name] = Journal(cluster, prefix, clock=app.clock).read_stored(app.deadline(READ_SECONDS))
+        except ReplicatorError as error:
+            failures.append(error)
+    if failures and not found:
+        raise Unreachable(f"no cluster's journal can be read: {failures[0].message}", hint=failures[0].hint)
+    return found, [f"a journal was left out: {error.message}" for error in failures]
