@@ -215,15 +215,15 @@ class Mirror:
         self._start_task()
 
 
-def make_world(rng: random.Random, shape: Shape) -> World:
-    """Return a world made with `rng`."""
+def make_world(rng: random.Random, shape: Shape, *, scale: int = 1) -> World:
+    """Return a world made with `rng`; `scale` makes its logs longer."""
     world = World(shape, twin_rate=rng.choice([0.0, 0.2, 0.8]), keys_count=rng.choice([2, 8]))
-    _write_source(world, rng, rng.randint(5, 60))
+    _write_source(world, rng, scale * rng.randint(5, 60))
     mirror = Mirror(world, rng)
     mirror.run(rng.randint(0, world.source_end))
     for _ in range(rng.randint(0, 3)):
         _disturb(world, mirror, rng)
-        _write_source(world, rng, rng.randint(0, 40))
+        _write_source(world, rng, scale * rng.randint(0, 40))
         mirror.run(rng.randint(world.mirrored, world.source_end))
     world.swept = world.ends_now()
     if rng.random() < 0.3:
