@@ -5,121 +5,42 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
 from replicator.clock import Deadline
-from replicator.flow import read_positions
-from replicator.journal import Observations, Observed
-from replicator.jvm import ProcessState
-from replicator.kafka import KafkaCluster, Outgoing
+from replicator.journal import Observed
+from replicator.kafka import Outgoing
 from replicator.lab import Lab
-from replicator.model.cluster import ClusterAccess, TopicSpec
-from replicator.model.flow import FlowState
-from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.names import GroupName, TopicPartition
 from replicator.model.observations import ClusterObservation, GroupState, Reachability
-from replicator.model.supervision.status import FlowStatus, Role
 from replicator.settings import load_settings
 from replicator.supervisor import World
 from replicator.supervisor.daemon import Supervisor
-
-PERIOD_SECONDS = 2.0
-"""What the design calls one observation period."""
-
-SHOP, BACK = FlowName("shop"), FlowName("back")
-ORDERS, BOOKINGS = TopicName("orders"), TopicName("bookings")
-EAST = ClusterName("east")
-Value = TypeVar("Value")
-
-
-@dataclass
-class Stage:
-    """A lab with the flow `shop` from east to west running, and `back` from west to east only watched."""
-
-    lab: Lab
-    config: Path
-    east: KafkaCluster
-    west: KafkaCluster
-
-    def observed(self) -> Observed:
-        return Observations(self.west).read(SHOP, Deadline.after(10))
-
-    def contact(self) -> ClusterObservation:
-        return self.observed().clusters[EAST]
-
-    def produce(self, count: int, *, topic: TopicName = ORDERS, partition: int | None = None) -> None:
-        writer = self.east.writer("test")
-        for number in range(count):
-            writer.send(Outgoing(topic, str(number).encode(), b"x" * 100, partition=partition))
-        writer.flush(Deadline.after(20))
-        writer.close()
-
-    def mirrored_position(self, tp: TopicPartition) -> int | None:
-        offsets_topic = TopicName(f"{self.lab.group_id('west')}.offsets")
-        return read_positions(self.west, offsets_topic, f"{SHOP}.source", Deadline.after(10)).get(tp)
-
-    def revive_east(self) -> None:
-        """Leave east running, whatever a test did to it."""
-        states = {member.member: member.state for member in self.lab.status()}
-        match states["east/broker-1"]:
-            case ProcessState.FROZEN:
-                self.lab.thaw("east")
-            case ProcessState.GONE:
-                self.lab.start("east", wait=None)
-        self.lab.wait_ready("east", Deadline.after(60))
-
-
-def run_cli(*arguments: str, listen: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one command; `listen` is where its configuration says that the supervisor answers."""
-    command = [sys.executable, "-m", "replicator", *arguments]
-    env = {**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": listen or free_address()}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
-
-
-def free_address() -> str:
-    """Return an address of this machine at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def make_topics(access: ClusterAccess, *names: TopicName) -> None:
-    with KafkaCluster(access) as cluster:
-        specs = [TopicSpec(name=name, partitions=3, configs={"retention.ms": "-1"}) for name in names]
-        cluster.topics.create(specs, Deadline.after(20))
+from tests.lab.stage import (
+    BACK,
+    BOOKINGS,
+    EAST,
+    ORDERS,
+    PERIOD_SECONDS,
+    SHOP,
+    Stage,
+    open_stage,
+    run_cli,
+    running,
+    wait_until,
+)
 
 
 @pytest.fixture(scope="module")
 def stage(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    lab = private_lab
-    flows = {
-        SHOP: {
-            "source": "east",
-            "target": "west",
-            "topics": {"include": [ORDERS, BOOKINGS, "overtaken"]},
-            "objectives": {"rpo_seconds": 30},
-        },
-        BACK: {"source": "west", "target": "east", "topics": {"include": ["west-only"]}, "naming": "prefix"},
-    }
-    text = lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps(flows)}")
-    config = tmp_path_factory.mktemp("config") / "replicator.yaml"
-    config.write_text(text)
-    make_topics(lab.east, ORDERS, BOOKINGS)
-    make_topics(lab.west, TopicName("west-only"))
-    applied = run_cli("-c", str(config), "apply", SHOP)
-    assert applied.returncode == 0, applied.stderr
-    with KafkaCluster(lab.east) as east, KafkaCluster(lab.west) as west:
-        yield Stage(lab, config, east, west)
+    """A private lab with the flow `shop` running."""
+    with open_stage(private_lab, tmp_path_factory.mktemp("config")) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)
@@ -127,58 +48,6 @@ def _east_lives(stage: Stage) -> Iterator[None]:
     """Every test finds east alive and leaves it so."""
     yield
     stage.revive_east()
-
-
-class Daemon:
-    """One `replicator run`, as a user starts it; its log is read line by line."""
-
-    def __init__(self, stage: Stage, folder: Path, name: str = "run") -> None:
-        self._log_path = folder / f"{name}.log"
-        self._log = self._log_path.open("wb")
-        self.listen = free_address()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "replicator", "-c", str(stage.config), "run"],
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            env={**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": self.listen},
-        )
-
-    def events(self, event: str, **wanted: Any) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event and wanted.items() <= line.items()]
-
-    def log_text(self) -> str:
-        return self._log_path.read_text()
-
-    def wait_for_event(self, event: str, *, seconds: float = 30, **wanted: Any) -> dict[str, Any]:
-        return wait_until(lambda: next(iter(self.events(event, **wanted)), None), seconds=seconds, what=event)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait(timeout=30)
-        self._log.close()
-
-
-@contextmanager
-def running(stage: Stage, folder: Path, name: str = "run") -> Iterator[Daemon]:
-    daemon = Daemon(stage, folder, name)
-    try:
-        yield daemon
-    finally:
-        daemon.close()
-
-
-def wait_until(ask: Callable[[], Value | None], *, seconds: float = 30, what: str = "it") -> Value:
-    """Return the first answer that is true, or fail."""
-    deadline = Deadline.after(seconds)
-    while not deadline.is_over:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.1)
-    pytest.fail(f"{what} did not happen within {seconds:g} s")
 
 
 def is_recent(stage: Stage) -> Observed | None:
@@ -287,101 +156,6 @@ def test_the_unmirrored_tail_is_counted_before_it_is_lost(stage: Stage, tmp_path
         finally:
             resumed = run_cli("-c", str(stage.config), "flow", "resume", SHOP)
         assert resumed.returncode == 0, resumed.stderr
-
-
-def test_a_frozen_source_is_silent_its_lag_unknown_and_nobody_else_waits(stage: Stage) -> None:
-    """SIGSTOP: the port is open and nothing answers. Lag is unknown and never 0; other loops keep their period."""
-    with World(load_settings(stage.config, {})) as world:
-        supervisor = Supervisor(world)
-        supervisor.start()
-        try:
-            check_frozen_source(stage, supervisor)
-        finally:
-            supervisor.stop()
-
-
-def check_frozen_source(stage: Stage, supervisor: Supervisor) -> None:
-    def shop() -> Any:
-        return supervisor.status.flow(SHOP)
-
-    wait_until(lambda: shop().state is FlowState.HEALTHY and shop().role is Role.LEADER, what="HEALTHY and leading")
-    wait_until(lambda: shop().recorded_at is not None, what="a first record")
-    assert shop().lag.lag_records == 0
-    stage.lab.freeze("east")
-    wait_until(lambda: shop().state is FlowState.UNKNOWN, seconds=30, what="UNKNOWN")
-    wait_until(lambda: shop().source.reachability is Reachability.SILENT, what="SILENT")
-    assert shop().lag.lag_records is None
-    assert shop().lag.lag_seconds is None
-    assert shop().lag.stalled_partitions is None
-    assert all(verdict.is_held is None for verdict in shop().verdicts)
-
-    def steps(name: str) -> int:
-        return next(c.steps_total for c in supervisor.status.collectors if c.name == name)
-
-    before = {name: steps(name) for name in ("source:back", "target:shop", "record:shop")}
-    contact, window = stage.contact(), shop().window_seconds
-    time.sleep(3 * PERIOD_SECONDS)
-    assert all(steps(name) - count >= 3 for name, count in before.items())
-    assert stage.contact().observed_at > contact.observed_at
-    assert stage.contact().last_reached_at == contact.last_reached_at
-    assert shop().window_seconds > window + 2 * PERIOD_SECONDS
-    stage.lab.thaw("east")
-    wait_until(lambda: shop().state is FlowState.HEALTHY, seconds=60, what="HEALTHY again")
-
-
-def test_what_failed_is_restarted_and_what_was_changed_by_hand_is_drift(stage: Stage) -> None:
-    """A fenced task runs again without anybody's help, and a topic's hand-changed setting shows within 30 s."""
-    task = f"{stage.lab.group_id('west')}-{SHOP}.source-0"
-    with World(load_settings(stage.config, {})) as world:
-        supervisor = Supervisor(world)
-        supervisor.start()
-        try:
-            wait_until(lambda: flow_of(supervisor).drift == (), seconds=40, what="a look for drift that finds none")
-            stage.west.topics.alter_configs(ORDERS, {"retention.ms": "3600000"}, Deadline.after(10))
-            stage.west.fence_transactional_ids([task], Deadline.after(20))
-
-            def is_mended() -> bool:
-                stage.produce(5)
-                seen = flow_of(supervisor)
-                return bool(seen.restarts) and seen.state is FlowState.HEALTHY and seen.lag.lag_records == 0
-
-            wait_until(is_mended, seconds=40, what="a restart that mends")
-            assert flow_of(supervisor).restarts == {f"{SHOP}.source": 1}
-            drift = wait_until(lambda: flow_of(supervisor).drift, seconds=30, what="drift")
-            assert [(one.kind, one.name) for one in drift] == [("topic", ORDERS)]
-            assert "retention.ms" in drift[0].told
-        finally:
-            supervisor.stop()
-            stage.west.topics.alter_configs(ORDERS, {"retention.ms": "-1"}, Deadline.after(10))
-
-
-def test_records_deleted_before_they_were_mirrored_degrade_the_flow(stage: Stage) -> None:
-    """Retention overtakes a stopped flow: the gap is told with its offsets, also after MM2 has jumped over it."""
-    tp = TopicPartition(TopicName("overtaken"), 0)
-    make_topics(stage.lab.east, tp.topic)
-    assert run_cli("-c", str(stage.config), "apply", SHOP).returncode == 0
-    with World(load_settings(stage.config, {})) as world:
-        supervisor = Supervisor(world)
-        supervisor.start()
-        try:
-            stage.produce(20, topic=tp.topic, partition=0)
-            wait_until(lambda: stage.mirrored_position(tp) == 20, what="20 records mirrored")
-            assert run_cli("-c", str(stage.config), "flow", "stop", SHOP, "--yes").returncode == 0
-            stage.produce(50, topic=tp.topic, partition=0)
-            stage.east.positions.delete_records({tp: 60}, Deadline.after(10))
-            wait_until(lambda: flow_of(supervisor).state is FlowState.STOPPED, what="STOPPED")
-            time.sleep(2)
-            assert run_cli("-c", str(stage.config), "flow", "resume", SHOP).returncode == 0
-            wait_until(lambda: flow_of(supervisor).state is FlowState.DEGRADED, seconds=30, what="DEGRADED")
-            assert f"{tp}: offsets 20 to 59 were deleted" in (flow_of(supervisor).cause or "")
-        finally:
-            supervisor.stop()
-
-
-def flow_of(supervisor: Supervisor) -> FlowStatus:
-    found = supervisor.status.flow(SHOP)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])

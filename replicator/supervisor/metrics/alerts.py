@@ -112,6 +112,22 @@ ALERTS = (
         "A gap, a re-created topic, or failed tasks: `replicator status {{ $labels.flow }}`.",
     ),
     Alert(
+        "ReplicatorFlowStopped",
+        Is(_series("flow_state", state="STOPPED"), 1),
+        "1h",
+        "warning",
+        "flow {{ $labels.flow }} is stopped: nothing is mirrored",
+        "`replicator status {{ $labels.flow }}` says by whom; `replicator flow resume {{ $labels.flow }}`.",
+    ),
+    Alert(
+        "ReplicatorFlowPaused",
+        Is(_series("flow_state", state="PAUSED"), 1),
+        "1h",
+        "warning",
+        "flow {{ $labels.flow }} is paused: records wait at the source",
+        "`replicator flow resume {{ $labels.flow }}` before retention deletes what waits.",
+    ),
+    Alert(
         "ReplicatorTaskFailed",
         Above(_series("connector_tasks", state="FAILED"), 0),
         "2m",

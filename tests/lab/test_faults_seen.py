@@ -1,0 +1,203 @@
+"""Faults on real clusters under one supervisor: state, cause and lag are right, and the shipped alerts hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from replicator.api.app import create_app
+from replicator.api.server import serve
+from replicator.api.wiring import SupervisorSource
+from replicator.clock import SYSTEM_CLOCK, Deadline
+from replicator.connect import ConnectClient
+from replicator.http import HttpClient
+from replicator.lab import Lab
+from replicator.model.flow import FlowState
+from replicator.model.names import TopicPartition
+from replicator.model.observations import Reachability
+from replicator.model.supervision.status import FlowStatus, Role
+from replicator.settings import load_settings
+from replicator.supervisor import World
+from replicator.supervisor.daemon import Supervisor
+from replicator.supervisor.metrics.export import RULES_FILE
+from tests.lab.stage import ORDERS, OVERTAKEN, PERIOD_SECONDS, SHOP, Stage, flow_of, open_stage, wait_until
+from tests.promql import Scraped, evaluate, parse_scrape
+
+RPO_SECONDS = 2.0
+ROOT = Path(__file__).parents[2]
+RULES = {
+    rule["alert"]: rule["expr"]
+    for rule in YAML(typ="safe").load((ROOT / "configs" / RULES_FILE).read_text())["groups"][0]["rules"]
+}
+
+
+@dataclass
+class Watched:
+    """A stage under a supervisor whose /metrics are scraped as Prometheus does."""
+
+    stage: Stage
+    supervisor: Supervisor
+    client: HttpClient
+    connect: ConnectClient
+    scrapes: list[Scraped]
+
+    @property
+    def flow(self) -> FlowStatus:
+        """The flow as it stands."""
+        return flow_of(self.supervisor)
+
+    def scrape(self) -> Scraped:
+        """Return one more scrape."""
+        text = self.client.request("GET", "/metrics").text()
+        self.scrapes.append(parse_scrape(text, at=SYSTEM_CLOCK.now().timestamp()))
+        return self.scrapes[-1]
+
+    def wait_alert(self, *alerts: str) -> None:
+        """Return once the expressions of these alerts hold for the flow, as they stand in the rule file."""
+
+        def hold() -> bool:
+            self.scrape()
+            return all(
+                any(labels["flow"] == SHOP for labels in evaluate(RULES[alert], self.scrapes)) for alert in alerts
+            )
+
+        wait_until(hold, seconds=60, what=str(alerts), told=self.tell)
+
+    def wait_state(self, state: FlowState, *, seconds: float = 60) -> None:
+        """Return once the flow is in this state."""
+        wait_until(lambda: self.flow.state is state, seconds=seconds, what=state, told=self.tell)
+
+    def wait_well(self) -> None:
+        """Return once the flow is healthy with nothing to mirror, and led by this supervisor."""
+        wait_until(
+            lambda: self.flow.state is FlowState.HEALTHY and self.flow.lag.lag_records == 0,
+            seconds=120,
+            what="HEALTHY with lag 0",
+            told=self.tell,
+        )
+
+    def tell(self) -> str:
+        """How the flow stands, and what its loops complain of."""
+        errors = {one.name: one.error for one in self.supervisor.status.collectors if one.error}
+        return f"{self.flow.state} because {self.flow.cause}; lag {self.flow.lag.lag_records}; {errors}"
+
+    def steps(self, name: str) -> int:
+        """How often a loop has stepped."""
+        return next(one.steps_total for one in self.supervisor.status.collectors if one.name == name)
+
+
+@pytest.fixture(scope="module")
+def watched(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A supervisor that leads, over a flow that is well; every test leaves it so."""
+    with (
+        open_stage(private_lab, tmp_path_factory.mktemp("config"), rpo_seconds=RPO_SECONDS) as stage,
+        World(load_settings(stage.config, {})) as world,
+        ConnectClient(private_lab.connect_url("west")) as connect,
+    ):
+        supervisor = Supervisor(world)
+        source = SupervisorSource(supervisor, world)
+        server = serve(create_app(source), "127.0.0.1:0")
+        supervisor.start()
+        source.start()
+        try:
+            with HttpClient(server.url, timeout_seconds=20.0) as client:
+                made = Watched(stage, supervisor, client, connect, [])
+                wait_until(lambda: made.flow.role is Role.LEADER, seconds=60, what="leading")
+                made.wait_well()
+                yield made
+        finally:
+            server.stop(Deadline.after(10))
+            source.stop()
+            supervisor.stop()
+
+
+def test_a_frozen_source_is_silent_its_lag_unknown_and_nobody_else_waits(watched: Watched) -> None:
+    """SIGSTOP: the port is open and nothing answers. Lag is unknown and never 0; other loops keep their period."""
+    stage = watched.stage
+    wait_until(lambda: watched.flow.recorded_at is not None, what="a first record")
+    stage.lab.freeze("east")
+    try:
+        watched.wait_state(FlowState.UNKNOWN, seconds=30)
+        wait_until(lambda: watched.flow.source.reachability is Reachability.SILENT, what="SILENT")
+        seen = watched.flow
+        assert (seen.lag.lag_records, seen.lag.lag_seconds, seen.lag.stalled_partitions) == (None, None, None)
+        assert {topic.topic for topic in seen.lag.topics} >= {ORDERS}
+        assert all(verdict.is_held is None for verdict in seen.verdicts)
+        loops = ("source:back", "target:shop", "record:shop")
+        before, contact = {name: watched.steps(name) for name in loops}, stage.contact()
+        wait_until(lambda: all(watched.steps(name) - count >= 3 for name, count in before.items()), what="other loops")
+        wait_until(lambda: stage.contact().observed_at > contact.observed_at, what="another look at the source")
+        assert stage.contact().last_reached_at == contact.last_reached_at
+        wait_until(lambda: watched.flow.window_seconds > seen.window_seconds + PERIOD_SECONDS, what="a longer window")
+        watched.wait_alert("ReplicatorFlowUnknown", "ReplicatorClusterUnreachable", "ReplicatorRPOBreached")
+        assert "replicator_flow_lag_seconds" not in watched.scrape().samples
+    finally:
+        stage.lab.thaw("east")
+    watched.wait_well()
+
+
+def test_a_killed_worker_makes_the_flow_unknown_and_its_lag_rise(watched: Watched) -> None:
+    """Connect is gone: the state says so, records that arrive are lag, and its age grows until the worker is back."""
+    watched.stage.lab.kill("west/connect")
+    try:
+        watched.stage.produce(50)
+        wait_until(lambda: watched.flow.lag.lag_records == 50, what="50 records behind")
+        before = watched.flow.lag.lag_seconds or 0.0
+        watched.wait_state(FlowState.UNKNOWN)
+        assert "Connect beside west cannot be read" in (watched.flow.cause or "")
+        watched.wait_alert("ReplicatorFlowUnknown", "ReplicatorRPOBreached")
+        assert watched.flow.lag.lag_records == 50
+        assert (watched.flow.lag.lag_seconds or 0.0) > before
+    finally:
+        watched.stage.lab.start("west/connect", wait=Deadline.after(120))
+    watched.wait_well()
+
+
+def test_what_failed_is_restarted_and_what_was_changed_by_hand_is_drift(watched: Watched) -> None:
+    """A fenced task runs again without anybody's help, and a topic's hand-changed setting shows within 30 s."""
+    stage = watched.stage
+    task = f"{stage.lab.group_id('west')}-{SHOP}.source-0"
+    wait_until(lambda: watched.flow.drift == (), seconds=60, what="a look for drift that finds none")
+    watched.scrape()
+    stage.west.topics.alter_configs(ORDERS, {"retention.ms": "3600000"}, Deadline.after(10))
+    stage.west.fence_transactional_ids([task], Deadline.after(20))
+    try:
+
+        def is_mended() -> bool:
+            stage.produce(5)
+            return bool(watched.flow.restarts) and watched.flow.state is FlowState.HEALTHY
+
+        wait_until(is_mended, seconds=90, what="a restart that mends")
+        assert watched.flow.restarts == {f"{SHOP}.source": 1}
+        drift = wait_until(lambda: watched.flow.drift, seconds=60, what="drift")
+        assert [(one.kind, one.name) for one in drift] == [("topic", ORDERS)]
+        assert "retention.ms" in drift[0].told
+        watched.wait_alert("ReplicatorRestartLoop", "ReplicatorConfigDrift")
+    finally:
+        stage.west.topics.alter_configs(ORDERS, {"retention.ms": "-1"}, Deadline.after(10))
+    watched.wait_well()
+
+
+def test_a_connector_stopped_by_hand_and_overtaken_by_retention(watched: Watched) -> None:
+    """Stopped by hand is told as such while lag rises; what retention deleted meanwhile degrades the flow for good."""
+    stage, tp, connector = watched.stage, TopicPartition(OVERTAKEN, 0), f"{SHOP}.source"
+    stage.produce(20, topic=tp.topic, partition=0)
+    wait_until(lambda: stage.mirrored_position(tp) == 20, what="20 records mirrored")
+    watched.connect.stop(connector, Deadline.after(30))
+    stage.produce(50, topic=tp.topic, partition=0)
+    watched.wait_state(FlowState.STOPPED)
+    assert "though not by `flow stop`" in (watched.flow.cause or "")
+    wait_until(lambda: watched.flow.lag.lag_records == 50, what="50 records behind")
+    watched.wait_alert("ReplicatorFlowStopped", "ReplicatorRPOBreached")
+    stage.east.positions.delete_records({tp: 60}, Deadline.after(10))
+    wait_until(lambda: watched.flow.lag.lag_records == 10, what="10 records left to mirror")
+    time.sleep(1.5)  # the sweep that saw the deletion is paired with positions from before it
+    watched.connect.resume(connector, Deadline.after(60), tasks_min=1)
+    watched.wait_state(FlowState.DEGRADED)
+    assert f"{tp}: offsets 20 to 59 were deleted" in (watched.flow.cause or "")
+    watched.wait_alert("ReplicatorFlowDegraded")
