@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from replicator.model.archive.keeping import KeepRule
 from replicator.settings.values import (
     Address,
     Cron,
@@ -20,6 +21,7 @@ from replicator.settings.values import (
     TopicText,
     Url,
     Zone,
+    duration_of,
 )
 
 _Count = Annotated[int, Field(ge=0, le=100_000)]
@@ -40,6 +42,12 @@ class KeepSettings(Section):
     def is_empty(self) -> bool:
         """Whether no rule keeps anything."""
         return not any(self.model_dump().values())
+
+    def to_rule(self, *, tag: str, zone: str) -> KeepRule:
+        """Return the rule for the snapshots that carry `tag`, with days and hours of `zone`."""
+        counts = self.model_dump(exclude={"within"})
+        within = None if self.within is None else duration_of(self.within).total_seconds()
+        return KeepRule(**counts, within_seconds=within, tag=tag, zone=zone)
 
 
 class ScheduleSettings(Section):

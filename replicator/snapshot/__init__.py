@@ -1,10 +1,22 @@
 """Point-in-time copies of a cluster's topics: taken, listed, verified, restored (FORMAT.md).
 
-Owns the repository, capture, verification and restore. Bytes travel as the broker keeps them; what a
+Owns the repository, capture, verification, restore and retention. Bytes travel as the broker keeps them; what a
 manifest names is durable and proven. Never changes the cluster it reads, never decides when to run.
 """
 
 from replicator.snapshot.capture import Compression, SnapshotRequest, create_snapshot
+from replicator.snapshot.keeping import (
+    apply_prune,
+    check_repository,
+    count_repository,
+    hold_snapshot,
+    note_verified,
+    plan_prune,
+    read_holds,
+    read_verified,
+    release_snapshot,
+    unlock,
+)
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Keys, Listed, Repository, load_keys
 from replicator.snapshot.restore import Restorer, RestoreRequest, restore_snapshot
@@ -21,9 +33,19 @@ __all__ = [
     "Restorer",
     "SnapshotRequest",
     "Stage",
+    "apply_prune",
+    "check_repository",
+    "count_repository",
     "create_snapshot",
+    "hold_snapshot",
     "load_keys",
+    "note_verified",
+    "plan_prune",
+    "read_holds",
+    "read_verified",
+    "release_snapshot",
     "restore_snapshot",
     "say_nothing",
+    "unlock",
     "verify_snapshot",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from replicator.errors import DataCorrupt
@@ -17,10 +18,11 @@ MAX_KEY_LENGTH = 512
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as a listing tells it."""
+    """One object as a listing tells it; `modified_at` is by the store's own clock."""
 
     key: str
     size_bytes: int
+    modified_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -56,6 +58,13 @@ class ObjectStore(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """The objects are gone; missing ones are fine."""
+        ...
+
+    def delete_unfinished(self, before: datetime) -> int:
+        """What puts that never returned left behind before that moment is gone; return how many pieces.
+
+        A bucket's own rule for unfinished uploads does this there: 0 is returned.
+        """
         ...
 
 

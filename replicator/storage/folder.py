@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from replicator.errors import AccessDenied, NotFound, OperationFailed, ReplicatorError, Unreachable
@@ -71,13 +72,26 @@ class FolderStore:
                 for name in names:
                     if not name.startswith("."):
                         path = Path(folder, name)
-                        yield StoredObject(path.relative_to(self._root).as_posix(), path.stat().st_size)
+                        if (found := _stat(path)) is not None:
+                            modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+                            yield StoredObject(path.relative_to(self._root).as_posix(), found.st_size, modified_at)
 
     def delete(self, keys: Iterable[str]) -> None:
         """See ObjectStore.delete."""
         for key in keys:
             with self._translated(key):
                 self._path(key).unlink(missing_ok=True)
+
+    def delete_unfinished(self, before: datetime) -> int:
+        """See ObjectStore.delete_unfinished."""
+        count = 0
+        with self._translated(_TEMPORARY):
+            for path in self._root.rglob(f"{_TEMPORARY}*"):
+                found = _stat(path)
+                if found is not None and found.st_mtime < before.timestamp():
+                    path.unlink(missing_ok=True)
+                    count += 1
+        return count
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
@@ -97,6 +111,14 @@ class FolderStore:
             yield
         except OSError as exc:
             raise _to_error(exc, f"store {self.url}: {key}") from exc
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return what is known of a file; None when it has gone since it was listed."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _raise_unless_missing(error: OSError) -> None:

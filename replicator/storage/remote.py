@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import obstore
 from obstore.exceptions import (
@@ -89,7 +89,12 @@ class RemoteStore:
         with self._translated(prefix):
             for page in obstore.list(self._store, prefix or None, chunk_size=1000):
                 for entry in page:
-                    yield StoredObject(entry["path"], entry["size"])
+                    yield StoredObject(entry["path"], entry["size"], entry["last_modified"])
+
+    def delete_unfinished(self, before: datetime) -> int:
+        """See ObjectStore.delete_unfinished."""
+        del before
+        return 0
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

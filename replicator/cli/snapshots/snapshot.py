@@ -9,13 +9,15 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
-from replicator.errors import DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
+from replicator.cli.snapshots.keeping import keep, prune, unkeep
+from replicator.errors import AccessDenied, DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
 from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
 if TYPE_CHECKING:
     from replicator.model.archive.restores import RestorePlan
     from replicator.model.archive.snapshots import Manifest, VerifyReport
     from replicator.model.names import TopicName
+    from replicator.snapshot import Repository
 
 
 def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,6 +27,10 @@ def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def snapshot() -> None:
     """Take, list, verify and restore snapshots. ID is an id, a unique beginning of one, `latest` or `oldest`."""
+
+
+for _command in (keep, unkeep, prune):
+    snapshot.add_command(_command)
 
 
 @snapshot.command()
@@ -79,10 +85,13 @@ def create(
 def list_snapshots(app: App, store: str | None) -> None:
     """List all snapshots, newest last."""
     from replicator.cli.snapshots.doors import open_repository
+    from replicator.snapshot import read_holds, read_verified
 
-    listed = open_repository(app, store).list_snapshots()
+    repository = open_repository(app, store)
+    listed, holds, verified = repository.list_snapshots(), read_holds(repository), read_verified(repository)
     items = [
-        summarise(one.manifest) if one.manifest is not None else {"id": one.id, "problem": one.problem}
+        (summarise(one.manifest) if one.manifest is not None else {"id": one.id, "problem": one.problem})
+        | {"hold": holds.get(one.id), "verified_at": verified.get(one.id)}
         for one in listed
     ]
     emit(
@@ -98,6 +107,8 @@ def list_snapshots(app: App, store: str | None) -> None:
             Column("RECORDS", lambda row: show_count(row.get("records")), is_number=True),
             Column("SIZE", lambda row: show_bytes(row.get("bytes")), is_number=True),
             Column("NEW", lambda row: show_bytes(row.get("new_bytes")), is_number=True),
+            Column("VERIFIED", lambda row: show_moment(row["verified_at"])),
+            Column("HELD", lambda row: row["hold"]),
             Column("TAGS", lambda row: row.get("tags")),
             Column("PROBLEM", lambda row: row.get("problem"), style=lambda row: "red" if row.get("problem") else None),
         ),
@@ -154,6 +165,7 @@ def verify(app: App, reference: str, level: int, store: str | None) -> None:
         )
     emit("SnapshotVerification", output=app.output, item=_summarise_report(result), view=verify_view(result))
     _complain_if_bad(result)
+    _remember(app, repository, result)
 
 
 @snapshot.command()
@@ -267,6 +279,16 @@ def _summarise_report(report: VerifyReport) -> dict[str, Any]:
         "signed_by": report.signed_by,
         "findings": report.findings,
     }
+
+
+def _remember(app: App, repository: Repository, result: VerifyReport) -> None:
+    """Leave a note that the snapshot was verified; where we may only read, say that there is none."""
+    from replicator.snapshot import note_verified
+
+    try:
+        note_verified(repository, result, now=app.clock.now())
+    except AccessDenied as error:
+        app.warn(f"retention will not know of this verification: {error.message}")
 
 
 def _complain_if_partial(manifest: Manifest) -> None:

@@ -27,6 +27,7 @@ from replicator.snapshot.capture.increments import Base
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place
 from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
 from replicator.snapshot.capture.survey import Survey, find_bases, is_compacted, plan_copying, survey_cluster
+from replicator.snapshot.keeping.claims import Claim, Purpose, claimed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository, new_snapshot_id
 from replicator.wire import RawClient
@@ -64,8 +65,29 @@ def create_snapshot(
     and in gaps, never left out silently.
 
     Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied; DataCorrupt when a
-    broker sends a batch that does not match its CRC; the store's errors.
+    broker sends a batch that does not match its CRC; PreflightBlocked while the repository is cleared out;
+    the store's errors.
     """
+    with claimed(repository, Purpose.USE, clock=clock) as claim:
+
+        def tell(progress: Progress) -> None:
+            claim.renew_if_old()
+            report(progress)
+
+        return _create(cluster, raw, repository, request, claim=claim, clock=clock, deadline=deadline, report=tell)
+
+
+def _create(
+    cluster: KafkaCluster,
+    raw: RawClient,
+    repository: Repository,
+    request: SnapshotRequest,
+    *,
+    claim: Claim,
+    clock: Clock,
+    deadline: Deadline,
+    report: Report,
+) -> Manifest:
     report(Progress(stage=Stage.SURVEY))
     soon = Deadline.after(deadline.capped(SURVEY_SECONDS), clock=clock)
     survey = survey_cluster(cluster, raw, topics=request.topics, groups=request.groups, clock=clock, deadline=soon)
@@ -93,6 +115,7 @@ def create_snapshot(
         clock=clock,
     )
     report(Progress(stage=Stage.PUBLISH))
+    claim.confirm()
     repository.publish(manifest)
     get_logger().info("snapshot_published", snapshot=manifest.id, cluster=cluster.name, records=manifest.totals.records)
     return manifest

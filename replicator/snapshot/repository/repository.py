@@ -63,6 +63,22 @@ class Repository:
         """Where it is."""
         return self._store.url
 
+    @property
+    def store(self) -> ObjectStore:
+        """The objects below it, for what keeps the repository itself in order."""
+        return self._store
+
+    def seal(self, kind: str, payload: bytes, *, subject: str) -> bytes:
+        """Return a sealed document of this repository, signed with its key if there is one."""
+        return seal(kind, payload, subject=subject, repository=self.id, keys=self._keys, is_compressed=False)
+
+    def unseal(self, kind: str, data: bytes, *, subject: str, where: str) -> bytes:
+        """Return a document's payload, proven to be this repository's. Raises: as `unseal`; DataCorrupt."""
+        document = unseal(kind, data, keys=self._keys, where=where)
+        if (document.subject, document.repository) != (subject, self.id):
+            raise DataCorrupt(f"{where}: belongs to {document.subject} of repository {document.repository}")
+        return document.payload
+
     @classmethod
     def open(cls, url: str | ObjectStore, *, keys: Keys | None = None) -> Self:
         """Return the repository in a store.

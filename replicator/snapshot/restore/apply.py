@@ -23,6 +23,7 @@ from replicator.model.cluster import TopicSpec
 from replicator.model.flow import Selection
 from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
+from replicator.snapshot.keeping.claims import Claim, claimed_if_allowed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch
@@ -103,6 +104,10 @@ class Restorer:
                 detail="\n".join(plan.refusals),
                 hint="restore under another name with --rename OLD=NEW, or delete the topic first",
             )
+        with claimed_if_allowed(self._repository, clock=self._clock) as claim:
+            return self._apply(plan, claim, begun=begun)
+
+    def _apply(self, plan: RestorePlan, claim: Claim | None, *, begun: float) -> RestoreReport:
         manifest = self._repository.read_manifest(plan.snapshot)
         captured = {topic.name: topic for topic in manifest.topics}
         self._check_packs(manifest, [captured[topic.source] for topic in plan.topics])
@@ -111,7 +116,7 @@ class Restorer:
             lines = self._compare(plan, captured, loader)
             self._prepare_topics(plan)
             lines += self._open_lines(plan, captured, loader)
-            written_bytes = self._write(lines)
+            written_bytes = self._write(lines, claim)
         self._settle(plan, lines)
         report = self._sum_up(plan, lines, written_bytes, self._clock.monotonic() - begun)
         get_logger().info(
@@ -221,7 +226,7 @@ class Restorer:
         line.found_records = found or 0
         return found is not None
 
-    def _write(self, lines: Sequence[_Line]) -> int:
+    def _write(self, lines: Sequence[_Line], claim: Claim | None) -> int:
         """Append what is missing; return the bytes written."""
         open_lines = [line for line in lines if line.found_records < line.expected_records]
         if not open_lines:
@@ -237,6 +242,8 @@ class Restorer:
                 line.written_records += ready.record_count
                 line.rebuilt_batches += ready.origin is None
                 done += ready.record_count
+                if claim is not None:
+                    claim.renew_if_old()
                 self._report(Progress(stage=Stage.RESTORE, done=done, total=total, done_bytes=appender.appended_bytes))
             appender.flush(deadline=self._deadline)
             return appender.appended_bytes

@@ -4,6 +4,21 @@ Owns the runs of this process alone. What was run before is asked of the reposit
 """
 
 from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner, Work
-from replicator.supervisor.schedules.snapshots import SnapshotWork, capture_flow, open_repository, schedule_tag
+from replicator.supervisor.schedules.snapshots import (
+    SnapshotWork,
+    capture_flow,
+    keep_rules,
+    open_repository,
+    schedule_tag,
+)
 
-__all__ = ["Schedule", "ScheduleRunner", "SnapshotWork", "Work", "capture_flow", "open_repository", "schedule_tag"]
+__all__ = [
+    "Schedule",
+    "ScheduleRunner",
+    "SnapshotWork",
+    "Work",
+    "capture_flow",
+    "keep_rules",
+    "open_repository",
+    "schedule_tag",
+]

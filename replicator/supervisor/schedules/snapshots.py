@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 
 from replicator.clock import Clock, Deadline
-from replicator.errors import ConfigInvalid, DataCorrupt
+from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked
 from replicator.flow.planning.overlap import remote_selection
 from replicator.kafka import KafkaCluster
+from replicator.log import get_logger
+from replicator.model.archive.keeping import KeepRule
 from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Flow
 from replicator.settings import Settings
-from replicator.snapshot import Repository, SnapshotRequest, create_snapshot, load_keys, verify_snapshot
+from replicator.snapshot import (
+    Repository,
+    SnapshotRequest,
+    apply_prune,
+    create_snapshot,
+    load_keys,
+    note_verified,
+    verify_snapshot,
+)
 
 LOOK_BACK = 200
 """So many of the newest snapshots are looked through for a schedule's last run."""
@@ -20,6 +30,15 @@ LOOK_BACK = 200
 def schedule_tag(name: str) -> str:
     """Return the word by which a schedule's snapshots are found again."""
     return f"schedule:{name}"
+
+
+def keep_rules(settings: Settings) -> list[KeepRule]:
+    """Return the retention rule of every schedule that has one; each is about its own snapshots alone."""
+    return [
+        schedule.keep.to_rule(tag=schedule_tag(name), zone=schedule.timezone)
+        for name, schedule in settings.snapshots.schedules.items()
+        if schedule.keep is not None
+    ]
 
 
 def open_repository(settings: Settings) -> Repository:
@@ -63,6 +82,20 @@ class SnapshotWork:
             DataCorrupt: what was stored does not match; the errors of the cluster and of the store.
         """
         self.capture(deadline)
+        self.clear_out()
+
+    def clear_out(self) -> None:
+        """Leave the repository with what the schedules' retention keeps.
+
+        Where somebody is at work in it, or a manifest cannot be read, it is left to a later run.
+        """
+        rules = keep_rules(self._settings)
+        if not rules:
+            return
+        try:
+            apply_prune(open_repository(self._settings), rules, clock=self._clock)
+        except PreflightBlocked as error:
+            get_logger().warning("retention_put_off", schedule=self._tag, cause=error.message)
 
     def capture(self, deadline: Deadline) -> Manifest:
         """Return the manifest of a new snapshot, proven. Raises: as `run`."""
@@ -92,4 +125,5 @@ def capture_flow(
             f"snapshot {manifest.id}: {len(proof.findings)} findings, the first: {first.where}: {first.what}",
             hint=f"replicator snapshot verify {manifest.id}",
         )
+    note_verified(repository, proof, now=clock.now())
     return manifest

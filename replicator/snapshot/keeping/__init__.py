@@ -1,0 +1,44 @@
+"""What stays in a repository and what goes: retention, holds, claims, pruning, upkeep.
+
+Owns every deletion there is, and makes each plan before it acts. Never touches what a snapshot names, what is
+held, or what somebody at work may need.
+"""
+
+from replicator.snapshot.keeping.claims import Claim, Purpose, claimed, unlock
+from replicator.snapshot.keeping.marks import (
+    hold_snapshot,
+    note_verified,
+    read_candidates,
+    read_holds,
+    read_verified,
+    release_snapshot,
+)
+from replicator.snapshot.keeping.pruning import (
+    GRACE_SECONDS,
+    RepositoryCheck,
+    apply_prune,
+    check_repository,
+    count_repository,
+    plan_prune,
+)
+from replicator.snapshot.keeping.retention import decide_retention
+
+__all__ = [
+    "GRACE_SECONDS",
+    "Claim",
+    "Purpose",
+    "RepositoryCheck",
+    "apply_prune",
+    "check_repository",
+    "claimed",
+    "count_repository",
+    "decide_retention",
+    "hold_snapshot",
+    "note_verified",
+    "plan_prune",
+    "read_candidates",
+    "read_holds",
+    "read_verified",
+    "release_snapshot",
+    "unlock",
+]
