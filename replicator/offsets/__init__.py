@@ -18,6 +18,7 @@ from replicator.offsets.groups import (
 from replicator.offsets.history import OffsetHistory
 from replicator.offsets.inverse import INVERSE_RULES, invert_offset
 from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, PartitionMap, StretchEnd
+from replicator.offsets.proofs import with_proof, with_proofs
 from replicator.offsets.rules import RULES
 from replicator.offsets.views import SourceView, TargetView, open_source
 
@@ -42,4 +43,6 @@ __all__ = [
     "topics_of",
     "translate_group",
     "translate_groups",
+    "with_proof",
+    "with_proofs",
 ]

@@ -14,6 +14,7 @@ from replicator.model.offsets import GroupTranslation, Translation
 from replicator.offsets.ground import Ground, prepare
 from replicator.offsets.inverse import invert_offset
 from replicator.offsets.points import OffsetMap
+from replicator.offsets.proofs import COPY_ID
 from replicator.offsets.reads import Standing
 from replicator.offsets.rules import translate_offset
 from replicator.offsets.views import PartitionReads, SourceView, TargetView, open_source
@@ -72,7 +73,10 @@ class Translator:
 
     def _translate(self, tp: TopicPartition, offset: int, observation: GroupObservation) -> Translation:
         standing, ground, reads = self._ground_of(tp)
-        return replace(translate_offset(offset, standing, ground, reads), observed_at=observation.observed_at)
+        found = translate_offset(offset, standing, ground, reads)
+        state = self._target.states.get(standing.target_partition.topic)
+        evidence = found.evidence if state is None else {**found.evidence, COPY_ID: state.topic_id}
+        return replace(found, observed_at=observation.observed_at, evidence=evidence)
 
     def _ground_of(self, tp: TopicPartition) -> tuple[Standing, Ground | None, PartitionReads]:
         if tp not in self._grounds:

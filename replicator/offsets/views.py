@@ -268,9 +268,11 @@ class PartitionReads(Reads):
         return self._source.read_source(self._source_partition, from_offset, to_offset, deadline=self._deadline)
 
 
-def open_source(cluster: KafkaCluster, topics: Iterable[TopicName], deadline: Deadline) -> SourceView | None:
+def open_source(
+    cluster: KafkaCluster, topics: Iterable[TopicName], deadline: Deadline, *, records_max: int = READ_RECORDS_MAX
+) -> SourceView | None:
     """Return a view of the source, or None when it does not answer or refuses us: translations then do without."""
     try:
-        return SourceView.open(cluster, topics, deadline)
+        return SourceView.open(cluster, topics, deadline, records_max=records_max)
     except ReplicatorError:
         return None

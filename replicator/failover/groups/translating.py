@@ -13,7 +13,7 @@ from replicator.failover.world import READ_SECONDS, World
 from replicator.model.names import GroupName, Offset, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
-from replicator.offsets import OffsetHistory, TargetView, Translator, open_source
+from replicator.offsets import OffsetHistory, TargetView, Translator, open_source, with_proofs
 
 BATCH = 50
 """Groups translated and journaled together: a crash costs at most their translation again."""
@@ -58,7 +58,9 @@ def translate_observed(world: World, cut: Cut, names: Iterable[GroupName]) -> It
     for name in names:
         whole = complete_positions(world, cut, seen[name])
         yield GroupMove(
-            translation=translator.translate(whole), cut_digest=cut.digest, observed_at=seen[name].observed_at
+            translation=with_proofs(translator.translate(whole), world.observed.translations.get(name)),
+            cut_digest=cut.digest,
+            observed_at=seen[name].observed_at,
         )
 
 

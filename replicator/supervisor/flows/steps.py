@@ -14,7 +14,7 @@ from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_fac
 from replicator.journal import Observed, active_cluster, list_operations, open_operation
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, TopicName, TopicPartition
-from replicator.model.observations import TailCount
+from replicator.model.observations import Reachability, TailCount
 from replicator.model.operations import JournalRecord, OperationKind
 from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
@@ -57,7 +57,18 @@ class FlowSteps:
         self._connect = ConnectObserver(self.flow, parts.connect, clock=clock)
         offsets_topic = TopicName(parts.connect_access.offsets_topic)
         self._mirrored = MirroredPositions(parts.target, offsets_topic, self.flow.source_connector)
-        self._translations = TranslationObserver(self.flow, parts.target, offsets_topic=offsets_topic, clock=clock)
+        self._translations = TranslationObserver(
+            self.flow,
+            parts.target,
+            offsets_topic=offsets_topic,
+            source=parts.source,
+            is_source_answering=self._is_source_answering,
+            clock=clock,
+        )
+
+    def _is_source_answering(self) -> bool:
+        watch = self.board.source_watch
+        return watch.observation.reachability is Reachability.REACHABLE and watch.cause is None
 
     def sweep(self, deadline: Deadline) -> None:
         """Put one sweep over the source on the board."""
@@ -158,6 +169,7 @@ class FlowSteps:
             self.board.source_watch.remember(observed.clusters[self.flow.source])
         self.board.remember(observed.topics, observed.groups)
         self.damage.remember(observed.topics)
+        self._translations.remember(observed.translations)
         return observed
 
     def view(

@@ -1,8 +1,8 @@
-"""Where each group would resume if the source were lost now: the same rules as a failover, without the source."""
+"""Where each group would resume if the source were lost now: the same rules as a failover, proven while it lives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import DeadlineExceeded
@@ -12,28 +12,51 @@ from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
-from replicator.offsets import OffsetHistory, TargetView, Translator
+from replicator.offsets import (
+    OffsetHistory,
+    SourceView,
+    TargetView,
+    Translator,
+    open_source,
+    topics_of,
+    with_proofs,
+)
 from replicator.supervisor.samples import GroupsSample, TranslationsSample
 
 GROUPS_MAX = 200
 """So many groups are translated in one step; with more of them each waits its turn, the stalest first."""
 READ_RECORDS_MAX = 20_000
-"""How much of the target one partition's proof may read; what needs more is bounded instead of exact."""
+"""How much of each side one partition's proof may read; what needs more is bounded instead of exact."""
+SOURCE_SECONDS = 3.0
+"""A source that does not tell its ends within this is left out of one round of proofs."""
 
 
 class TranslationObserver:
     """Translates one flow's groups, some at a time. One thread at a time."""
 
     def __init__(
-        self, flow: Flow, target: KafkaCluster, *, offsets_topic: TopicName, clock: Clock = SYSTEM_CLOCK
+        self,
+        flow: Flow,
+        target: KafkaCluster,
+        *,
+        offsets_topic: TopicName,
+        source: KafkaCluster | None = None,
+        is_source_answering: Callable[[], bool] = lambda: True,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._flow = flow
+        self._source = source
+        self._is_source_answering = is_source_answering
         self._target = target
         self._clock = clock
         self._offsets_topic = offsets_topic
         self._mirrored: MirroredPositions | None = None
         self._history = OffsetHistory(target, flow)
         self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
+
+    def remember(self, translations: Mapping[GroupName, GroupTranslation]) -> None:
+        """Take over what a supervisor before us had proven: without the source it could not be proven again."""
+        self._known = {**{name: (float("-inf"), earlier) for name, earlier in translations.items()}, **self._known}
 
     def observe(self, groups: GroupsSample, deadline: Deadline) -> TranslationsSample:
         """Return every group's newest translation, and which of them already run on the target.
@@ -45,7 +68,8 @@ class TranslationObserver:
         self._known = {name: known for name, known in self._known.items() if name in groups.groups}
         chosen = stalest(groups.groups, {name: at for name, (at, _) in self._known.items()}, count=GROUPS_MAX)
         for group, translation in self._translate([groups.groups[name] for name in chosen], deadline):
-            self._known[group] = (self._clock.monotonic(), translation)
+            _, earlier = self._known.get(group, (0.0, None))
+            self._known[group] = (self._clock.monotonic(), with_proofs(translation, earlier))
         return TranslationsSample(
             began_at=began_at,
             translations={name: translation for name, (_, translation) in self._known.items()},
@@ -81,8 +105,20 @@ class TranslationObserver:
         positions = self._mirrored.refresh(deadline)
         view.sweep_again(deadline)
         return Translator(
-            self._flow, offset_map=offset_map, mirrored=positions, target=view, source=None, deadline=deadline
+            self._flow,
+            offset_map=offset_map,
+            mirrored=positions,
+            target=view,
+            source=self._open_source(groups, deadline),
+            deadline=deadline,
         )
+
+    def _open_source(self, groups: Sequence[GroupObservation], deadline: Deadline) -> SourceView | None:
+        if self._source is None or not self._is_source_answering():
+            return None
+        soon = Deadline.after(deadline.capped(SOURCE_SECONDS), clock=self._clock)
+        topics = topics_of(self._flow, groups)[0]
+        return open_source(self._source, topics, soon, records_max=READ_RECORDS_MAX)
 
     def close(self) -> None:
         """Let go of the reader."""

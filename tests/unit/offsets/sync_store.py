@@ -69,8 +69,9 @@ def all_logs() -> Iterator[Log]:
 
 
 def line_of(world: World) -> str:
-    """Return what the Java side reads of a log."""
-    points = [f"{s.source_offset},{s.target_offset}" for s in world.syncs if s is not None]
+    """Return what the Java side reads of a log: the syncs of the copy that is there, as for us."""
+    since = world.syncs[world.syncs_since :]
+    points = [f"{s.source_offset},{s.target_offset}" for s in since if s is not None]
     return " ".join([str(world.source_end + 2), *points])
 
 
