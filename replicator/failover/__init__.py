@@ -9,8 +9,8 @@ from replicator.failover.engine.crash import crashpoint_from, never_crash
 from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
 from replicator.failover.engine.runbook import Runbook, Step
 from replicator.failover.failback.seams import reverse_of
-from replicator.failover.forecast import Forecast, Gate, GateFacts, decide_gates
-from replicator.failover.foresee import forecast_failover
+from replicator.failover.forecasting.gates import Forecast, Gate, GateFacts, decide_gates
+from replicator.failover.forecasting.reading import forecast_failover
 from replicator.failover.groups.moves import Outcome
 from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation

@@ -182,6 +182,11 @@ def _find_all(app: App) -> tuple[list[_Found], list[str]]:
 
 @contextmanager
 def open_cluster(app: App, name: str) -> Iterator[KafkaCluster]:
+    """Yield a cluster that answers, closed again afterwards.
+
+    Raises:
+        Unreachable: nobody listens there.
+    """
     from replicator.kafka import KafkaCluster, probe_listeners
     from replicator.model.observations import Reachability
 

@@ -79,6 +79,8 @@ def test_a_flow_hit_in_the_middle_of_traffic_fails_over(stage) -> None:
     """From the standby alone: groups resume without a skip, re-reads and loss are within what the report says."""
     ledger = stage.ledgers["live"]
     observed = Observations(stage.west).read(FlowName("live"), Deadline.after(20)).groups
+    forecast = stage.answer("forecast", "live")
+    assert forecast["is_ready"], forecast["gates"]
     report = stage.answer(*failover("live"))
 
     assert report["state"] == "done"
@@ -97,6 +99,11 @@ def test_a_flow_hit_in_the_middle_of_traffic_fails_over(stage) -> None:
     true_loss = len(ledger.acked.keys() - on_west)
     loss = report["loss"]
     assert loss["known_lost"] <= true_loss <= loss["possible_lost_max"]
+    foreseen = forecast["loss"]
+    assert foreseen["known_lost"] == loss["known_lost"], "the forecast counts what the failover counts"
+    assert true_loss <= foreseen["possible_lost_max"]
+    costs = {group["group"]: group["reread_records_max"] for group in forecast["groups"]}
+    assert costs == {group["group"]: group["reread_records_max"] for group in report["groups"]}
     assert loss["unknown_window_seconds"] is not None
     assert not {n for n in on_west if n >= ledger.sent}, "nothing on west that was never sent"
     assert {verdict["objective"]: verdict["is_held"] for verdict in report["verdicts"]}["rto_seconds"] is True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from replicator.errors import ReplicatorError
 from replicator.failover.copies import copies_of, describe_copies, take_cut
 from replicator.failover.facts import Cut, Survey
-from replicator.failover.forecast import (
+from replicator.failover.forecasting.gates import (
     Forecast,
     GateFacts,
     decide_gates,
