@@ -37,7 +37,8 @@ class RightsGround:
     """What decides the rights besides the flow.
 
     `group_id` and the three topics are the worker's beside the target. `can_fence` whether an old active is fenced
-    by a rule, `has_snapshots` whether records may be restored.
+    by a rule, `has_snapshots` whether records may be restored, `is_way_home` whether this is the direction of a
+    failback: orphans of its target are kept in topics beside their own.
     """
 
     topic_prefix: str
@@ -48,6 +49,7 @@ class RightsGround:
     status_topic: str
     can_fence: bool = True
     has_snapshots: bool = False
+    is_way_home: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -198,6 +200,9 @@ def _supervisor_on_target(flow: Flow, ground: RightsGround) -> Iterator[NeededRi
     yield from place.on(ResourceType.TRANSACTIONAL_ID, tasks, Right.WRITE, why="to fence MM2 through Kafka alone")
     if ground.has_snapshots:
         yield from place.on(ResourceType.TOPIC, _remote_spots(flow), Right.WRITE, why="to restore records")
+    if ground.is_way_home:
+        beside = (Right.READ, Right.WRITE, Right.CREATE, Right.DESCRIBE_CONFIGS)
+        yield from place.on(ResourceType.TOPIC, _orphan_spots(flow), *beside, why="what only the old active has")
 
 
 def _supervisor_anywhere(place: _Place, ground: RightsGround) -> Iterator[NeededRight]:
@@ -242,6 +247,14 @@ def _spot(pattern: str, prefix: str) -> tuple[str, PatternType]:
 
 def _remote_spots(flow: Flow) -> list[tuple[str, PatternType]]:
     return spots_of(flow.topics, prefix=f"{flow.source}." if flow.naming is Naming.PREFIX else "")
+
+
+def _orphan_spots(flow: Flow) -> list[tuple[str, PatternType]]:
+    """Return where `<topic>.orphans.<operation>` may be, for every topic of the flow."""
+    return [
+        spot if spot[1] is PatternType.PREFIXED or spot[0] == EVERYTHING else _prefixed(f"{spot[0]}.orphans.")
+        for spot in _remote_spots(flow)
+    ]
 
 
 def is_granted(need: NeededRight, rules: Iterable[AclBinding], *, principal: str) -> bool:

@@ -52,7 +52,7 @@ def rights_of_settings(
 
 def _needs(settings: Settings, flow: Flow) -> Iterator[NeededRight]:
     for one in _directions(settings, flow):
-        yield from needed_rights(one, _ground(settings, one))
+        yield from needed_rights(one, _ground(settings, one, is_way_home=one.source != flow.source))
 
 
 def _directions(settings: Settings, flow: Flow) -> Iterable[Flow]:
@@ -61,7 +61,7 @@ def _directions(settings: Settings, flow: Flow) -> Iterable[Flow]:
         yield reversed_flow(flow)
 
 
-def _ground(settings: Settings, flow: Flow) -> RightsGround:
+def _ground(settings: Settings, flow: Flow, *, is_way_home: bool) -> RightsGround:
     worker = settings.connect_topics(flow.target)
     return RightsGround(
         topic_prefix=settings.supervisor.topic_prefix,
@@ -72,6 +72,7 @@ def _ground(settings: Settings, flow: Flow) -> RightsGround:
         status_topic=worker.status_topic,
         can_fence=settings.failover.fence == "acl",
         has_snapshots=settings.store is not None,
+        is_way_home=is_way_home,
     )
 
 

@@ -85,6 +85,15 @@ def test_snapshots_and_fencing_cost_rights_only_where_they_are_wanted() -> None:
     assert {"ALTER on cluster kafka-cluster", "WRITE on topic orders", "READ on group app.*"} <= full
 
 
+def test_a_way_home_keeps_what_only_the_old_active_has() -> None:
+    """Orphans are kept beside their topics: nothing of it is asked for on the way out."""
+    home = needed_rights(reversed_flow(FLOW), replace(GROUND, is_way_home=True))
+    told = held(home, "east", Holder.SUPERVISOR)
+    assert {"WRITE on topic orders.orphans.*", "CREATE on topic orders.orphans.*", "WRITE on topic pay.*"} <= told
+    assert "WRITE on topic orders" not in told
+    assert not any("orphans" in one for one in held(needed_rights(FLOW, GROUND), "west", Holder.SUPERVISOR))
+
+
 def test_under_prefix_naming_the_copies_are_called_otherwise() -> None:
     """Rights on the target are on the names the topics have there."""
     on_target = held(needed_rights(replace(FLOW, naming=Naming.PREFIX), GROUND), "west", Holder.MIRROR)
