@@ -29,6 +29,7 @@ from replicator.clock import Deadline
 from replicator.jvm import Guardian, kafka_classpath, show_download
 from replicator.lab import Lab, LabSpec
 from replicator.model.names import GroupName, TopicName
+from tests.s3 import S3Server, environment_for, s3_server
 
 ROOT = Path(__file__).parents[1]
 # A run in the background may have been started with Ctrl-C ignored, which children would inherit: tests send it.
@@ -122,6 +123,21 @@ def private_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _
 def secure_lab(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian, _jars: None) -> Iterator[Lab]:
     """The same with SASL_SSL, SCRAM and ACLs, shared by the whole run."""
     yield from run_lab(tmp_path_factory.mktemp("secure-lab"), LabSpec(is_secure=True), _guardian)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory, _guardian: Guardian) -> Iterator[S3Server]:
+    """A real S3 server, shared by the whole run; each test makes buckets of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3"), _guardian) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty bucket, with the environment that opens it."""
+    for name, value in environment_for(s3.endpoint).items():
+        monkeypatch.setenv(name, value)
+    return s3.make_bucket(f"bucket-{random.getrandbits(48):012x}")
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from replicator.storage.base import Content, StoredObject, check_key
 CHUNK_BYTES = 16 * 1024 * 1024
 """Part size of a multipart upload; below 5 MiB services refuse, above this memory only grows."""
 REQUEST_TIMEOUT = timedelta(seconds=60)
+MAX_RETRIES = 8
 RETRY_TIMEOUT = timedelta(seconds=180)
 _CONNECTION_WORDS = ("error sending request", "connection", "timed out", "timeout", "dns", "HTTP error")
 
@@ -110,7 +111,7 @@ def open_remote(url: str) -> RemoteStore:
         store = from_url(
             url,
             client_options={"timeout": REQUEST_TIMEOUT, "allow_http": True},
-            retry_config={"max_retries": 8, "retry_timeout": RETRY_TIMEOUT},
+            retry_config={"max_retries": MAX_RETRIES, "retry_timeout": RETRY_TIMEOUT},
         )
     except (BaseError, ValueError) as exc:
         raise ConfigInvalid(f"store {url}: cannot be used: {_first_line(exc)}") from exc

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,25 @@ def make_memory(_path: Path) -> ObjectStore:
     return open_memory()
 
 
-@pytest.fixture(params=[make_folder, make_memory], ids=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    """Each store in turn, empty."""
-    make: Callable[[Path], ObjectStore] = request.param
-    return make(tmp_path)
+    """Each store in turn, empty; S3 behind a real server."""
+    match request.param:
+        case "folder":
+            return make_folder(tmp_path)
+        case "memory":
+            return make_memory(tmp_path)
+        case _:
+            return open_store(request.getfixturevalue("bucket"))
+
+
+def test_the_store_keeps_the_time(store: ObjectStore) -> None:
+    """A later put is never listed as older, and the time is that of now, in UTC."""
+    store.put("a", [b"1"])
+    store.put("b", [b"2"])
+    times = {entry.key: entry.modified_at for entry in store.list("")}
+    assert times["a"] <= times["b"]
+    assert abs(datetime.now(UTC) - times["b"]) < timedelta(minutes=10)
 
 
 def test_put_and_get(store: ObjectStore) -> None:

@@ -198,7 +198,9 @@ class Repository:
             keys=self._keys,
             is_compressed=True,
         )
-        if not self._store.put(f"{MANIFESTS}/{manifest.id}", [data], is_create_only=True):
+        key = f"{MANIFESTS}/{manifest.id}"
+        # A put whose answer was lost is tried again by the client, and then finds itself.
+        if not self._store.put(key, [data], is_create_only=True) and self._store.get(key) != data:
             raise OperationFailed(f"snapshot id {manifest.id} is taken", hint="run the command again")
 
     def put_state(self, kind: str, content: Mapping[str, Any]) -> str:

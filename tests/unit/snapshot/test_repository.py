@@ -293,6 +293,19 @@ def test_nothing_is_published_twice(workshop, tools) -> None:
     assert workshop.reopen().read_manifest(manifest.id) == manifest
 
 
+def test_a_manifest_whose_answer_was_lost_is_known_for_ours(workshop, tools, monkeypatch) -> None:
+    """A put that was done, not answered and tried again finds itself: the snapshot was taken."""
+    put = workshop.store.put
+
+    def lose_answer(key: str, parts: list, **options: bool) -> bool:
+        is_new = put(key, parts, **options)
+        return is_new and not key.startswith("manifests/")
+
+    monkeypatch.setattr(workshop.store, "put", lose_answer)
+    manifest = workshop.take(FIRST, small(tools), stop=5)
+    assert workshop.reopen().read_manifest(manifest.id) == manifest
+
+
 def test_init_is_repeatable_and_refuses_strangers(tools) -> None:
     """A second init finds the first one's repository; a store with other things in it is left alone."""
     store = open_memory()
