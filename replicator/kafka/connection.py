@@ -27,6 +27,8 @@ _SILENT_LOG.propagate = False
 
 REQUEST_SECONDS_MAX = 30.0
 """No single request waits longer, whatever is left of the deadline."""
+LATE_SECONDS = 60.0
+"""How long after us librdkafka gives a request up; the time-out of its sockets comes long before."""
 
 
 def security_properties(security: Security) -> dict[str, Any]:
@@ -135,6 +137,16 @@ class Connection:
         """Let go of the admin client."""
         with self._lock:
             self._admin = None
+
+
+def patient_seconds(deadline: Deadline) -> float:
+    """Return the request timeout for what `Connection.wait` waits for: long after we have stopped waiting.
+
+    A request of several threads that times out inside librdkafka 2.16 while its answer comes in ends the whole
+    process (assertion `eonce->refcnt > 0` in rd_kafka_enq_once_del_source_return) or spoils its memory. So the
+    deadline is kept on our side, and what is answered too late is dropped.
+    """
+    return request_seconds(deadline) + LATE_SECONDS
 
 
 def request_seconds(deadline: Deadline) -> float:

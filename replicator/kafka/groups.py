@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as VendorPartition
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import NotFound, OperationFailed, PreflightBlocked, ReplicatorError
-from replicator.kafka.connection import Connection, request_seconds
+from replicator.kafka.connection import Connection, patient_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
@@ -61,7 +61,7 @@ class Groups:
     def _list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
         doing = "list groups"
         with self._connection.translated(doing):
-            future = self._connection.admin.list_consumer_groups(request_timeout=request_seconds(deadline))
+            future = self._connection.admin.list_consumer_groups(request_timeout=patient_seconds(deadline))
         answer = self._connection.wait(future, doing=doing, deadline=deadline)
         if answer.errors:
             error = _vendor_error(answer.errors[0])
@@ -110,7 +110,7 @@ class Groups:
     def _ask_committed(self, group: GroupName, deadline: Deadline) -> Any:
         request = [ConsumerGroupTopicPartitions(group)]
         futures = self._connection.admin.list_consumer_group_offsets(
-            request, require_stable=True, request_timeout=request_seconds(deadline)
+            request, require_stable=True, request_timeout=patient_seconds(deadline)
         )
         return futures[group]
 
@@ -133,7 +133,7 @@ class Groups:
     def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, tuple[GroupState, int]]:
         with self._connection.translated("describe groups"):
             futures = self._connection.admin.describe_consumer_groups(
-                list(groups), request_timeout=request_seconds(deadline)
+                list(groups), request_timeout=patient_seconds(deadline)
             )
         return {GroupName(name): self._state_of(name, future, deadline) for name, future in futures.items()}
 
@@ -177,7 +177,7 @@ class Groups:
         doing = f"commit offsets of group {group}"
         with self._connection.translated(doing):
             futures = self._connection.admin.alter_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, vendor)], request_timeout=request_seconds(deadline)
+                [ConsumerGroupTopicPartitions(group, vendor)], request_timeout=patient_seconds(deadline)
             )
         answer = self._connection.wait(futures[group], doing=doing, deadline=deadline)
         refused = [f"{tp.topic}[{tp.partition}]: {tp.error.str()}" for tp in answer.topic_partitions if tp.error]
@@ -197,7 +197,7 @@ class Groups:
         if not wanted:
             return
         with self._connection.translated("delete groups"):
-            futures = self._connection.admin.delete_consumer_groups(wanted, request_timeout=request_seconds(deadline))
+            futures = self._connection.admin.delete_consumer_groups(wanted, request_timeout=patient_seconds(deadline))
         for name, future in futures.items():
             try:
                 self._connection.wait(future, doing=f"delete group {name}", deadline=deadline)

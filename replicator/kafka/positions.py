@@ -10,7 +10,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from replicator.clock import Deadline
 from replicator.errors import ReplicatorError, Unreachable
-from replicator.kafka.connection import Connection, request_seconds
+from replicator.kafka.connection import Connection, patient_seconds
 from replicator.kafka.translate import is_between_leaders
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
@@ -68,7 +68,7 @@ class Positions:
         request = {VendorPartition(tp.topic, tp.partition): spec for tp in partitions}
         with self._connection.translated("list offsets"):
             futures = self._connection.admin.list_offsets(
-                request, isolation_level=isolation, request_timeout=request_seconds(deadline)
+                request, isolation_level=isolation, request_timeout=patient_seconds(deadline)
             )
         answers = {}
         for vendor, future in futures.items():
@@ -89,6 +89,6 @@ class Positions:
         """Leave each partition's log start at or above the given offset."""
         request = [VendorPartition(tp.topic, tp.partition, offset) for tp, offset in before.items()]
         with self._connection.translated("delete records"):
-            futures = self._connection.admin.delete_records(request, request_timeout=request_seconds(deadline))
+            futures = self._connection.admin.delete_records(request, request_timeout=patient_seconds(deadline))
         for vendor, future in futures.items():
             self._connection.wait(future, doing=f"delete records of {vendor.topic}", deadline=deadline)

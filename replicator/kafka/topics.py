@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 
 from replicator.clock import Deadline
 from replicator.errors import DeadlineExceeded, NotFound
-from replicator.kafka.connection import Connection, request_seconds
+from replicator.kafka.connection import Connection, patient_seconds, request_seconds
 from replicator.kafka.translate import kafka_error_of
 from replicator.model.cluster import ConfigValue, PartitionDescription, TopicDescription, TopicSpec
 from replicator.model.names import TopicName
@@ -71,7 +71,7 @@ class Topics:
     def _describe_once(self, names: Sequence[TopicName], deadline: Deadline) -> dict[TopicName, TopicDescription]:
         with self._connection.translated("describe topics"):
             futures = self._connection.admin.describe_topics(
-                TopicCollection(list(names)), request_timeout=request_seconds(deadline)
+                TopicCollection(list(names)), request_timeout=patient_seconds(deadline)
             )
         found = {}
         for name, future in futures.items():
