@@ -114,6 +114,18 @@ def compacted_window(offset: int, bracket: Bracket, visible: Visible) -> Window 
     return Window(bisect_left(visible.offsets, low), bisect_left(visible.offsets, high))
 
 
+def survivors_window(offset: int, bracket: Bracket, visible: Visible) -> Window:
+    """Return where the place is by counting what is left of a copy that follows in order, compacted or not.
+
+    What is left has distinct source offsets above `source_from`: so many lie below the position at most, and so
+    many from it to `source_to`.
+    """
+    high = min(offset - bracket.source_from - 1, len(visible))
+    if bracket.source_to is None:
+        return Window(0, high)
+    return Window(min(high, max(0, len(visible) - (bracket.source_to - offset) - 1)), high)
+
+
 def untrusted_window(bracket: Bracket, visible: Visible, *, in_flight: int) -> Window:
     """Return the whole bracket: between its points nothing but the order is sure."""
     if bracket.is_tail:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 
-from replicator.offsets.anchors import anchor_window
+from replicator.offsets.anchors import anchor_window, matched_offsets
 from replicator.offsets.ground import Ground
 from replicator.offsets.ranks import (
     Bracket,
     Window,
     compacted_window,
     rank_window,
+    survivors_window,
     tail_window,
     trimmed_window,
     untrusted_window,
@@ -71,6 +72,7 @@ def base_window(scene: Scene) -> tuple[str, Window]:
         found = rank_window(scene.offset, bracket, visible)
     else:
         found = compacted_window(scene.offset, bracket, visible)
+        found = found and found.within(survivors_window(scene.offset, bracket, visible))
     return (
         ("bracket", untrusted_window(bracket, visible, in_flight=scene.ground.in_flight))
         if found is None
@@ -92,6 +94,7 @@ def refined_window(scene: Scene, reads: Reads, *, rule: str, window: Window, evi
     for name, found in (
         ("counted_at_source", _counted_window(scene, source)),
         ("anchored", _anchored_window(scene, source, window.unseen)),
+        ("anchored", _between_anchors(scene, source, window.unseen)),
     ):
         if found is None or not window.rereads:
             continue
@@ -107,6 +110,21 @@ def _anchored_window(scene: Scene, source: Visible, unseen: int) -> Window | Non
     if scene.is_trimmed and not scene.is_ordered:
         return None  # the first copy of a record stored twice may be gone
     return anchor_window(scene.offset, source, scene.visible, is_above_sure=scene.is_twin_excluded, unseen=unseen)
+
+
+def _between_anchors(scene: Scene, source: Visible, unseen: int) -> Window | None:
+    """Return what counting between the nearest anchors says: they are true points, so the copy's ranks hold there."""
+    if not scene.is_ordered or not scene.is_twin_excluded or scene.is_trimmed:
+        return None
+    pairs, offsets = matched_offsets(source, scene.visible), scene.visible.offsets
+    source_from, target_from = scene.bracket.source_from, scene.bracket.target_from
+    source_from, target_from = max(((u, d) for u, d in pairs if u < scene.offset), default=(source_from, target_from))
+    source_to, last = scene.bracket.source_to, scene.bracket.target_to
+    source_to, last = min(((u, d) for u, d in pairs if u >= scene.offset), default=(source_to, last))
+    first, stop = bisect_left(offsets, target_from + 1), bisect_left(offsets, last + 1)
+    between = Visible(offsets[first:stop], scene.visible.prints[first:stop])
+    found = survivors_window(scene.offset, Bracket(source_from, target_from, source_to, last), between)
+    return Window(first + found.low, first + found.high, unseen)
 
 
 def _counted_window(scene: Scene, source: Visible) -> Window | None:
