@@ -17,6 +17,7 @@ from replicator.snapshot.keeping import (
     release_snapshot,
     unlock,
 )
+from replicator.snapshot.outward import ExportFormat, diff_snapshots, export_snapshot
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Keys, Listed, Repository, load_keys
 from replicator.snapshot.restore import Restorer, RestoreRequest, restore_snapshot
@@ -24,6 +25,7 @@ from replicator.snapshot.verify import verify_snapshot
 
 __all__ = [
     "Compression",
+    "ExportFormat",
     "Keys",
     "Listed",
     "Progress",
@@ -37,6 +39,8 @@ __all__ = [
     "check_repository",
     "count_repository",
     "create_snapshot",
+    "diff_snapshots",
+    "export_snapshot",
     "hold_snapshot",
     "load_keys",
     "note_verified",

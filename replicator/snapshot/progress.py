@@ -18,6 +18,7 @@ class Stage(StrEnum):
     COMPARE = "compare"
     RESTORE = "restore"
     SETTLE = "settle"
+    EXPORT = "export"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from replicator.snapshot.facts import FactsBuilder, is_in_ranges
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
 from replicator.wire.format.batches import prove_batch, walk_batches
+from replicator.wire.format.records import decode_records
 
 WORKERS = 2
 AHEAD = 2
@@ -141,6 +142,8 @@ def check_chunk(
         data = repository.read_chunk(chunk)
         if level >= VerifyLevel.BATCHES:
             _check_batches(data, chunk, where)
+        if level >= VerifyLevel.RECORDS:
+            _check_records(data, where)
     except ReplicatorError as exc:
         return VerifyFinding(status=_status_of(exc), what="chunk", where=where, problem=exc.message)
     return None
@@ -150,6 +153,17 @@ def _check_batches(data: memoryview, chunk: Chunk, where: str) -> None:
     seen = examine_chunk(data, chunk, where=where)
     if seen != chunk.facts:
         raise DataCorrupt(f"{where}: its batches are not those the manifest counted", detail=f"{seen} != {chunk.facts}")
+
+
+def _check_records(data: memoryview, where: str) -> None:
+    """Decode every record, aborted ones too: a batch may match its CRC and still have been written wrong."""
+    for batch in walk_batches(data):
+        header = batch.header
+        offsets = [record.offset for record in decode_records(batch)]
+        if sorted(set(offsets)) != offsets or (offsets and not header.base_offset <= offsets[0]):
+            raise DataCorrupt(f"{where}: the offsets of the batch at {header.base_offset} do not rise")
+        if offsets and offsets[-1] >= header.next_offset:
+            raise DataCorrupt(f"{where}: the batch at {header.base_offset} holds a record beyond its end")
 
 
 def examine_chunk(data: memoryview, chunk: Chunk, *, where: str) -> ChunkFacts:

@@ -10,6 +10,7 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.cli.snapshots.keeping import keep, prune, unkeep
+from replicator.cli.snapshots.outward import diff, export
 from replicator.errors import AccessDenied, DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
 from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
@@ -29,7 +30,7 @@ def snapshot() -> None:
     """Take, list, verify and restore snapshots. ID is an id, a unique beginning of one, `latest` or `oldest`."""
 
 
-for _command in (keep, unkeep, prune):
+for _command in (keep, unkeep, prune, diff, export):
     snapshot.add_command(_command)
 
 
@@ -144,10 +145,10 @@ def show(app: App, reference: str, store: str | None) -> None:
 @click.argument("reference", metavar="ID")
 @click.option(
     "--level",
-    type=click.IntRange(0, 3),
+    type=click.IntRange(0, 4),
     default=3,
     show_default=True,
-    help="0 manifest, 1 objects present, 2 checksums, 3 record batches.",
+    help="0 manifest, 1 objects present, 2 checksums, 3 record batches, 4 every record decoded.",
 )
 @_store_option
 @pass_app

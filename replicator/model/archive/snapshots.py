@@ -35,6 +35,7 @@ class VerifyLevel(IntEnum):
     PRESENCE = 1
     CHECKSUM = 2
     BATCHES = 3
+    RECORDS = 4
 
 
 class ChunkStatus(StrEnum):
