@@ -16,10 +16,11 @@ from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
 from replicator.failover.report import GroupReport, OperationReport, OrphanReport, report_of
-from replicator.failover.runbooks import FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
+from replicator.failover.runbooks import DRILL, FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
 from replicator.failover.world import Capture, Choices, FenceGrade, Fencing, Identity, Override, Worker, World
 
 __all__ = [
+    "DRILL",
     "FAILBACK",
     "FAILOVER",
     "RUNBOOKS",

@@ -325,6 +325,7 @@ def _evidence_of(records: Sequence[JournalRecord], survey: Survey | None) -> dic
         "groups_known_from": survey.groups_known_from if survey else None,
         "target_cluster_id": survey.target_cluster_id if survey else None,
         "canary_offset": verified.get("canary_offset"),
+        "compared": verified.get("compared"),
         "journal_digest": records[-1].digest,
         "journal_records": len(records),
     }

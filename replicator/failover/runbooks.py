@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from replicator.errors import UsageError
+from replicator.failover.drill import CLEAN_UP, CLONE, COMPARE, DRILL_CUT
 from replicator.failover.engine.runbook import Runbook
 from replicator.failover.failback import (
     EXPORT_ORPHANS,
@@ -91,8 +92,22 @@ FAILBACK: Runbook[World] = Runbook(
     ),
 )
 
+DRILL: Runbook[World] = Runbook(
+    kind=OperationKind.DRILL,
+    steps=(
+        HOLD_LEASE,
+        SURVEY_BOTH,
+        DRILL_CUT,
+        TRANSLATE,
+        CLONE,
+        COMPARE,
+        CLEAN_UP,
+        REPORT,
+    ),
+)
+
 RUNBOOKS: Mapping[OperationKind, Runbook[World]] = MappingProxyType(
-    {runbook.kind: runbook for runbook in (FAILOVER, SWITCHOVER, FAILBACK)}
+    {runbook.kind: runbook for runbook in (FAILOVER, SWITCHOVER, FAILBACK, DRILL)}
 )
 
 

@@ -3,18 +3,21 @@
 The records are read behind the last mirrored one and written, unaltered and in order, to `<topic>.orphans.<id>`
 of the same cluster. With a store they are captured as a snapshot; without one the topic is the export.
 Groups stand behind the tail on the way home: nobody is handed these records unasked.
+
+On a compacted topic an orphan would be the latest value of its key. Each such key gets the new active's value
+written behind it, or a tombstone where that has none; what changes there later comes home with the difference.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from replicator.errors import OperationFailed
 from replicator.failover.engine.runbook import Step
 from replicator.failover.failback.seams import Seam, orphan_count, read_seams
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
-from replicator.kafka import Outgoing, Writer
+from replicator.kafka import KafkaCluster, Outgoing, Record, Writer
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.operations import Done, Finding, Ready
@@ -22,6 +25,8 @@ from replicator.model.operations import Done, Finding, Ready
 NAME = "export_orphans"
 KEPT = "kept"
 SNAPSHOT = "snapshot"
+MENDING = "mending"
+MENDED = "mended"
 READ_AT_ONCE = 5_000
 
 
@@ -36,6 +41,8 @@ def check_exported(world: World) -> Finding:
     kept = world.log.fact(NAME, KEPT) if world.log is not None else None
     if kept is None or kept["orphans"] != total:
         return Ready(f"{total} records that only {world.flow.target} has are to be kept")
+    if world.log is not None and world.log.fact(NAME, MENDED) is None:
+        return Ready("keys of compacted topics are to get the new active's values")
     if world.capture is not None and world.log is not None and world.log.fact(NAME, SNAPSHOT) is None:
         return Ready("they are to be captured as a snapshot")
     snapshot = world.log.fact(NAME, SNAPSHOT) if world.log is not None else None
@@ -61,6 +68,8 @@ def do_export(world: World) -> None:
         writer.close()
     names = sorted(topics.values())
     world.logbook.add_fact(NAME, KEPT, {"orphans": orphan_count(seams), "topics": names})
+    world.crashpoint(f"{NAME}.before_mending")
+    _mend_compacted(world, seams, topics)
     if world.capture is not None:
         world.crashpoint(f"{NAME}.before_snapshot")
         captured = world.capture(world.target, tuple(names), world.logbook.request.operation_id)
@@ -118,6 +127,56 @@ def _keep(world: World, writer: Writer, seam: Seam, topic: TopicName) -> None:
         )
 
 
+def _mend_compacted(world: World, seams: list[Seam], topics: Mapping[TopicName, TopicName]) -> None:
+    """Leave no orphan the latest value of its key on a compacted topic; done twice it is the same."""
+    configs = world.target.topics.configs(sorted(topics), world.deadline(ACT_SECONDS))
+    compacted = {name for name, found in configs.items() if "compact" in (found["cleanup.policy"].value or "")}
+    world.logbook.add_fact(NAME, MENDING, {"topics": sorted(compacted)})
+    count = 0
+    writer = world.target.writer("replicator.orphans", acks="all")
+    try:
+        for seam in seams:
+            if seam.partition.topic in compacted:
+                world.logbook.require_lease()
+                count += _mend(world, writer, seam, topics[seam.partition.topic])
+        writer.flush(world.deadline(READ_SECONDS))
+    finally:
+        writer.close()
+    world.logbook.add_fact(NAME, MENDED, {"keys": count})
+
+
+def _mend(world: World, writer: Writer, seam: Seam, kept: TopicName) -> int:
+    """Write the new active's value of each orphaned key of one partition; return how many keys there are."""
+    orphans = _read_all(world.target, TopicPartition(kept, seam.partition.partition), world)
+    latest: dict[bytes, Record | None] = {record.key: None for record in orphans if record.key is not None}
+    for record in _read_all(world.source, seam.partition, world):
+        if record.key in latest:
+            latest[record.key] = record
+    for key, standing in latest.items():
+        writer.send(
+            Outgoing(
+                seam.partition.topic,
+                key,
+                None if standing is None else standing.value,
+                partition=seam.partition.partition,
+                headers=() if standing is None else standing.headers,
+                timestamp_ms=None if standing is None else standing.timestamp_ms,
+            )
+        )
+    return len(latest)
+
+
+def _read_all(cluster: KafkaCluster, tp: TopicPartition, world: World) -> Iterator[Record]:
+    """Yield every visible record of a partition, some thousand at a time."""
+    ends = cluster.positions.ends([tp], world.deadline(ACT_SECONDS))[tp]
+    position = ends.log_start
+    while position < ends.last_stable:
+        deadline = world.deadline(READ_SECONDS)
+        read = cluster.read_range(tp, position, ends.last_stable, deadline=deadline, records_max=READ_AT_ONCE)
+        yield from read.records
+        position = ends.last_stable if read.is_complete else read.next_offset
+
+
 def _kept_count(world: World, kept: TopicPartition) -> int:
     ends = world.target.positions.ends([kept], world.deadline(ACT_SECONDS))[kept]
     return ends.end
@@ -135,5 +194,5 @@ EXPORT_ORPHANS = Step(
     do=do_export,
     is_read_only=False,
     proof_seconds=ACT_SECONDS,
-    kill_points=("between_partitions", "before_snapshot"),
+    kill_points=("between_partitions", "before_mending", "before_snapshot"),
 )

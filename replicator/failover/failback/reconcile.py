@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from replicator.errors import ReplicatorError, Unreachable
+from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import CutPartition
 from replicator.failover.failback.seams import (
@@ -46,12 +47,17 @@ def check_reconciled(world: World) -> Finding:
     seams = read_seams(world.log) if world.log is not None else None
     if seams is None:
         return Ready(f"{len(move.cut.partitions)} partitions to be compared with the cut of {move.operation.id}")
-    if world.log is not None and world.log.fact("start_reverse", "begun") is None:
+    if world.log is not None and not _has_written_home(world.log):
         grown = _grown(world, seams)
         if grown:
             return Ready(f"{world.flow.target} was written again: {', '.join(map(str, grown[:LISTED_MAX]))}")
     leaked = sum(seam.leaked for seam in seams)
     return Done({"of": move.operation.id, "orphans": orphan_count(seams), "leaked": leaked})
+
+
+def _has_written_home(log: Logbook) -> bool:
+    """Whether this operation itself has begun to write the old active: then its ends prove nothing any more."""
+    return log.fact("export_orphans", "mending") is not None or log.fact("start_reverse", "begun") is not None
 
 
 def find_last_move(world: World) -> Move | None:

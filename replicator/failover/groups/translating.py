@@ -13,6 +13,7 @@ from replicator.failover.world import READ_SECONDS, World
 from replicator.model.names import GroupName, Offset, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.model.operations import OperationKind
 from replicator.offsets import OffsetHistory, TargetView, Translator, open_source, with_proofs
 
 BATCH = 50
@@ -73,7 +74,7 @@ def _open_translator(world: World, cut: Cut) -> Translator:
     offset_map = OffsetHistory(world.target, world.flow).refresh(deadline)
     states = TargetView.open(world.target, cut.topic_ids, deadline).states
     source = None
-    if world.survey is not None and world.survey.is_answering:
+    if world.survey is not None and world.survey.is_answering and not _is_drill(world):
         source = open_source(world.source, {p.source.topic for p in cut.partitions}, deadline)
     return Translator(
         world.flow,
@@ -83,6 +84,11 @@ def _open_translator(world: World, cut: Cut) -> Translator:
         source=source,
         deadline=deadline,
     )
+
+
+def _is_drill(world: World) -> bool:
+    """A drill knows no more than the day after would: the standby alone."""
+    return world.log is not None and world.log.request.kind is OperationKind.DRILL
 
 
 def complete_positions(world: World, cut: Cut, seen: GroupObservation) -> GroupObservation:

@@ -13,6 +13,7 @@ import pytest
 from replicator.clock import Deadline
 from replicator.journal import Journal, Observations, active_cluster
 from replicator.model.names import FlowName, TopicPartition
+from tests.pages import said
 
 pytestmark = pytest.mark.lab
 
@@ -67,7 +68,7 @@ def rereads(stage, flow: str, name: str, observed: dict[TopicPartition, int]) ->
 def test_a_rehearsal_changes_nothing(stage) -> None:
     """`--dry-run` lists every step with its finding; journal, groups and connectors stay as they are."""
     before = (stage.journal_end(), stage.committed("dry"), stage.connector_states("dry"))
-    ended = stage.run("failover", "dry", "--dry-run", "-o", "json")
+    ended = stage.run(*said("the-active-is-gone", 1, flow="dry"), "-o", "json")
     assert ended.returncode == 0, ended.stderr
     items = json.loads(ended.stdout)["items"]
     assert [item["step"] for item in items][:3] == ["hold_lease", "survey", "stop_flow"]
@@ -79,9 +80,9 @@ def test_a_flow_hit_in_the_middle_of_traffic_fails_over(stage) -> None:
     """From the standby alone: groups resume without a skip, re-reads and loss are within what the report says."""
     ledger = stage.ledgers["live"]
     observed = Observations(stage.west).read(FlowName("live"), Deadline.after(20)).groups
-    forecast = stage.answer("forecast", "live")
+    forecast = stage.answer(*said("the-active-is-gone", 0, flow="live"))
     assert forecast["is_ready"], forecast["gates"]
-    report = stage.answer(*failover("live"))
+    report = stage.answer(*said("the-active-is-gone", 2, flow="live"))
 
     assert report["state"] == "done"
     assert report["is_past_promote"]
@@ -112,7 +113,8 @@ def test_a_flow_hit_in_the_middle_of_traffic_fails_over(stage) -> None:
     again = stage.run(*failover("live"))
     assert again.returncode == 4
     assert report["operation_id"] in again.stderr
-    assert stage.answer("op", "show", report["operation_id"])["loss"] == loss
+    shown = said("the-active-is-gone", 3, flow="live", operation=report["operation_id"])
+    assert stage.answer(*shown)["loss"] == loss
 
 
 def test_killed_at_one_step_after_the_other_it_ends_the_same(stage) -> None:
@@ -166,13 +168,15 @@ def test_an_abort_before_promote_restores_the_start(stage) -> None:
     assert held.returncode == 9, held.stderr
     assert stage.committed("undone") != start
     stage.wait_stopped("undone")
-    (operation,) = stage.operations("undone")
+    listed = stage.run(*said("i-pressed-the-wrong-button", 0, flow="undone"), "-o", "json")
+    (operation,) = [entry for entry in json.loads(listed.stdout)["items"] if entry["flow"] == "undone"]
     assert (operation["state"], operation["is_past_promote"]) == ("halted", False)
     assert operation["id"] in held.stderr
     assert "op abort" in held.stderr
 
     assert stage.run("op", "abort", operation["id"], "--no-input").returncode == 6
-    report = stage.answer("op", "abort", operation["id"], "--yes")
+    abort = said("i-pressed-the-wrong-button", 1, flow="undone", operation=operation["id"])
+    report = stage.answer(*abort)
     assert report["state"] == "aborted"
     assert stage.committed("undone") == start
     assert not any(stage.stored_connectors()[name].is_stopped for name in stage.connector_states("undone"))
@@ -183,13 +187,13 @@ def test_an_abort_before_promote_restores_the_start(stage) -> None:
 def test_a_loss_above_the_limit_stops_before_promote(stage) -> None:
     """The bound counts, exit 5; accepted by name, the same operation goes on to its end."""
     flow = "limited"
-    stopped = stage.run(*failover(flow, "--max-loss", "0"))
+    stopped = stage.run(*said("the-standby-was-behind", 0, flow=flow))
     assert stopped.returncode == 5, stopped.stderr
     assert active(stage, flow) is None
     (operation,) = stage.operations(flow)
     assert operation["state"] == "halted"
     assert "--accept loss" in stopped.stderr
-    report = stage.answer(*failover(flow, "--accept", "loss"))
+    report = stage.answer(*said("the-standby-was-behind", 1, flow=flow))
     assert (report["operation_id"], report["state"]) == (operation["id"], "done")
     assert report["accepted"] == ["loss"]
     assert_no_skip(stage, flow)
@@ -252,10 +256,11 @@ def test_a_live_operation_is_named_and_not_disturbed(stage) -> None:
         assert first.stderr is not None
         operation_id = first.stderr.readline().removeprefix("operation: ").strip()
         wait_for_record(stage, operation_id, step="commit")
-        second = stage.run(*failover(flow), "-o", "json")
+        second = stage.run(*said("two-operators", 0, flow=flow), "-o", "json")
         assert second.returncode == 11, second.stderr
         assert json.loads(second.stderr.splitlines()[-1])["operation_id"] == operation_id
-        (live,) = [entry for entry in stage.operations(flow) if entry["id"] == operation_id]
+        listed = stage.run(*said("two-operators", 1, flow=flow), "-o", "json")
+        (live,) = [entry for entry in json.loads(listed.stdout)["items"] if entry["id"] == operation_id]
         assert (live["state"], live["is_live"]) == ("running", True)
         assert stage.run(*failover("deaf")).returncode in (4, 11)
         first.send_signal(signal.SIGINT)
@@ -265,7 +270,7 @@ def test_a_live_operation_is_named_and_not_disturbed(stage) -> None:
         first.wait(timeout=10)
     (halted,) = [entry for entry in stage.operations(flow) if entry["id"] == operation_id]
     assert (halted["state"], halted["is_live"]) == ("halted", False)
-    resumed = stage.answer("op", "resume", operation_id)
+    resumed = stage.answer(*said("two-operators", 2, flow=flow, operation=operation_id))
     assert resumed["state"] == "done"
     assert_no_skip(stage, flow)
 

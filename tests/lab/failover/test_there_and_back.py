@@ -32,6 +32,7 @@ from replicator.model.names import FlowName, GroupName, TopicName, TopicPartitio
 from replicator.model.observations import GroupState
 from replicator.settings import parse_yaml
 from replicator.wire import RawClient, WriteProbe, probe_write
+from tests.pages import said
 
 pytestmark = [pytest.mark.lab, pytest.mark.security]
 
@@ -283,11 +284,29 @@ def test_an_abort_before_promote_restores_the_start(scene: Scene) -> None:
     scene.produce("east", 20)
 
 
+def test_a_drill_leaves_no_trace_and_finds_every_next_record(scene: Scene) -> None:
+    """Clones stand where the groups would, their next record is the source's, and afterwards there are none."""
+    held = scene.run("drill", scene.flow, "--yes", "--hold-before", "clean_up")
+    assert held.returncode == 9, held.stderr
+    clones = {name for name in scene.clusters["west"].groups.list(Deadline.after(30)) if name.startswith("drill.")}
+    assert any(name.endswith(scene.group("behind")) for name in clones)
+    before = scene.states()
+    report = scene.answer(*said("a-planned-move", 0, flow=scene.flow))
+    assert (report["state"], report["kind"]) == ("done", "drill")
+    compared = report["evidence"]["compared"]
+    assert compared.get("same", 0) >= PARTITIONS
+    assert not {"skipped", "unavailable", "unreadable"} & compared.keys()
+    assert report["rto_seconds"] > 0
+    assert not {n for n in scene.clusters["west"].groups.list(Deadline.after(30)) if n in clones}
+    assert scene.states() == before
+    assert scene.active() is None
+
+
 def test_a_switchover_under_live_traffic_loses_nothing(scene: Scene) -> None:
     """Applications are refused, all they were acknowledged is on the target once, and no group skips."""
     traffic = Traffic(scene, "east")
     wait_until(lambda: len(scene.ledger.handed.get("live", ())) > LOADED + 100, what="live traffic")
-    report = scene.answer("switchover", scene.flow, "--confirm", scene.flow)
+    report = scene.answer(*said("a-planned-move", 1, flow=scene.flow))
     traffic.stop()
 
     assert report["state"] == "done", report["exceptions"]
@@ -336,7 +355,10 @@ def test_the_way_home_moves_only_the_difference(scene: Scene) -> None:
         connect.resume(f"{scene.flow}.source", Deadline.after(60))
     # A fenced member cannot even leave its group: it is missed when its session is over.
     wait_until(lambda: scene.is_empty("east", "live"), what="the old active misses its last member")
-    report = scene.answer("failback", scene.flow, "--confirm", scene.flow)
+    foreseen = scene.run(*said("it-came-back", 0, flow=scene.flow))
+    assert foreseen.returncode == 0, foreseen.stderr
+    assert len(scene.numbers("east")) == east_before, "a rehearsal changes nothing"
+    report = scene.answer(*said("it-came-back", 2, flow=scene.flow))
 
     assert report["state"] == "done", report["exceptions"]
     assert report["orphans"]["records"] == 0
@@ -373,6 +395,10 @@ def test_orphans_are_found_to_the_record_and_kept(scene: Scene) -> None:
     wait_until(lambda: orphans <= set(scene.numbers("west")), what="the forward flow leaks")
     before, written = len(scene.numbers("east")), 70 + len(orphans)
 
+    held = scene.run(*said("it-came-back", 1, flow=scene.flow))
+    assert held.returncode == 9, held.stderr
+    assert len(scene.numbers("east")) == before + written, "the difference is at home while clients write on"
+    assert scene.active() == "west"
     report = scene.answer("failback", scene.flow, "--confirm", scene.flow, status=3)
     assert report["state"] == "done_with_exceptions"
     assert [told for told in report["exceptions"] if "40 records after the cut" in told]
@@ -382,6 +408,10 @@ def test_orphans_are_found_to_the_record_and_kept(scene: Scene) -> None:
     assert numbers_in(scene.clusters["east"], TopicName(topic)) == orphans
     assert len(scene.numbers("east")) == before + written
     assert scene.active() == "east"
+
+    proven = scene.run(*said("a-planned-move", 2, flow=scene.flow), "-o", "json")
+    assert proven.returncode == 0, proven.stderr
+    assert all(one["witnesses"] > 0 and not one["findings"] for one in json.loads(proven.stdout)["items"])
 
 
 def numbers_in(cluster: KafkaCluster, topic: TopicName) -> set[int]:

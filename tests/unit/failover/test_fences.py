@@ -1,0 +1,160 @@
+"""Fences by table: who is denied what, which fences stand by the journals, and what a probe's answer means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from replicator.failover.drill import Likeness, judge_first
+from replicator.failover.fences.rules import fence_rules, rule_from_row, rule_to_row, standing_fences
+from replicator.kafka import Record
+from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
+from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicName, TopicPartition
+from replicator.model.operations import JournalRecord
+from replicator.wire.format.batches import is_batch_whole, walk_batches
+from replicator.wire.probing import WriteProbe, corrupt_batch, judge_write
+
+TOPIC, GROUP = TopicName("orders"), GroupName("billing")
+EAST = ClusterName("east")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def allow(
+    user: str,
+    right: Right,
+    name: str,
+    *,
+    kind: ResourceType = ResourceType.TOPIC,
+    pattern: PatternType = PatternType.LITERAL,
+    permission: Permission = Permission.ALLOW,
+) -> AclBinding:
+    """Return a rule."""
+    return AclBinding(
+        principal=f"User:{user}", resource_type=kind, name=name, pattern=pattern, right=right, permission=permission
+    )
+
+
+def denied(*standing: AclBinding) -> set[str]:
+    """Return whom a fence denies to write the topic, ours and MirrorMaker's principals exempt."""
+    exempt = frozenset({"User:mm2", "User:replicator"})
+    rules = fence_rules(standing, topics=[TOPIC], groups=[], exempt=exempt)
+    assert all((r.permission, r.right, r.name) == (Permission.DENY, Right.WRITE, TOPIC) for r in rules)
+    return {rule.principal for rule in rules}
+
+
+@pytest.mark.parametrize(
+    ("standing", "expected"),
+    [
+        ((), {"User:*"}),
+        ((allow("app", Right.WRITE, TOPIC),), {"User:app"}),
+        ((allow("app", Right.ALL, "*"),), {"User:app"}),
+        ((allow("app", Right.WRITE, "ord", pattern=PatternType.PREFIXED),), {"User:app"}),
+        ((allow("app", Right.WRITE, "pay", pattern=PatternType.PREFIXED),), {"User:*"}),
+        ((allow("app", Right.READ, TOPIC),), {"User:*"}),
+        ((allow("*", Right.WRITE, TOPIC), allow("app", Right.WRITE, TOPIC)), {"User:*"}),
+        ((allow("app", Right.WRITE, TOPIC), allow("mm2", Right.WRITE, "*")), {"User:app"}),
+        ((allow("mm2", Right.WRITE, "*"),), set()),
+        (
+            (allow("app", Right.WRITE, TOPIC), allow("app", Right.WRITE, TOPIC, permission=Permission.DENY)),
+            {"User:app"},
+        ),
+    ],
+)
+def test_denied_is_who_may(standing: tuple[AclBinding, ...], expected: set[str]) -> None:
+    """Each principal that a rule lets write; everybody, where anybody might; never our own or MirrorMaker's."""
+    assert denied(*standing) == expected
+
+
+def test_groups_are_denied_to_commit() -> None:
+    """A group's readers are denied READ on it, so that its positions stand still from the fence on."""
+    standing = [allow("app", Right.READ, "*", kind=ResourceType.GROUP)]
+    (rule,) = fence_rules(standing, topics=[], groups=[GROUP], exempt=frozenset())
+    assert (rule.principal, rule.resource_type, rule.right) == ("User:app", ResourceType.GROUP, Right.READ)
+
+
+def record(
+    operation: str, step: str, phase: str, *, item: str | None = None, rows: list[AclBinding] | None = None
+) -> JournalRecord:
+    """Return a record of the journal about a fence on east."""
+    body = {} if rows is None else {"cluster": EAST, "rows": [rule_to_row(rule) for rule in rows]}
+    return JournalRecord(
+        sequence=0,
+        epoch=1,
+        operation_id=OperationId(operation),
+        flow=FlowName("f"),
+        kind="switchover",
+        step=step,
+        phase=phase,
+        item=item,
+        actor="ann@host",
+        written_at=NOW,
+        body=body,
+        previous="",
+        digest="",
+    )
+
+
+RULES = list(fence_rules([allow("app", Right.WRITE, TOPIC)], topics=[TOPIC], groups=[GROUP], exempt=frozenset()))
+FENCED = record("a", "fence_source", "fact", item="rules", rows=RULES)
+
+
+def test_a_fence_stands_until_it_is_lifted_or_undone() -> None:
+    """What an operation put up stands on that cluster alone; an abort or a later promotion takes it away."""
+    assert set(standing_fences([FENCED], EAST)) == set(RULES)
+    assert standing_fences([FENCED], ClusterName("west")) == ()
+    assert standing_fences([FENCED, record("a", "fence_source", "undone")], EAST) == ()
+    assert set(standing_fences([FENCED, record("b", "fence_source", "undone")], EAST)) == set(RULES)
+    lifted = record("b", "promote", "fact", item="lifted", rows=RULES[:1])
+    assert set(standing_fences([FENCED, lifted], EAST)) == set(RULES[1:])
+    assert set(standing_fences([FENCED, lifted, FENCED], EAST)) == set(RULES)
+
+
+def test_rules_survive_the_journal() -> None:
+    """A rule reads back as it was written."""
+    assert [rule_from_row(rule_to_row(rule)) for rule in RULES] == RULES
+
+
+def test_no_broker_appends_the_probe() -> None:
+    """The probe is one whole batch in form, and its CRC is wrong."""
+    (batch,) = walk_batches(memoryview(corrupt_batch()))
+    assert batch.header.record_count == 1
+    assert not is_batch_whole(batch.header, batch.data)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (29, WriteProbe.FENCED),
+        (2, WriteProbe.OPEN),
+        (0, WriteProbe.OPEN),
+        (53, WriteProbe.FENCED),
+        (87, WriteProbe.REFUSED),
+    ],
+)
+def test_what_a_broker_says_of_the_probe(code: int, expected: WriteProbe) -> None:
+    """29 is the authorizer's no; 2 came past it."""
+    assert judge_write(code) is expected
+
+
+def row(offset: int, value: bytes) -> Record:
+    """Return a record."""
+    return Record(TopicPartition(TOPIC, 0), offset, 1, False, b"k", value, ())
+
+
+@pytest.mark.parametrize(
+    ("ahead", "below", "expected"),
+    [
+        ([b"x", b"y"], [], Likeness.SAME),
+        ([b"w", b"x"], [b"v"], Likeness.BEHIND),
+        ([b"y"], [b"w", b"x"], Likeness.SKIPPED),
+        ([], [b"x"], Likeness.SKIPPED),
+        ([b"y"], [b"w"], Likeness.UNREADABLE),
+    ],
+)
+def test_a_drill_sees_a_skip(ahead: list[bytes], below: list[bytes], expected: Likeness) -> None:
+    """The source's next record is ahead of the clone, or was skipped, or is nowhere near."""
+    found = judge_first(
+        row(7, b"x"), [row(n, v) for n, v in enumerate(ahead)], [row(n, v) for n, v in enumerate(below)]
+    )
+    assert found is expected
