@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from replicator.offsets.ground import Ground
-from replicator.offsets.reads import Visible
 from replicator.offsets.rules import translate_offset
 
 BELOW_ALL, ABOVE_ALL = -1, 2**62
@@ -21,10 +20,10 @@ BELOW_ALL, ABOVE_ALL = -1, 2**62
 class _NothingRead:
     """Reads that are not made."""
 
-    def target(self, from_offset: int, to_offset: int, *, records_max: int | None = None) -> Visible | None:
+    def target(self, from_offset: int, to_offset: int, *, records_max: int | None = None) -> None:
         del from_offset, to_offset, records_max
 
-    def source(self, from_offset: int, to_offset: int | None) -> Visible | None:
+    def source(self, from_offset: int, to_offset: int | None) -> None:
         del from_offset, to_offset
 
 
