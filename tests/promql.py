@@ -19,9 +19,14 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
 
+from replicator.supervisor.metrics.export import RULES_FILE
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
 Ranges = dict[Labels, list[float]]
@@ -264,6 +269,12 @@ def _unless(
         return {labels: value for labels, value in _vector(left(scrapes)).items() if key(labels) not in out}
 
     return compute
+
+
+def shipped_rules() -> dict[str, str]:
+    """Return the expression of each alert of the rule file we ship."""
+    rules = YAML(typ="safe").load((CONFIGS / RULES_FILE).read_text())["groups"][0]["rules"]
+    return {rule["alert"]: rule["expr"] for rule in rules}
 
 
 def names_in(text: str) -> tuple[set[str], set[tuple[str, str]]]:

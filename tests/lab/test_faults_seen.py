@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from replicator.api.app import create_app
 from replicator.api.server import serve
@@ -24,16 +22,11 @@ from replicator.model.supervision.status import FlowStatus, Role
 from replicator.settings import load_settings
 from replicator.supervisor import World
 from replicator.supervisor.daemon import Supervisor
-from replicator.supervisor.metrics.export import RULES_FILE
 from tests.lab.stage import ORDERS, OVERTAKEN, PERIOD_SECONDS, SHOP, Stage, flow_of, open_stage, wait_until
-from tests.promql import Scraped, evaluate, parse_scrape
+from tests.promql import Scraped, evaluate, parse_scrape, shipped_rules
 
 RPO_SECONDS = 2.0
-ROOT = Path(__file__).parents[2]
-RULES = {
-    rule["alert"]: rule["expr"]
-    for rule in YAML(typ="safe").load((ROOT / "configs" / RULES_FILE).read_text())["groups"][0]["rules"]
-}
+RULES = shipped_rules()
 
 
 @dataclass

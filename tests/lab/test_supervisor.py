@@ -192,6 +192,20 @@ def test_a_second_supervisor_stands_by_and_takes_over(stage: Stage, tmp_path: Pa
                 assert second.events("supervisor_role_changed", cluster="west")[-1]["role"] == "leader"
 
 
+def test_a_killed_supervisor_started_again_knows_the_state_at_once(stage: Stage, tmp_path: Path) -> None:
+    """The new process sees the flow within 10 s of its start: it does not wait until the dead one loses its lease."""
+    with running(stage, tmp_path, "first") as first:
+        first.wait_for_event("supervisor_role_changed", seconds=60, cluster="west", role="leader")
+        first.wait_for_event("flow_state_changed", seconds=60, flow=SHOP, state="HEALTHY")
+        os.kill(first.process.pid, signal.SIGKILL)
+        with running(stage, tmp_path, "second") as second:
+            seen = second.wait_for_event("flow_state_changed", seconds=60, flow=SHOP, state="HEALTHY")
+            (started,) = second.events("supervisor_started")
+            seconds = (datetime.fromisoformat(seen["ts"]) - datetime.fromisoformat(started["ts"])).total_seconds()
+            assert seconds <= 10
+            wait_until(lambda: is_recent(stage), seconds=60, what="observations of the second")
+
+
 def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> None:
     """The same answers, from memory: no second look at the clusters, and not a word on stderr."""
     with running(stage, tmp_path) as daemon:

@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 import pytest
 
 from replicator.cli.main import run
-from replicator.clock import Deadline
+from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
 from replicator.model.cluster import TopicSpec
 from replicator.model.connectors import ConnectorState
 from replicator.model.flow import FlowState
+from replicator.model.supervision.overview import Overview
 from replicator.settings import load_settings
 from replicator.supervisor import World
 from replicator.supervisor.daemon import Supervisor
+from replicator.supervisor.metrics import render_metrics
+from tests.promql import evaluate, parse_scrape, shipped_rules
 
 Value = TypeVar("Value")
 
@@ -88,6 +91,9 @@ def test_a_revoked_read_right_is_a_stall_with_its_cause(secure_lab: Lab, names: 
 
             wait_until(is_explained, seconds=30, what="STALLED with its cause")
             assert f"User:mm2 lost the right to READ {topic} on east" in seen().cause
+            served = render_metrics(Overview(status=supervisor.status)).decode()
+            scraped = parse_scrape(served, at=SYSTEM_CLOCK.now().timestamp())
+            assert evaluate(shipped_rules()["ReplicatorFlowStalled"], [scraped]), served
             source = next(one for one in seen().connectors if one.name == f"{flow}.source")
             assert source.is_wholly(ConnectorState.RUNNING)
             before = seen().lag
