@@ -217,8 +217,8 @@ def _supervisor_anywhere(place: _Place, ground: RightsGround) -> Iterator[Needed
     yield from place.on(ResourceType.GROUP, own, Right.READ, why="elections")
     why = "librdkafka asks for its coordinator, though nobody joins it"
     yield from place.on(ResourceType.GROUP, [_one(READERS)], Right.DESCRIBE, why=why)
-    journal = [_one(f"replicator.{ground.supervisor_id}")]
-    yield from place.on(ResourceType.TRANSACTIONAL_ID, journal, Right.WRITE, why="the journal's one writer")
+    journal = [_one(f"replicator.{ground.supervisor_id}"), _one(f"replicator.copy.{ground.supervisor_id}")]
+    yield from place.on(ResourceType.TRANSACTIONAL_ID, journal, Right.WRITE, why="the journal's writer, and its copy's")
 
 
 def _one(name: str) -> tuple[str, PatternType]:

@@ -92,6 +92,20 @@ def test_a_snapshot_goes_over_the_raw_path_with_tls(secured: Face) -> None:
     secured.run("snapshot", "verify", taken["id"])
 
 
+@pytest.mark.long
+@pytest.mark.security
+def test_there_and_back_with_least_rights(secured: Face) -> None:
+    """A switchover fences applications by rules and moves; a failback brings everything home: no right is lacking."""
+    secured.run("switchover", secured.flow, "--confirm", secured.flow)
+    secured.lab.start("east/connect", wait=Deadline.after(120))
+    try:
+        done = secured.answer("failback", secured.flow, "--confirm", secured.flow)["item"]
+    finally:
+        secured.lab.stop("east/connect")
+    assert done["exceptions"] == []
+    assert [(one["group"], one["grade"]) for one in done["groups"]] == [(secured.group, "EXACT")]
+
+
 @pytest.mark.security
 def test_a_failover_with_least_rights_moves_the_group(secured: Face) -> None:
     """The runbook passes every step as `replicator`, the group stands on west where it stood on east, and the API
