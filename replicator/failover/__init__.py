@@ -9,8 +9,17 @@ from replicator.failover.engine.crash import crashpoint_from, never_crash
 from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
 from replicator.failover.engine.runbook import Runbook, Step
 from replicator.failover.failback.seams import reverse_of
-from replicator.failover.forecasting.gates import Forecast, Gate, GateFacts, decide_gates
-from replicator.failover.forecasting.reading import forecast_failover
+from replicator.failover.forecasting import (
+    Forecast,
+    Gate,
+    GateFacts,
+    MovePlan,
+    decide_gates,
+    forecast_failover,
+    make_plan,
+    plan_from,
+    require_same,
+)
 from replicator.failover.groups.moves import Outcome
 from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
@@ -36,6 +45,7 @@ __all__ = [
     "GroupReport",
     "HookCommand",
     "Identity",
+    "MovePlan",
     "Onlooker",
     "OperationReport",
     "Order",
@@ -53,10 +63,13 @@ __all__ = [
     "crashpoint_from",
     "decide_gates",
     "forecast_failover",
+    "make_plan",
     "never_crash",
     "nobody_looks",
+    "plan_from",
     "rehearse_operation",
     "report_of",
+    "require_same",
     "reverse_of",
     "run_operation",
     "runbook_of",

@@ -254,6 +254,7 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "loss_max": choices.loss_max,
         "hold_before": order.hold_before,
         "fence": world.fencing.grade.value if world.is_planned else None,
+        "plan": world.plan_digest,
     }
 
 

@@ -108,7 +108,8 @@ class World:
     name of the configured flow where `flow` is derived from it. `is_planned`: the source lives, and is itself
     asked instead of what was observed of it. `peer_records` are the journal of the source's cluster, as far as
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
-    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot where there is a store.
+    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot where there is a store;
+    `plan_digest` is that of the plan which is carried out, where one was given.
     """
 
     flow: Flow
@@ -126,6 +127,7 @@ class World:
     forward: World | None = None
     wiring: FlowWiring | None = None
     capture: Capture | None = None
+    plan_digest: str | None = None
     log: Logbook | None = None
     clock: Clock = SYSTEM_CLOCK
     crashpoint: Crashpoint = never_crash

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from replicator.cli.context import App, pass_app
@@ -17,6 +19,10 @@ from replicator.cli.operations.switchover import FENCES
 @click.option(
     "--hold-before", metavar="STEP", help="Stop before this step: before fence_source the difference is at home."
 )
+@click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted."
+)
 @pass_app
 def failback(
     app: App,
@@ -27,6 +33,8 @@ def failback(
     fence: str | None,
     accept: tuple[str, ...],
     hold_before: str | None,
+    plan_out: Path | None,
+    plan: Path | None,
 ) -> None:
     """Bring the difference home and move back, losing nothing. The same command again resumes."""
     from replicator.cli.operations.doors import parse_choices
@@ -38,7 +46,7 @@ def failback(
     if hold_before is not None:
         FAILBACK.step(hold_before)
     if is_rehearsal:
-        rehearse(app, flow, choices, FAILBACK.kind, fence=fence)
+        rehearse(app, flow, choices, FAILBACK.kind, fence=fence, plan_out=plan_out)
         return
     app.confirm_severe(f"failback of {flow.name} from {flow.target} to {flow.source}", name=flow.name, given=confirm)
-    run(app, flow, choices, FAILBACK.kind, hold_before=hold_before, fence=fence)
+    run(app, flow, choices, FAILBACK.kind, hold_before=hold_before, fence=fence, plan=plan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from replicator.cli.context import App, pass_app
@@ -16,6 +18,10 @@ from replicator.cli.context import App, pass_app
     "--max-loss", "loss_max", type=click.IntRange(min=0), metavar="RECORDS", help="Stop where more may be lost."
 )
 @click.option("--hold-before", metavar="STEP", help="Stop before this step; `op resume` goes on.")
+@click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted."
+)
 @pass_app
 def failover(
     app: App,
@@ -26,6 +32,8 @@ def failover(
     accept: tuple[str, ...],
     loss_max: int | None,
     hold_before: str | None,
+    plan_out: Path | None,
+    plan: Path | None,
 ) -> None:
     """Emergency move: the source is lost. The same command again resumes."""
     from replicator.cli.operations.doors import parse_choices
@@ -37,7 +45,7 @@ def failover(
     if hold_before is not None:
         FAILOVER.step(hold_before)
     if is_rehearsal:
-        rehearse(app, flow, choices, FAILOVER.kind)
+        rehearse(app, flow, choices, FAILOVER.kind, plan_out=plan_out)
         return
     app.confirm_severe(f"failover of {flow.name} from {flow.source} to {flow.target}", name=flow.name, given=confirm)
-    run(app, flow, choices, FAILOVER.kind, hold_before=hold_before)
+    run(app, flow, choices, FAILOVER.kind, hold_before=hold_before, plan=plan)

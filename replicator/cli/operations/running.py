@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replicator.cli.context import App
 from replicator.cli.output import emit
-from replicator.errors import PartlyDone, PreflightBlocked
+from replicator.errors import PartlyDone, PreflightBlocked, UsageError
+from replicator.model.forms.plain import to_plain
 
 if TYPE_CHECKING:
-    from replicator.failover import Choices, OperationReport
+    from replicator.failover import Choices, MovePlan, OperationReport, World
     from replicator.model.flow import Flow
     from replicator.model.operations import OperationKind
 
 _PLANS = {"failover": "FailoverPlan", "switchover": "SwitchoverPlan", "failback": "FailbackPlan", "drill": "DrillPlan"}
 
 
-def rehearse(app: App, flow: Flow, choices: Choices, kind: OperationKind, *, fence: str | None = None) -> None:
-    """Print what each step would find now; nothing is changed.
+def rehearse(
+    app: App,
+    flow: Flow,
+    choices: Choices,
+    kind: OperationKind,
+    *,
+    fence: str | None = None,
+    plan_out: Path | None = None,
+) -> None:
+    """Print what each step would find now; nothing is changed. `plan_out` gets the plan, to be carried out later.
 
     Raises:
         PreflightBlocked: some step would stop the operation.
@@ -25,10 +36,12 @@ def rehearse(app: App, flow: Flow, choices: Choices, kind: OperationKind, *, fen
     from replicator.cli.operations.doors import highest_peer_epoch, open_world
     from replicator.cli.operations.progress import StepTeller
     from replicator.cli.operations.view import FORESEEN_COLUMNS, foreseen_items, is_blocked
-    from replicator.failover import rehearse_operation
+    from replicator.failover import make_plan, rehearse_operation
 
     with open_world(app, flow, choices, kind=kind, fence=fence) as world, StepTeller(app) as teller:
         highest_peer_epoch(world)
+        if plan_out is not None:
+            _write_plan(plan_out, make_plan(world, kind))
         foreseen = rehearse_operation(world, kind, onlooker=teller)
     items = foreseen if app.output.is_for_people else foreseen_items(foreseen)
     emit(_PLANS[kind.value], output=app.output, items=items, columns=FORESEEN_COLUMNS)
@@ -40,6 +53,39 @@ def rehearse(app: App, flow: Flow, choices: Choices, kind: OperationKind, *, fen
     app.tell("nothing was changed; that every check passes now is no promise of success")
 
 
+def _write_plan(path: Path, plan: MovePlan) -> None:
+    body = {"apiVersion": "replicator/v1", "kind": "MovePlan", "digest": plan.digest, "plan": to_plain(plan)}
+    try:
+        path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise UsageError(f"--plan-out {path}: {exc.strerror}", hint="name a file that can be written") from exc
+
+
+def _read_plan(path: Path) -> MovePlan:
+    from replicator.failover import plan_from
+
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"--plan {path}: cannot be read as a plan: {exc}", hint="--dry-run --plan-out FILE") from exc
+    if not isinstance(told, dict):
+        raise UsageError(f"--plan {path}: holds no plan", hint="--dry-run --plan-out FILE")
+    return plan_from(told)
+
+
+def _hold_to_plan(world: World, kind: OperationKind, path: Path) -> None:
+    """Return only if the world is as the plan in the file has it; the operation journals its digest.
+
+    Raises:
+        PreflightBlocked: it is not; nothing was changed.
+    """
+    from replicator.failover import make_plan, require_same
+
+    plan = _read_plan(path)
+    require_same(plan, make_plan(world, kind))
+    world.plan_digest = plan.digest
+
+
 def run(
     app: App,
     flow: Flow,
@@ -48,10 +94,12 @@ def run(
     *,
     hold_before: str | None,
     fence: str | None = None,
+    plan: Path | None = None,
 ) -> None:
     """Run the flow's operation of this kind to its end, or resume the one that is open, and print its report.
 
     Raises:
+        PreflightBlocked: the world is not as `plan` has it.
         PartlyDone: it is done with exceptions. Everything else as `run_operation`.
     """
     from replicator.cli.operations.doors import actor, highest_peer_epoch, open_world
@@ -61,6 +109,8 @@ def run(
     order = Order(kind=kind, actor=actor(), commanded_at=app.clock.now(), hold_before=hold_before)
     with open_world(app, flow, choices, kind=kind, fence=fence) as world, StepTeller(app) as teller:
         epoch = highest_peer_epoch(world)
+        if plan is not None:
+            _hold_to_plan(world, kind, plan)
         report = run_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     finish(app, report)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from replicator.cli.context import App, pass_app
@@ -18,6 +20,10 @@ FENCES = click.Choice(["acl", "hook", "attested", "none"])
 )
 @click.option("--accept", multiple=True, metavar="WHAT", help="split-brain; comma-separated.")
 @click.option("--hold-before", metavar="STEP", help="Stop before this step; `op resume` goes on, `op abort` goes back.")
+@click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
+@click.option(
+    "--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted."
+)
 @pass_app
 def switchover(
     app: App,
@@ -28,6 +34,8 @@ def switchover(
     fence: str | None,
     accept: tuple[str, ...],
     hold_before: str | None,
+    plan_out: Path | None,
+    plan: Path | None,
 ) -> None:
     """Planned move without loss: fence, drain, stop, move. The same command again resumes."""
     from replicator.cli.operations.doors import parse_choices
@@ -39,7 +47,7 @@ def switchover(
     if hold_before is not None:
         SWITCHOVER.step(hold_before)
     if is_rehearsal:
-        rehearse(app, flow, choices, SWITCHOVER.kind, fence=fence)
+        rehearse(app, flow, choices, SWITCHOVER.kind, fence=fence, plan_out=plan_out)
         return
     app.confirm_severe(f"switchover of {flow.name} from {flow.source} to {flow.target}", name=flow.name, given=confirm)
-    run(app, flow, choices, SWITCHOVER.kind, hold_before=hold_before, fence=fence)
+    run(app, flow, choices, SWITCHOVER.kind, hold_before=hold_before, fence=fence, plan=plan)

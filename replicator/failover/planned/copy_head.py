@@ -1,13 +1,15 @@
 """`copy_head`: the other cluster's journal names the active cluster and the end of this one's chain.
 
-Either cluster alone then tells where clients belong, and a chain whose tail was cut, or that was written anew,
-shows beside the copied head. Copies have a writer of their own: they break nobody's chain.
+Either cluster alone then tells where clients belong, and which rules fence it: a later failover onto it, with this
+journal's cluster lost, has to lift them. A chain whose tail was cut, or that was written anew, shows beside the
+copied head. Copies have a writer of their own: they break nobody's chain.
 """
 
 from __future__ import annotations
 
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Step
+from replicator.failover.fences import FENCE_STEP, RULES_ITEM
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
 from replicator.journal import ACTIVE_ITEM, HEAD_ITEM, HEAD_STEP, PROMOTE_STEP, Entry, Journal, copy_writer
 from replicator.model.operations import Done, Finding, Ready, StepPhase
@@ -25,10 +27,11 @@ def check_copied(world: World) -> Finding:
 
 
 def do_copy(world: World) -> None:
-    """Write the active cluster and the chain's head into the other cluster's journal, then journal that it was."""
+    """Write the active cluster, the fence and the chain's head into the other cluster's journal, then journal it."""
     log = world.logbook
-    active = log.fact(PROMOTE_STEP, ACTIVE_ITEM)
-    told = [] if active is None else [_entry(log, PROMOTE_STEP, ACTIVE_ITEM, dict(active))]
+    copied = ((PROMOTE_STEP, ACTIVE_ITEM), (FENCE_STEP, RULES_ITEM))
+    facts = [(step, item, log.fact(step, item)) for step, item in copied]
+    told = [_entry(log, step, item, dict(fact)) for step, item, fact in facts if fact is not None]
     body = write_head(world, told)
     world.crashpoint(f"{NAME}.before_fact")
     log.add_fact(NAME, COPIED, body)

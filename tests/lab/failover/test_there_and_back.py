@@ -22,13 +22,14 @@ import pytest
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient, secret_text, secrets_path
 from replicator.errors import ReplicatorError
+from replicator.failover.fences import standing_fences
 from replicator.journal import Journal, active_cluster, merge_records
 from replicator.jvm import write_private
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding, Permission
 from replicator.model.cluster import TopicSpec
-from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupState
 from replicator.settings import parse_yaml
 from replicator.wire import RawClient, WriteProbe, probe_write
@@ -284,8 +285,19 @@ def test_an_abort_before_promote_restores_the_start(scene: Scene) -> None:
     scene.produce("east", 20)
 
 
-def test_a_drill_leaves_no_trace_and_finds_every_next_record(scene: Scene) -> None:
-    """Clones stand where the groups would, their next record is the source's, and afterwards there are none."""
+def test_a_drill_leaves_no_trace_and_finds_every_next_record(scene: Scene, tmp_path: Path) -> None:
+    """Clones stand where the groups would, their next record is the source's, and afterwards there are none.
+
+    A plan that was made before the world drifted is refused.
+    """
+    plan = tmp_path / "plan.json"
+    rehearsed = scene.run("switchover", scene.flow, "--dry-run", "--plan-out", str(plan))
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    scene.clusters["east"].groups.commit(scene.group("late"), {scene.partitions[0]: 3}, Deadline.after(30))
+    drifted = scene.run("switchover", scene.flow, "--confirm", scene.flow, "--plan", str(plan))
+    assert drifted.returncode == 4, drifted.stderr
+    assert f"groups: {scene.group('late')} is new" in drifted.stderr
+
     held = scene.run("drill", scene.flow, "--yes", "--hold-before", "clean_up")
     assert held.returncode == 9, held.stderr
     clones = {name for name in scene.clusters["west"].groups.list(Deadline.after(30)) if name.startswith("drill.")}
@@ -368,6 +380,8 @@ def test_the_way_home_moves_only_the_difference(scene: Scene) -> None:
     assert scene.active() == "east"
     assert scene.probe("east")[0] is WriteProbe.OPEN
     assert scene.probe("west")[0] is WriteProbe.FENCED
+    own = Journal(scene.clusters["west"]).read(Deadline.after(30))
+    assert set(standing_fences(own, ClusterName("west"))) == scene.denials("west"), "west alone knows what fences it"
     for name in ("behind", "live", "fresh"):
         assert_no_skip(scene, "east", "west", name)
     bounds = {group["group"]: group["reread_records_max"] for group in report["groups"]}
