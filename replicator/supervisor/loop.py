@@ -18,6 +18,13 @@ DISABLED_SECONDS_MAX = 1.0
 """A loop that may not act asks again this soon, however rarely it acts."""
 REST_SECONDS_MIN = 0.05
 """A loop that overruns its period still lets others run between two steps."""
+REST_SHARE = 2.0
+"""What a loop of dear steps rests: so many times as long as its last step took, whoever nudges it."""
+
+
+def rest_seconds(took_seconds: float, *, share: float, has_failed: bool) -> float:
+    """Return how long a loop rests at least. A step that failed has mostly waited: it is not dear, only late."""
+    return REST_SECONDS_MIN if has_failed else max(REST_SECONDS_MIN, took_seconds * share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,7 @@ class Loop:
 
     A step that raises is noted and tried again at the next period; the first failure and the recovery are
     logged, what repeats between them is not. `is_enabled` False skips steps: a loop that may not act rests.
+    `rest_share` > 0 is for steps that grow with the clusters: the dearer they are, the less often they come.
     """
 
     def __init__(
@@ -53,8 +61,10 @@ class Loop:
         budget_seconds: float,
         clock: Clock = SYSTEM_CLOCK,
         is_enabled: Callable[[], bool] = lambda: True,
+        rest_share: float = 0.0,
     ) -> None:
         self.name = name
+        self._rest_share = rest_share
         self._step = step
         self._period_seconds = period_seconds
         self._budget_seconds = budget_seconds
@@ -93,12 +103,15 @@ class Loop:
 
     def _run(self) -> None:
         while not self._is_over.is_set():
-            began = self._clock.monotonic()
-            pause = min(self._period_seconds, DISABLED_SECONDS_MAX)
+            pause, rest = min(self._period_seconds, DISABLED_SECONDS_MAX), REST_SECONDS_MIN
             if self._is_enabled():
+                began = self._clock.monotonic()
                 self.run_once()
-                pause = self._period_seconds - (self._clock.monotonic() - began)
-            self._wake.wait(max(REST_SECONDS_MIN, pause))
+                took = self._clock.monotonic() - began
+                rest = rest_seconds(took, share=self._rest_share, has_failed=self._report.error is not None)
+                pause = self._period_seconds - took
+            self._is_over.wait(rest)
+            self._wake.wait(max(0.0, pause - rest))
             self._wake.clear()
 
     def run_once(self) -> None:

@@ -27,6 +27,11 @@ class SourceSample:
     topics: Mapping[TopicName, TopicDescription]
     ends: Mapping[TopicPartition, PartitionEnds]
 
+    @property
+    def took_seconds(self) -> float:
+        """How long reading the offsets took."""
+        return (self.ended_at - self.began_at).total_seconds()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsSample:

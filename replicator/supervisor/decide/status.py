@@ -19,6 +19,8 @@ from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSamp
 
 READABLE_SECONDS_MAX = 6.0
 """A cluster not read whole for this long cannot be read: its lag is unknown."""
+READ_PERIODS = 4.0
+"""A read that takes long comes seldom: so many times its own duration, if that is longer."""
 CONNECT_SECONDS_MAX = 15.0
 """Connect answers slowly while its group rebalances; only a longer silence is one."""
 
@@ -51,11 +53,12 @@ class FlowView:
     drift: DriftSample | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
     operation_id: OperationId | None = None
+    sweep_seconds: float = 0.0
 
 
-def can_read(observation: ClusterObservation, *, now: datetime) -> bool:
-    """Whether what we know of the cluster is fresh enough to speak of it."""
-    return is_readable(observation, now=now, age_seconds_max=READABLE_SECONDS_MAX)
+def can_read(observation: ClusterObservation, *, now: datetime, read_seconds: float = 0.0) -> bool:
+    """Whether what we know of the cluster is fresh enough to speak of it; its last whole read took so long."""
+    return is_readable(observation, now=now, age_seconds_max=max(READABLE_SECONDS_MAX, READ_PERIODS * read_seconds))
 
 
 def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -> FlowStatus:
@@ -65,7 +68,9 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
         view.flow,
         HealthFacts(
             connectors=None if connect is None else {connector.name: connector for connector in connect.connectors},
-            source_cause=_unreadable(view.source, "source", cause=view.source_cause, now=now),
+            source_cause=_unreadable(
+                view.source, "source", cause=view.source_cause, now=now, read_seconds=view.sweep_seconds
+            ),
             target_cause=_unreadable(view.target, "target", cause=view.target_cause, now=now),
             connect_cause=None if connect is not None else _tell_connect(view),
             is_failed_over=view.active == view.flow.target,
@@ -111,9 +116,11 @@ def _tell_connect(view: FlowView) -> str:
     return f"Connect beside {view.flow.target} cannot be read: {view.connect_cause or 'it has not answered yet'}"
 
 
-def _unreadable(cluster: ClusterObservation, duty: str, *, cause: str | None, now: datetime) -> str | None:
+def _unreadable(
+    cluster: ClusterObservation, duty: str, *, cause: str | None, now: datetime, read_seconds: float = 0.0
+) -> str | None:
     """Return in one line why a cluster cannot be read; None when it can."""
-    if can_read(cluster, now=now):
+    if can_read(cluster, now=now, read_seconds=read_seconds):
         return None
     why = f": {cause}" if cause else ""
     match cluster.reachability:
@@ -124,7 +131,7 @@ def _unreadable(cluster: ClusterObservation, duty: str, *, cause: str | None, no
         case Reachability.REACHABLE if cause:
             return f"{duty} {cluster.cluster} answers but cannot be read{why}"
         case Reachability.REACHABLE:
-            return f"{duty} {cluster.cluster} has not answered a read for {READABLE_SECONDS_MAX:g} s"
+            return f"{duty} {cluster.cluster} has not answered a whole read for {READABLE_SECONDS_MAX:g} s or more"
 
 
 def judge_rto(objectives: Objectives, *, last_rto_seconds: float | None) -> tuple[Verdict, ...]:

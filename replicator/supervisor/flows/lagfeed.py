@@ -31,7 +31,7 @@ class LagFeed:
     def measure(self, now: datetime) -> FlowLag:
         """Return the lag as the board tells it now; every partition known of is in it, however little is known."""
         contact, sample = self._board.source_watch.observation, self._board.source
-        if not can_read(contact, now=now):
+        if not can_read(contact, now=now, read_seconds=0.0 if sample is None else sample.took_seconds):
             self._add(None, now=now)
             self._fed = None
         elif sample is not None and sample.began_at != self._fed and sample.began_at == contact.last_reached_at:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
@@ -33,7 +34,8 @@ from replicator.supervisor.flows.healer import Healer
 from replicator.supervisor.flows.recorder import Item, Recorder
 from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.leadership import Leadership
-from replicator.supervisor.loop import Loop
+from replicator.supervisor.loop import REST_SHARE, Loop
+from replicator.supervisor.observe.source import SWEEP_SECONDS_MAX
 from replicator.supervisor.observe.stall import stalled_partitions
 
 Enabled = Callable[[], bool]
@@ -63,7 +65,7 @@ class FlowLoops:
         self.healer = Healer(
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock
         )
-        self._record_loop = self._loop(
+        self._record_loop = self._dear(
             "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
         )
         self._connect_loop = self._loop("connect", self.steps.read_connectors, period_seconds=2.0, budget_seconds=5.0)
@@ -72,9 +74,9 @@ class FlowLoops:
     def _source_loops(self) -> tuple[Loop, ...]:
         steps, reading = self.steps, self._may_observe
         return (
-            self._loop("source", self.sweep, period_seconds=1.0, budget_seconds=5.0, is_enabled=reading),
-            self._loop("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=reading),
-            self._loop("groups", self.read_groups, period_seconds=2.0, budget_seconds=10.0, is_enabled=reading),
+            self._dear("source", self.sweep, period_seconds=1.0, budget_seconds=SWEEP_SECONDS_MAX, is_enabled=reading),
+            self._dear("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=reading),
+            self._dear("groups", self.read_groups, period_seconds=2.0, budget_seconds=20.0, is_enabled=reading),
             self._loop(
                 "journal-source",
                 steps.read_source_journal,
@@ -106,11 +108,11 @@ class FlowLoops:
     def _judging_loops(self) -> tuple[Loop, ...]:
         steps = self.steps
         return (
-            self._loop("drift", steps.read_drift, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_plan),
+            self._dear("drift", steps.read_drift, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_plan),
             self._loop(
                 "stall", self.explain_stall, period_seconds=5.0, budget_seconds=8.0, is_enabled=self._may_observe
             ),
-            self._loop(
+            self._dear(
                 "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=self._may_act
             ),
             self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
@@ -124,6 +126,7 @@ class FlowLoops:
         period_seconds: float,
         budget_seconds: float,
         is_enabled: Enabled = lambda: True,
+        rest_share: float = 0.0,
     ) -> Loop:
         return Loop(
             f"{what}:{self.flow.name}",
@@ -132,7 +135,12 @@ class FlowLoops:
             budget_seconds=budget_seconds,
             clock=self._clock,
             is_enabled=is_enabled,
+            rest_share=rest_share,
         )
+
+    def _dear(self, what: str, step: Callable[[Deadline], None], **options: Any) -> Loop:
+        """Return a loop whose step grows with the clusters, and so comes the less often the dearer it is."""
+        return self._loop(what, step, rest_share=REST_SHARE, **options)
 
     def cluster_of(self, loop: Loop) -> ClusterName | None:
         """Return the cluster a loop asks; None for one that asks Connect, or more than one."""

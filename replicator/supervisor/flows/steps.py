@@ -205,6 +205,7 @@ class FlowSteps:
             drift=board.drift,
             restarts=restarts,
             operation_id=board.operation_id,
+            sweep_seconds=0.0 if board.source is None else board.source.took_seconds,
         )
 
     def close(self) -> None:

@@ -13,8 +13,10 @@ from replicator.model.names import TopicName, TopicPartition
 from replicator.supervisor.observe.watch import ClusterWatch
 from replicator.supervisor.samples import SourceSample
 
-SWEEP_SECONDS_MAX = 5.0
+SWEEP_SECONDS_MIN, SWEEP_SECONDS_MAX = 5.0, 15.0
 """A cluster that has not answered a sweep by then has failed it; the listeners are asked long before."""
+PARTITIONS_A_SECOND = 1000
+"""So many more partitions are given a second more, on a machine that has other things to do."""
 DISCOVERY_SECONDS_MIN = 2.0
 DISCOVERY_SECONDS_MAX = 10.0
 DISCOVERY_SHARE = 10
@@ -24,6 +26,11 @@ DISCOVERY_SHARE = 10
 def discovery_period(last_seconds: float) -> float:
     """Return the seconds between two listings of topics, when one takes `last_seconds`."""
     return min(DISCOVERY_SECONDS_MAX, max(DISCOVERY_SECONDS_MIN, last_seconds * DISCOVERY_SHARE))
+
+
+def sweep_seconds(partitions: int) -> float:
+    """Return how long one sweep over so many partitions may take."""
+    return min(SWEEP_SECONDS_MAX, SWEEP_SECONDS_MIN + partitions / PARTITIONS_A_SECOND)
 
 
 def partitions_of(topics: Mapping[TopicName, TopicDescription]) -> list[TopicPartition]:
@@ -41,6 +48,7 @@ class SourceObserver:
         self._clock = clock
         self._topics: Mapping[TopicName, TopicDescription] = {}
         self._description: ClusterDescription | None = None
+        self._count: int | None = None
         self._listed_at: float | None = None
         self._listing_seconds = 0.0
 
@@ -49,7 +57,8 @@ class SourceObserver:
 
         Raises: what the cluster refused or failed with; the watch has been told.
         """
-        within = Deadline.after(deadline.capped(SWEEP_SECONDS_MAX), clock=self._clock)
+        limit = SWEEP_SECONDS_MAX if self._count is None else sweep_seconds(self._count)
+        within = Deadline.after(deadline.capped(limit), clock=self._clock)
         try:
             sample = self._sweep_again_if_changed(within)
         except (AccessDenied, WrongCluster) as error:
@@ -88,6 +97,7 @@ class SourceObserver:
         self._description = self._cluster.verify_identity(deadline)
         carried = self._carried(self._cluster.topics.names(deadline))
         self._topics = self._cluster.topics.describe(carried, deadline)
+        self._count = len(partitions_of(self._topics))
         self._listed_at = self._clock.monotonic()
         self._listing_seconds = self._listed_at - began
 

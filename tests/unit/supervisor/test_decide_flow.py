@@ -96,7 +96,7 @@ def view(**changes: Any) -> FlowView:
             "source east does not answer: timed out",
         ),
         ({"source": contact("east", age=9), "source_cause": "denied"}, S.UNKNOWN, "cannot be read: denied"),
-        ({"source": contact("east", age=9)}, S.UNKNOWN, "has not answered a read for 6 s"),
+        ({"source": contact("east", age=9)}, S.UNKNOWN, "has not answered a whole read for 6 s"),
         ({"target": contact("west", R.REFUSED, age=9)}, S.UNKNOWN, "target west refuses"),
         ({"connect": connect(age=60), "connect_cause": "refused"}, S.UNKNOWN, "cannot be read: refused"),
         ({"connect": None}, S.UNKNOWN, "it has not answered yet"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from replicator.clock import Deadline
 from replicator.errors import Unreachable
-from replicator.supervisor.loop import Loop
+from replicator.supervisor.loop import REST_SECONDS_MIN, Loop, rest_seconds
 
 
 def quiet_loop(step: Any, **options: Any) -> Loop:
@@ -91,3 +95,33 @@ def test_the_step_gets_its_budget(clock: Any) -> None:
     loop = Loop("b", lambda deadline: left.append(deadline.left), period_seconds=1, budget_seconds=2.5, clock=clock)
     loop.run_once()
     assert left == [2.5]
+
+
+@pytest.mark.parametrize(
+    ("took", "share", "has_failed", "rest"),
+    [(0.0, 2.0, False, REST_SECONDS_MIN), (3.0, 2.0, False, 6.0), (3.0, 0.0, False, 0.05), (5.0, 2.0, True, 0.05)],
+)
+def test_a_dear_step_comes_less_often(took: float, share: float, has_failed: bool, rest: float) -> None:
+    """What grows with the clusters rests in proportion; what failed has only waited and is tried again soon."""
+    assert rest_seconds(took, share=share, has_failed=has_failed) == rest
+
+
+def test_a_nudge_does_not_cut_the_rest_of_a_dear_step() -> None:
+    """However often it is nudged, a loop of dear steps leaves the machine to others between them."""
+    began: list[float] = []
+
+    def step(deadline: Deadline) -> None:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+        loop.nudge()
+
+    loop = quiet_loop(step, rest_share=4.0)
+    loop.start()
+    deadline = Deadline.after(20)
+    while len(began) < 4:
+        deadline.check("the loop stands still")
+        loop.nudge()
+        time.sleep(0.005)
+    loop.stop()
+    assert loop.join(Deadline.after(10))
+    assert min(later - earlier for earlier, later in pairwise(began)) >= 0.25

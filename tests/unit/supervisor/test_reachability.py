@@ -19,7 +19,8 @@ from replicator.supervisor.decide.reachability import (
     known_listeners,
     take_over,
 )
-from replicator.supervisor.decide.status import unread_window
+from replicator.supervisor.decide.status import can_read, unread_window
+from replicator.supervisor.observe.source import sweep_seconds
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 R = Reachability
@@ -119,3 +120,21 @@ def test_listeners_are_those_advertised_and_those_we_were_told() -> None:
     """A refusal must come from every address known, once each."""
     seen = replace(read(0), listeners=("b1:9092", "b2:9092"))
     assert known_listeners(seen, bootstrap="b2:9092, vip:9092") == ("b1:9092", "b2:9092", "vip:9092")
+
+
+@pytest.mark.parametrize(
+    ("age", "took", "is_fresh"), [(5.9, 0.1, True), (6.1, 0.1, False), (11.0, 3.0, True), (12.1, 3.0, False)]
+)
+def test_a_large_cluster_may_be_read_less_often(age: float, took: float, is_fresh: bool) -> None:
+    """What a whole read takes decides how old it may be; of a small cluster 6 s are always too old."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    began = now - timedelta(seconds=age)
+    contact = first_contact(ClusterName("east"), at=began)
+    seen = after_read(contact, began_at=began, ended_at=began, description=None)
+    assert can_read(seen, now=now, read_seconds=took) is is_fresh
+
+
+@pytest.mark.parametrize(("partitions", "seconds"), [(0, 5.0), (1_000, 6.0), (10_000, 15.0), (100_000, 15.0)])
+def test_a_sweep_over_more_partitions_may_take_longer(partitions: int, seconds: float) -> None:
+    """The time a sweep is given grows with what it sweeps, and is bounded."""
+    assert sweep_seconds(partitions) == seconds
