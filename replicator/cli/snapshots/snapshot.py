@@ -174,6 +174,9 @@ def verify(app: App, reference: str, level: int, store: str | None) -> None:
 @click.option("--target", metavar="CLUSTER", required=True, help="The cluster to restore to.")
 @click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
 @click.option("--rename", "renames", metavar="OLD=NEW", multiple=True, help="Restore OLD as NEW; may be repeated.")
+@click.option(
+    "--groups", "groups", metavar="GLOB", multiple=True, help="Set groups like this where they stood; may be repeated."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("-y", "--yes", "is_agreed", is_flag=True, help="Do not ask.")
 @_store_option
@@ -184,6 +187,7 @@ def restore(
     target: str,
     patterns: tuple[str, ...],
     renames: tuple[str, ...],
+    groups: tuple[str, ...],
     store: str | None,
     *,
     dry_run: bool,
@@ -195,7 +199,11 @@ def restore(
     from replicator.model.flow import Selection
     from replicator.snapshot import Restorer, RestoreRequest
 
-    request = RestoreRequest(topics=Selection(include=patterns or ("*",)), renames=parse_renames(renames))
+    request = RestoreRequest(
+        topics=Selection(include=patterns or ("*",)),
+        renames=parse_renames(renames),
+        groups=Selection(include=groups) if groups else None,
+    )
     repository = open_repository(app, store)
     snapshot_id = repository.find(reference)
     with open_cluster(app, target) as (door, raw), show_progress(app) as report:
@@ -323,10 +331,13 @@ def _complain_if_bad(report: VerifyReport) -> None:
 
 def _refuse(plan: RestorePlan) -> None:
     if plan.refusals:
+        is_about_groups = all(topic.refusal is None for topic in plan.topics)
         raise PreflightBlocked(
             f"cluster {plan.cluster}: {plan.refusals[0]}",
             detail="\n".join(plan.refusals),
-            hint="restore under another name with --rename OLD=NEW, or delete the topic first",
+            hint="stop the group's consumers there, or leave it out of --groups"
+            if is_about_groups
+            else "restore under another name with --rename OLD=NEW, or delete the topic first",
         )
 
 

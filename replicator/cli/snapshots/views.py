@@ -95,7 +95,18 @@ def plan_view(plan: RestorePlan) -> RenderableType:
             topic.refusal,
         )
         table.add_row(*map(text_of, cells))
-    return Group(_facts([("snapshot", plan.snapshot), ("to cluster", plan.cluster)]), table)
+    return Group(_facts([("snapshot", plan.snapshot), ("to cluster", plan.cluster)]), table, *_places(plan))
+
+
+def _places(plan: RestorePlan) -> Iterable[RenderableType]:
+    if not plan.groups:
+        return
+    table = make_table("GROUP", "TOPIC", "PARTITION", "NEXT OFFSET", "REFUSED", numbers=("PARTITION", "NEXT OFFSET"))
+    for group in plan.groups:
+        for topic, offsets in group.offsets.items():
+            for partition, offset in offsets.items():
+                table.add_row(*map(text_of, (group.group, topic, partition, offset, group.refusal)))
+    yield table
 
 
 def restore_view(report: RestoreReport) -> RenderableType:
@@ -109,6 +120,7 @@ def restore_view(report: RestoreReport) -> RenderableType:
         ("snapshot", report.snapshot),
         ("to cluster", report.cluster),
         ("written", f"{written} in {show_seconds(report.seconds)}"),
+        ("groups set", report.groups or None),
     ]
     return Group(_facts(head), table)
 

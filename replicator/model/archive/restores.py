@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from replicator.model.names import ClusterName, SnapshotId, TopicName
+from replicator.model.names import ClusterName, GroupName, SnapshotId, TopicName
 
 
 class RestoreAction(StrEnum):
@@ -47,18 +47,29 @@ class TopicRestorePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRestorePlan:
+    """Where a group would go on: target topic → partition → next offset. Exact: nothing skipped or read twice."""
+
+    group: GroupName
+    offsets: Mapping[TopicName, Mapping[int, int]]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
-    """Everything a restore would do; it does nothing as long as one topic is refused."""
+    """Everything a restore would do; it does nothing as long as one topic or group is refused."""
 
     snapshot: SnapshotId
     cluster: ClusterName
     topics: tuple[TopicRestorePlan, ...]
+    groups: tuple[GroupRestorePlan, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why it may not begin; empty when it may."""
-        return tuple(topic.refusal for topic in self.topics if topic.refusal is not None)
+        found = [*(topic.refusal for topic in self.topics), *(group.refusal for group in self.groups)]
+        return tuple(refusal for refusal in found if refusal is not None)
 
     @property
     def records(self) -> int:
@@ -86,11 +97,15 @@ class RestoredTopic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreReport:
-    """What a restore did: every record of the snapshot is on the target once, in order."""
+    """What a restore did: every record of the snapshot is on the target once, in order.
+
+    `groups` stand where they were planned to, read back.
+    """
 
     snapshot: SnapshotId
     cluster: ClusterName
     topics: tuple[RestoredTopic, ...]
+    groups: tuple[GroupName, ...]
     records: int
     written_records: int
     written_bytes: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,11 +18,10 @@ from replicator.errors import OperationFailed, PreflightBlocked
 from replicator.model.archive.snapshots import CapturedPartition, Chunk, Manifest
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
-from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
+from replicator.snapshot.reading import visible_records
 from replicator.snapshot.repository import Repository
-from replicator.wire.format.batches import prove_batch, walk_batches
-from replicator.wire.format.records import RawRecord, decode_records
+from replicator.wire.format.records import RawRecord
 
 
 class ExportFormat(StrEnum):
@@ -89,20 +88,6 @@ def _piece(repository: Repository, tp: TopicPartition, chunk: Chunk, kind: Expor
         return data, chunk.facts.records
     lines = [json.dumps(_plain(tp.topic, tp.partition, r), ensure_ascii=False) for r in visible_records(data, chunk)]
     return "".join(f"{line}\n" for line in lines).encode(), len(lines)
-
-
-def visible_records(data: memoryview, chunk: Chunk) -> Iterator[RawRecord]:
-    """Yield the records of a chunk that a consumer of committed data sees, each batch proven by its CRC.
-
-    Raises: DataCorrupt.
-    """
-    for batch in walk_batches(data):
-        header = batch.header
-        prove_batch(header, batch.data, where=f"chunk {chunk.stored.id}")
-        is_aborted = is_in_ranges(header, chunk.aborted)
-        treatment = treat_batch(header, start=chunk.start, stop=chunk.stop, is_aborted=is_aborted)
-        if treatment in (Treatment.RAW, Treatment.REBUILD):
-            yield from (record for record in decode_records(batch) if chunk.start <= record.offset < chunk.stop)
 
 
 def _plain(topic: TopicName, partition: int, record: RawRecord) -> dict[str, object]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from replicator.clock import Clock, Deadline
 from replicator.errors import DataCorrupt, OperationHalted, PreflightBlocked
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
 from replicator.model.archive.restores import (
+    GroupRestorePlan,
     RestoreAction,
     RestoredTopic,
     RestorePlan,
@@ -25,11 +27,13 @@ from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.snapshot.keeping.claims import Claim, claimed_if_allowed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
+from replicator.snapshot.reading import count_below
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch
 from replicator.snapshot.restore.comparing import skip_found
 from replicator.snapshot.restore.feeding import ChunkLoader, PartitionFeed, Source, interleave
 from replicator.snapshot.restore.planning import TargetTopic, TargetView, name_targets, plan_restore
+from replicator.snapshot.restore.positions import plan_positions, read_positions
 from replicator.wire import RawClient
 from replicator.wire.appending import Appender
 
@@ -40,10 +44,14 @@ LOOK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequest:
-    """What to restore, and under which names on the target (captured name → target name)."""
+    """What to restore, and under which names on the target (captured name → target name).
+
+    `groups` None: no group's positions are touched.
+    """
 
     topics: Selection = Selection()
     renames: Mapping[TopicName, TopicName] = field(default_factory=dict)
+    groups: Selection | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +97,28 @@ class Restorer:
         targets = name_targets(manifest, topics=request.topics, renames=request.renames)
         configs = self._repository.read_state(manifest, "configs").get("topics", {})
         view = self._look_at_target(list(targets.values()))
-        return plan_restore(manifest, targets, configs=configs, view=view, now=self._clock.now())
+        plan = plan_restore(manifest, targets, configs=configs, view=view, now=self._clock.now())
+        if request.groups is None:
+            return plan
+        return replace(plan, groups=self._plan_groups(manifest, request.groups, targets, view))
+
+    def _plan_groups(
+        self, manifest: Manifest, groups: Selection, targets: Mapping[TopicName, TopicName], view: TargetView
+    ) -> tuple[GroupRestorePlan, ...]:
+        captured = read_positions(self._repository, manifest, groups)
+        soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
+        return plan_positions(
+            manifest,
+            captured,
+            targets=targets,
+            log_starts={
+                TopicPartition(name, number): ends.log_start
+                for name, topic in view.topics.items()
+                for number, ends in topic.ends.items()
+            },
+            there=self._cluster.groups.committed(list(captured), soon) if captured else {},
+            count=partial(count_below, self._repository),
+        )
 
     def apply(self, plan: RestorePlan) -> RestoreReport:
         """Every record of the plan is on the target once, in order, under the captured settings.
@@ -118,6 +147,7 @@ class Restorer:
             lines += self._open_lines(plan, captured, loader)
             written_bytes = self._write(lines, claim)
         self._settle(plan, lines)
+        self._commit_groups(plan)
         report = self._sum_up(plan, lines, written_bytes, self._clock.monotonic() - begun)
         get_logger().info(
             "snapshot_restored", snapshot=plan.snapshot, cluster=plan.cluster, records=report.written_records
@@ -265,6 +295,12 @@ class Restorer:
             if topic.action is not RestoreAction.COMPARE:
                 self._cluster.topics.alter_configs(topic.target, topic.final_settings, self._deadline)
 
+    def _commit_groups(self, plan: RestorePlan) -> None:
+        """Every planned group stands at its place, read back; one that stood there already is left alone."""
+        for group in plan.groups:
+            places = {TopicPartition(t, n): at for t, found in group.offsets.items() for n, at in found.items()}
+            self._cluster.groups.commit(group.group, places, self._deadline)
+
     def _sum_up(self, plan: RestorePlan, lines: Sequence[_Line], written_bytes: int, seconds: float) -> RestoreReport:
         topics = []
         for topic in plan.topics:
@@ -284,6 +320,7 @@ class Restorer:
             snapshot=plan.snapshot,
             cluster=plan.cluster,
             topics=tuple(topics),
+            groups=tuple(group.group for group in plan.groups),
             records=sum(topic.records for topic in topics),
             written_records=sum(line.written_records for line in lines),
             written_bytes=written_bytes,

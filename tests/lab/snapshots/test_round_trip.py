@@ -10,8 +10,9 @@ import pytest
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import Outgoing
 from replicator.model.archive.snapshots import VerifyLevel
+from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
-from replicator.snapshot import verify_snapshot
+from replicator.snapshot import RestoreRequest, verify_snapshot
 from replicator.wire import count_visible
 
 pytestmark = pytest.mark.lab
@@ -235,6 +236,35 @@ def test_settings_and_groups_are_captured(desk, names) -> None:
     settings = desk.cluster("west").topics.configs([target], Deadline.after(30))[target]
     own = {key: config.value for key, config in settings.items() if not config.is_default}
     assert own == {"retention.ms": "-1", "segment.bytes": "12345678"}
+
+
+def test_groups_go_on_exactly_where_they_stood(desk, names) -> None:
+    """Over aborted data and markers a restored group gets just the records it had not read; one that moved is left."""
+    topic = desk.make_topic(names.topic("t"), partitions=1)
+    write_interleaved_transactions(desk, topic, names.prefix)
+    cluster, west, tp = desk.cluster(), desk.cluster("west"), TopicPartition(topic, 0)
+    end = desk.raw().read_ends([tp], deadline=Deadline.after(30))[tp].end
+    seen = cluster.read_range(tp, 0, end, deadline=Deadline.after(30), records_max=10_000).records
+    groups = {names.group(f"at-{offset}"): offset for offset in (0, seen[1].offset, seen[2].offset + 1, end)}
+    for group, offset in groups.items():
+        cluster.groups.commit(group, {tp: offset}, Deadline.after(30))
+    manifest = desk.create(topic)
+    target = names.topic("back")
+    request = RestoreRequest(
+        topics=Selection(include=(topic,)), renames={topic: target}, groups=Selection(include=(f"{names.prefix}*",))
+    )
+    report = desk.restorer().apply(desk.restorer().plan(manifest.id, request))
+    assert set(report.groups) == set(groups)
+    there = TopicPartition(target, 0)
+    stand = west.groups.committed(groups, Deadline.after(30))
+    for group, offset in groups.items():
+        place = stand[group].committed[there]
+        rest = west.read_range(there, place, len(seen), deadline=Deadline.after(30), records_max=10_000).records
+        assert [r.timestamp_ms for r in rest] == [r.timestamp_ms for r in seen if r.offset >= offset], group
+    assert desk.restorer().apply(desk.restorer().plan(manifest.id, request)).groups == report.groups
+    moved = next(iter(groups))
+    west.groups.commit(moved, {there: 1}, Deadline.after(30))
+    assert f"group {moved} stands at" in desk.restorer().plan(manifest.id, request).refusals[0]
 
 
 def test_unchanged_data_costs_nothing(desk, names) -> None:
