@@ -9,6 +9,7 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.model.acls import PatternType
+from replicator.model.forms.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def show(app: App, flow_name: str | None, holder: str | None, *, is_as_commands:
     found = rights_of_settings(app.settings, flow=flow_name, holder=None if holder is None else Holder(holder))
     if is_as_commands:
         for line in _commands(app, found):
-            click.echo(line)
+            click.echo(safe_text(line))
         return
     emit("Right", items=list(_rows(found)), output=app.output, columns=_COLUMNS, warnings=_warnings(found))
 

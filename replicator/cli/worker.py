@@ -76,6 +76,19 @@ def replace(app: App, cluster: str, *, is_agreed: bool) -> None:
     _show(app, cluster)
 
 
+def ensure_worker(app: App, cluster: str) -> None:
+    """Return once the worker beside the cluster is ready, where it is ours to start; yours is left alone.
+
+    Raises:
+        LabFailed, DeadlineExceeded: it did not come up.
+    """
+    if app.settings.connect_of(cluster).runtime.value == "external":
+        return
+    made = _worker_of(app, cluster)
+    made.start()
+    made.wait_ready(app.deadline(START_SECONDS))
+
+
 def _worker_of(app: App, cluster: str) -> WorkerRuntime:
     from replicator.supervisor.workers import worker_of
 

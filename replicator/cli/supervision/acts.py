@@ -134,11 +134,16 @@ def _operation_acts(app: App) -> tuple[Act, ...]:
 def _operate(app: App, kind: OperationKind, order: Order, deadline: Deadline) -> str:
     """Run the runbook, or go on with the flow's open one, as the verb does; the lease keeps others off."""
     from replicator.cli.operations.doors import highest_peer_epoch, open_world, parse_choices
+    from replicator.cli.worker import ensure_worker
     from replicator.failover import Order as OperationOrder
     from replicator.failover import run_operation
+    from replicator.model.operations import OperationKind
 
+    flow = app.settings.flow(order.flow)
+    if kind is OperationKind.FAILBACK:
+        ensure_worker(app, flow.source)
     asked = OperationOrder(kind=kind, actor=order.actor, commanded_at=app.clock.now(), fresh_id=order.operation_id)
-    with open_world(app, app.settings.flow(order.flow), parse_choices(order.accept), kind=kind) as world:
+    with open_world(app, flow, parse_choices(order.accept), kind=kind) as world:
         world.budget = deadline
         report = run_operation(world, asked, announce=lambda _id: None, epoch_elsewhere=highest_peer_epoch(world))
     return _told(report)

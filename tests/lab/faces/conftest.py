@@ -132,6 +132,17 @@ def write_face(face: Face, **supervisor: Any) -> None:
     face.config.write_text(text + "".join(f"{key}: {json.dumps(value)}\n" for key, value in sections.items()))
 
 
+def use_own_worker(face: Face) -> None:
+    """Let the Connect beside east be a local process of ours; the configuration was the lab's, which names its own."""
+    external = f'    runtime: "external"\n    url: {json.dumps(face.lab.connect_url("east"))}\n'
+    head, found, tail = face.config.read_text().partition(external)
+    assert found
+    group, _, rest = tail.partition("\n")
+    rest = rest.partition("\n")[2]  # the lab's secrets folder: a worker of ours has its own
+    worker = f'    runtime: process\n    url: "http://{free_address()}"\n    folder: worker\n    heap_mib: 512\n'
+    face.config.write_text(f"{head}{worker}{group}\n{rest}")
+
+
 def fill(face: Face) -> None:
     """Put records on the source and let the flow's group stand in the middle of them."""
     with KafkaCluster(face.lab.access("east", "app")) as east:

@@ -13,7 +13,7 @@ from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding
 
-from .conftest import RECORDS, Face, make_face
+from .conftest import RECORDS, Face, make_face, use_own_worker
 
 CLUSTERS = ("east", "west")
 OURS = ("User:mm2", "User:replicator")
@@ -43,6 +43,7 @@ def secured(
 ) -> Iterator[Face]:
     """A running supervisor over one flow, everybody with exactly the rules that `acl show` prints."""
     made = make_face(secure_lab, tmp_path_factory.mktemp("secured"))
+    use_own_worker(made)
     shown = made.answer("acl", "show")["items"]
     for name, door in admins.items():
         wanted = {to_binding(row) for row in shown if row["cluster"] == name}
@@ -95,13 +96,14 @@ def test_a_snapshot_goes_over_the_raw_path_with_tls(secured: Face) -> None:
 @pytest.mark.long
 @pytest.mark.security
 def test_there_and_back_with_least_rights(secured: Face) -> None:
-    """A switchover fences applications by rules and moves; a failback brings everything home: no right is lacking."""
+    """A switchover fences applications by rules and moves; a failback starts the worker it needs and brings everything
+    home: no right is lacking."""
     secured.run("switchover", secured.flow, "--confirm", secured.flow)
-    secured.lab.start("east/connect", wait=Deadline.after(120))
+    assert {one["cluster"]: one["state"] for one in secured.answer("worker", "list")["items"]}["east"] == "gone"
     try:
         done = secured.answer("failback", secured.flow, "--confirm", secured.flow)["item"]
     finally:
-        secured.lab.stop("east/connect")
+        secured.run("worker", "stop", "east", "--yes")
     assert done["exceptions"] == []
     assert [(one["group"], one["grade"]) for one in done["groups"]] == [(secured.group, "EXACT")]
 

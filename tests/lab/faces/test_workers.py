@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -14,7 +13,7 @@ from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
 
-from .conftest import Face, free_address, make_face, wait_until, write_face
+from .conftest import Face, make_face, use_own_worker, wait_until, write_face
 
 
 @pytest.fixture
@@ -29,16 +28,10 @@ def ours(secure_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with KafkaCluster(secure_lab.access("east", "app")) as east:
         east.topics.delete([made.topic], Deadline.after(60))
     write_face(made)
-    lab_connect = json.dumps(secure_lab.connect_url("east"))
-    external = f'    runtime: "external"\n    url: {lab_connect}\n'
-    text = made.config.read_text()
-    assert external in text
-    head, _, tail = text.partition(external)
-    group, _, rest = tail.partition("\n")
-    rest = rest.partition("\n")[2]  # the lab's secrets folder: a worker of ours has its own
-    worker = f'    runtime: process\n    url: "http://{free_address()}"\n    folder: worker\n    heap_mib: 512\n'
-    turned = '"source": "west", "target": "east"'
-    made.config.write_text(f"{head}{worker}{group}\n{rest}".replace('"source": "east", "target": "west"', turned))
+    use_own_worker(made)
+    turned = made.config.read_text().replace('"source": "east", "target": "west"', '"source": "west", "target": "east"')
+    assert turned != made.config.read_text()
+    made.config.write_text(turned)
     try:
         yield made
     finally:
