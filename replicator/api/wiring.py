@@ -146,10 +146,11 @@ def loss_of(flow: Flow, board: FlowBoard, status: FlowStatus) -> LossReport | No
     if sample is None or mirrored is None:
         return None
     observed = topic_observations(flow.source, sample=sample, mirrored=mirrored, tails=board.tails, peaks=board.peaks)
+    # Heartbeats have positions too: nobody loses them, and a topic nobody observes would leave all unknown.
+    carried = {topic for topic in {tp.topic for tp in mirrored.positions} if flow.carries_topic(topic)}
     report = account_loss(
         observed,
-        # Heartbeats have positions too: nobody loses them, and a topic nobody observes would leave all unknown.
-        {tp: position for tp, position in mirrored.positions.items() if flow.carries_topic(tp.topic)},
+        {tp: position for tp, position in mirrored.positions.items() if tp.topic in carried},
         window_seconds=status.window_seconds,
         is_exactly_once=flow.delivery is Delivery.EXACTLY_ONCE,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from replicator.model.names import ClusterName, FlowName, TopicName
 from replicator.model.objectives import Objectives
@@ -63,7 +64,13 @@ class Selection:
 
 
 def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
-    return any(re.fullmatch(pattern_to_regex(pattern), name) for pattern in patterns)
+    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return the pattern ready to be matched: names are asked about by the ten thousand, patterns are few."""
+    return re.compile(pattern_to_regex(pattern))
 
 
 ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats", "*.orphans.failback-*")
