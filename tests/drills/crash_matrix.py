@@ -40,6 +40,9 @@ TABLE = TopicName("matrix.table")
 ROWS = TopicPartition(TABLE, 0)
 GROUP = GroupName("matrix.readers")
 RECORDS, READ, SINCE = 300, 120, 50
+LEFT_OUT = ("after_undo", "after_done")
+"""An abort has a test of its own. Killed after it was done, a step leaves what a kill before the next one's intent
+leaves; and once it was killed after its effect it is never done by this process again."""
 PASSED_OVER = frozenset({"hold_lease", "drain", "export_orphans.before_snapshot"})
 """Goals that hold before anybody acts: no lease is left to take, nothing to drain without writers, no store."""
 
@@ -154,16 +157,18 @@ def kill_everywhere(site: Site, runbook: Runbook[World], *command: str) -> int:
     for place, step in enumerate(runbook.steps):
         after = ["--hold-before", names[place + 1]] if place + 1 < len(names) else []
         for point in step.all_kill_points():
-            if point.endswith("after_undo"):
+            if point.endswith(LEFT_OUT):
                 continue
             ended = site.run(*command, *after, crash_at=point)
             if ended.returncode == -signal.SIGKILL:
                 killed += 1
             else:
-                assert ended.returncode == 9, f"{point}: {ended.returncode} {ended.stderr}"
+                assert ended.returncode in ((9,) if after else (0, 4)), f"{point}: {ended.returncode} {ended.stderr}"
                 site.missed.setdefault(runbook.kind.value, []).append(point)
-    ended = site.run(*command)
-    assert ended.returncode == 0, ended.stderr
+    listed = json.loads(site.run("op", "list", "-o", "json").stdout)["items"]
+    if not [entry for entry in listed if entry["kind"] == runbook.kind.value and entry["state"] == "done"]:
+        ended = site.run(*command)
+        assert ended.returncode == 0, ended.stderr
     return killed
 
 
@@ -172,7 +177,8 @@ def assert_all_passed(site: Site, runbook: Runbook[World], killed: int) -> None:
     missed = set(site.missed.get(runbook.kind.value, ()))
     unexpected = {point for point in missed if not {point, point.partition(".")[0]} & PASSED_OVER}
     assert not unexpected
-    assert killed >= len([s for s in runbook.steps if s.name not in PASSED_OVER]) * 4
+    assert killed >= len([s for s in runbook.steps if s.name not in PASSED_OVER]) * 3
+    print(f"{runbook.kind.value}: killed at {killed} places, passed over {sorted(missed)}")
 
 
 def test_a_drill_killed_everywhere_leaves_no_clone(site: Site) -> None:

@@ -17,7 +17,7 @@ from replicator.failover.failback.seams import (
     NAME,
     Move,
     Seam,
-    earlier_bases,
+    earlier_orphan_ends,
     find_move,
     orphan_count,
     read_seams,
@@ -161,10 +161,10 @@ def compare(world: World, move: Move) -> tuple[Seam, ...]:
     """Return the seam of every partition of the cut: orphans counted on the old active, to the record."""
     mirrored_now = forward_of(world).read_mirrored()
     ends = _target_ends(world, move.cut.partitions)
-    bases = earlier_bases(known_records(world), move.operation.id)
+    stops = earlier_orphan_ends(known_records(world), move.operation.id)
     with RawClient(world.target.access, client_id="replicator-reconcile", clock=world.clock) as raw:
         return tuple(
-            _seam(world, raw, row, ends[row.source], mirrored_now, stop=bases.get(row.source, (0, None))[1])
+            _seam(world, raw, row, ends[row.source], mirrored_now, stop=stops.get(row.source))
             for row in move.cut.partitions
             if row.source in ends
         )

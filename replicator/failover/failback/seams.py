@@ -115,15 +115,30 @@ def earlier_bases(records: Sequence[JournalRecord], operation_id: str) -> dict[T
 
     Empty before any has. What a later try seeds lies behind what the first one brought home.
     """
+    first = _first_seeding(records, operation_id)
+    rows = () if first is None else first.body["rows"]
+    return {TopicPartition(TopicName(row[0]), row[1]): (row[2], row[3]) for row in rows}
+
+
+def earlier_orphan_ends(records: Sequence[JournalRecord], operation_id: str) -> dict[TopicPartition, int]:
+    """Return where the orphans of this move end, as the first failback that wrote home has found them."""
+    first = _first_seeding(records, operation_id)
+    if first is None:
+        return {}
+    own = [r for r in records if r.operation_id == first.operation_id and r.step == NAME]
+    rows = [row for r in own if (r.item or "").startswith(PART_PREFIX) for row in r.body["rows"]]
+    return {TopicPartition(TopicName(row[0]), row[1]): row[3] for row in rows}
+
+
+def _first_seeding(records: Sequence[JournalRecord], operation_id: str) -> JournalRecord | None:
+    """Return the record in which the first failback of this move fixed where its flow begins."""
     of_move = {
         r.operation_id
         for r in records
         if r.step == NAME and r.item == MOVE and r.body.get("operation_id") == operation_id
     }
-    for record in records:
-        if record.step == SEED_STEP and record.item == SEEDS_ITEM and record.operation_id in of_move:
-            return {TopicPartition(TopicName(row[0]), row[1]): (row[2], row[3]) for row in record.body["rows"]}
-    return {}
+    seeded = (r for r in records if r.step == SEED_STEP and r.item == SEEDS_ITEM and r.operation_id in of_move)
+    return next(seeded, None)
 
 
 def orphan_count(seams: Iterable[Seam]) -> int:

@@ -18,6 +18,7 @@ from replicator.failover.failback.seams import (
     SEEDS_ITEM,
     Seam,
     earlier_bases,
+    earlier_orphan_ends,
     find_move,
     orphan_count,
     read_seams,
@@ -126,10 +127,13 @@ def test_the_first_try_of_this_move_says_where_orphans_end() -> None:
     writer = open_journal()
     for id_, of, base in (("back-0", "op-0", 50), ("back-1", "op-1", 100), ("back-2", "op-1", 160)):
         log = begin(writer, id_, OperationKind.FAILBACK, source=WEST, target=EAST)
-        log.add_fact(NAME, MOVE, {"operation_id": of, "parts": 0, "partitions": 0})
+        facts = seams_to_facts([replace(SEAM, orphans_end=base - 2, end=base)])
+        log.add_facts(NAME, facts)
+        log.add_fact(NAME, MOVE, {"operation_id": of, "parts": len(facts), "partitions": 1})
         log.add_fact(SEED_STEP, SEEDS_ITEM, {"rows": [[TP.topic, TP.partition, 95, base]]})
     assert earlier_bases(writer.records, "op-1") == {TP: (95, 100)}
-    assert earlier_bases(writer.records, "op-9") == {}
+    assert earlier_orphan_ends(writer.records, "op-1") == {TP: 98}
+    assert earlier_bases(writer.records, "op-9") == earlier_orphan_ends(writer.records, "op-9") == {}
 
 
 def test_the_way_home_has_connectors_of_its_own() -> None:
