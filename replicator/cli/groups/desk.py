@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from replicator.cli.context import App
@@ -17,7 +17,7 @@ from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
-from replicator.offsets import OffsetHistory, survey_groups
+from replicator.offsets import OffsetHistory, survey_groups, with_proofs
 
 SOURCE_SECONDS = 5.0
 """A source that does not answer within this is taken for gone; what was observed of it answers then."""
@@ -33,7 +33,8 @@ class KnownFrom(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """One flow opened for questions about its groups. `source` None: it does not answer."""
+    """One flow opened for questions about its groups. `source` None: it does not answer; what was proven of the
+    groups while it did is in `proofs` then."""
 
     flow: Flow
     target: KafkaCluster
@@ -42,11 +43,12 @@ class Desk:
     known_from: KnownFrom
     positions: MirroredPositions
     journal: Journal
+    proofs: Mapping[GroupName, GroupTranslation] = field(default_factory=dict)
 
     def translate(self, groups: Iterable[GroupName], deadline: Deadline) -> tuple[GroupTranslation, ...]:
         """Return where the groups resume on the target, everything read now."""
         history = OffsetHistory(self.target, self.flow)
-        return survey_groups(
+        answers = survey_groups(
             self.flow,
             [self.groups[group] for group in groups],
             target=self.target,
@@ -55,6 +57,7 @@ class Desk:
             read_mirrored=self.positions.refresh,
             deadline=deadline,
         )
+        return tuple(with_proofs(answer, self.proofs.get(answer.group)) for answer in answers)
 
     def on_target(self, groups: Iterable[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
         """Return the same groups as they stand on the target."""
@@ -87,8 +90,10 @@ def open_desk(app: App, flow: Flow, deadline: Deadline) -> Iterator[Desk]:
         source = stack.enter_context(KafkaCluster(settings.cluster_access(flow.source), clock=app.clock))
         target.verify_identity(deadline)
         live = _live_groups(flow, source, prefix, deadline)
+        proofs: Mapping[GroupName, GroupTranslation] = {}
         if live is None:
-            live = Observations(target, prefix).read(flow.name, deadline).groups
+            observed = Observations(target, prefix).read(flow.name, deadline)
+            live, proofs = observed.groups, observed.translations
             known_from = KnownFrom.OBSERVATIONS
         else:
             known_from = KnownFrom.SOURCE
@@ -101,6 +106,7 @@ def open_desk(app: App, flow: Flow, deadline: Deadline) -> Iterator[Desk]:
             known_from=known_from,
             positions=stack.enter_context(MirroredPositions(target, offsets_topic, flow.source_connector)),
             journal=Journal(target, prefix, clock=app.clock),
+            proofs=proofs,
         )
 
 

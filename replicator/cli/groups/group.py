@@ -128,6 +128,26 @@ def sync(app: App, name: str | None, flow_name: str | None, *, is_all: bool, is_
         )
 
 
+@group.command()
+@click.argument("name", metavar="GROUP", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Every group of the flow, or of all flows.")
+@_flow_option
+@pass_app
+def export(app: App, name: str | None, flow_name: str | None, *, is_all: bool) -> None:
+    """Print translated positions as CSV for kafka-consumer-groups --reset-offsets --from-file. Writes nothing."""
+    from replicator.cli.groups.reset_file import reset_rows, show_reset_file
+
+    if (name is None) is not is_all:
+        raise UsageError("group export: give a GROUP, or --all", hint="replicator group export --help")
+    deadline = app.deadline(SECONDS)
+    moved: list[GroupTranslation] = []
+    warnings = _for_each_desk(
+        app, name, flow_name, deadline, lambda desk, groups: moved.extend(desk.translate(groups, deadline))
+    )
+    rows, left_out = reset_rows(moved)
+    emit("GroupPositionList", output=app.output, items=rows, view=show_reset_file(rows), warnings=warnings + left_out)
+
+
 def _sync(desk: Desk, groups: list[GroupName], deadline: Deadline, *, is_all: bool) -> list[dict[str, Any]]:
     desk.require_standby(deadline)
     return [_sync_one(desk, answer, deadline, is_all=is_all) for answer in desk.translate(groups, deadline)]

@@ -14,6 +14,7 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.flow import read_positions
+from replicator.journal import Observations
 from replicator.kafka import KafkaCluster, Outgoing, Record
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
@@ -69,6 +70,10 @@ class Ledger:
     def observe(self) -> list[GroupObservation]:
         """Return the groups as they stand on east now."""
         return list(self.east.groups.committed(sorted(self.committed), Deadline.after(30)).values())
+
+    def observe_from_west(self) -> list[GroupObservation]:
+        """Return the groups as west keeps them for the time when east is gone."""
+        return list(Observations(self.west).read(self.flow.name, Deadline.after(30)).groups.values())
 
     def translate(self, seen: list[GroupObservation], *, is_source_alive: bool) -> dict[GroupName, GroupTranslation]:
         """Return the groups' translations from what both sides, or west alone, hold now."""

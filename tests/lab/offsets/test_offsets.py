@@ -6,6 +6,7 @@ The tests run in order: the last ones kill the source.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from replicator.cli.main import run
 from replicator.clock import Deadline
 from replicator.errors import PreflightBlocked
 from replicator.journal import Observations
+from replicator.jvm import JvmCommand, kafka_classpath, run_to_end
 from replicator.lab import Lab
 from replicator.model.names import GroupName, TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
-from replicator.offsets import commit_group
+from replicator.offsets import commit_group, with_proofs
 from tests.lab.offsets.conftest import BEHIND, BOOKED, PLAIN, PLANES, TOPICS, Ledger, id_of
 
 pytestmark = pytest.mark.lab
@@ -133,6 +135,31 @@ def test_sync_moves_a_group_and_reads_back(ledger: Ledger, capsys: Captured) -> 
     assert asked(capsys, ledger, "sync", group, "--yes")["items"][0]["written"] == 0
 
 
+def test_kafkas_own_tool_takes_the_export(ledger: Ledger, tmp_path: Path, capsys: Captured) -> None:
+    """`group export` is a file that kafka-consumer-groups --from-file carries out: the group stands where we say."""
+    group = ledger.group("thousand")
+    assert run(["-c", str(ledger.config_path), "group", "export", group], app=App(environ={})) == 0
+    told = capsys.readouterr().out
+    meant = {row["topic"]: row["offset"] for row in asked(capsys, ledger, "export", group)["items"]}
+    (tmp_path / "positions.csv").write_text(told, encoding="utf-8")
+    ledger.west.groups.delete([group], Deadline.after(30))
+    tool = JvmCommand(
+        name="kafka-consumer-groups",
+        main_class="org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        arguments=(
+            *("--bootstrap-server", ledger.west.access.bootstrap, "--group", group),
+            *("--reset-offsets", "--from-file", str(tmp_path / "positions.csv"), "--execute"),
+        ),
+        flags=("-Xmx128m",),
+        classpath=kafka_classpath(),
+        log_file=tmp_path / "tool.log",
+    )
+    run_to_end(tool, Deadline.after(120))
+    stands = ledger.west.groups.committed([group], Deadline.after(30))[group].committed
+    assert {tp.topic: at for tp, at in stands.items()} == meant, (tmp_path / "tool.log").read_text(encoding="utf-8")
+    assert set(meant) == set(TOPICS)
+
+
 def test_what_cannot_be_meant_is_refused(ledger: Ledger, capsys: Captured) -> None:
     """An unknown group exits 10, no yes exits 6, neither group nor --all exits 2, an active group 4."""
     asked(capsys, ledger, "translate", "nobody", status=10)
@@ -151,12 +178,25 @@ def test_groups_move_with_the_source_dead(ledger: Ledger, private_lab: Lab, caps
     seen = ledger.observe()
     observations = Observations(ledger.west)
     observations.ensure_topic(Deadline.after(30))
-    observations.write(ledger.flow.name, seen, Deadline.after(30))
+    proven = ledger.translate(seen, is_source_alive=True)
+    observations.write(ledger.flow.name, [*seen, *proven.values()], Deadline.after(30))
     observations.close()
     private_lab.kill("east")
-    judged = move_and_judge(ledger, ledger.translate(seen, is_source_alive=False))
+    alone = ledger.translate(seen, is_source_alive=False)
+    judged = move_and_judge(ledger, alone)
     assert len(judged) == len(BEHIND) * len(TOPICS)
     assert [a for a, _ in judged if a.partition.topic == PLAIN and a.grade is not Grade.EXACT] == []
     told = asked(capsys, ledger, "list")
     assert {row["known_from"] for row in told["items"]} == {"observations"}
     assert "does not answer" in told["warnings"][0]
+
+
+def test_what_was_proven_answers_for_a_dead_source(ledger: Ledger) -> None:
+    """The proofs kept on west make every position of the topics that keep their records EXACT, and hold."""
+    seen = ledger.observe_from_west()
+    alone = ledger.translate(seen, is_source_alive=False)
+    kept = Observations(ledger.west).read(ledger.flow.name, Deadline.after(30)).translations
+    proven = {group: with_proofs(answer, kept.get(group)) for group, answer in alone.items()}
+    judged = move_and_judge(ledger, proven)
+    assert [a for a, _ in judged if a.partition.topic != PLANES and a.grade is not Grade.EXACT] == []
+    assert all(again == 0 for answer, again in judged if answer.grade is Grade.EXACT)
