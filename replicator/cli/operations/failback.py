@@ -39,6 +39,7 @@ def failback(
     """Bring the difference home and move back, losing nothing. The same command again resumes."""
     from replicator.cli.operations.doors import parse_choices
     from replicator.cli.operations.running import rehearse, run
+    from replicator.cli.worker import ensure_worker
     from replicator.failover import FAILBACK
 
     flow = app.settings.flow(flow_name)
@@ -49,4 +50,5 @@ def failback(
         rehearse(app, flow, choices, FAILBACK.kind, fence=fence, plan_out=plan_out)
         return
     app.confirm_severe(f"failback of {flow.name} from {flow.target} to {flow.source}", name=flow.name, given=confirm)
+    ensure_worker(app, flow.source)
     run(app, flow, choices, FAILBACK.kind, hold_before=hold_before, fence=fence, plan=plan)
