@@ -31,8 +31,6 @@ def test_each_partition_is_a_line_of_the_target() -> None:
     rows, left_out = reset_rows([moved("billing", 7, None, 9)])
     assert to_reset_file(rows) == "billing,east.orders,0,7\nbilling,east.orders,2,9\n"
     assert left_out == ["group billing: orders[1] has no copy on the target; it is left out"]
-        f"group billing: {TopicPartition(TopicName('orders'), 1)} has no copy on the target; it is left out"
-    ]
 
 
 def test_names_are_quoted_as_csv_wants() -> None:
