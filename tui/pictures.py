@@ -1,7 +1,8 @@
-"""Pictures of the dashboard for the documentation: `python -m tui.pictures FOLDER [--text]`.
+"""Pictures of the dashboard for the documentation: `python -m tui.pictures FOLDER [--text] [--story]`.
 
-Each is the real dashboard over a recording, at a fixed second and size, with certain keys pressed: the same every
-time, so that a changed picture means a changed dashboard.
+Each is the real dashboard over a recording, at a certain second and size, with certain keys pressed: the same every
+time, so that a changed picture means a changed dashboard. The recording is FOLDER/demo.jsonl.gz, made of a real run
+(`python -m tui.watching` beside `replicator demo --tui`); with --story it is a made-up one, which shows more flows.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replicator.api.schema import FlowView
+from replicator.errors import NotFound
 from tui.app import Dashboard
 from tui.feeds import ReplayFeed
-from tui.feeds.recording import Moment
+from tui.feeds.recording import Moment, apply_moment, read_recording
+from tui.picture import Contact, Picture
 from tui.scenes import story
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
@@ -31,6 +35,53 @@ class Shot:
     is_operator: bool = False
     lost_at: float | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class LiveShot:
+    """One picture of a real run: the first moment at which it `shows` what is meant, and a few seconds more."""
+
+    name: str
+    shows: Callable[[Picture], bool]
+    more_seconds: float = 0.0
+    keys: tuple[str, ...] = ()
+
+
+def _flow(picture: Picture) -> FlowView | None:
+    return picture.status.flows[0] if picture.status is not None and picture.status.flows else None
+
+
+def is_well(picture: Picture) -> bool:
+    """Whether records move and every group has a grade."""
+    flow = _flow(picture)
+    return flow is not None and flow.state == "HEALTHY" and flow.groups is not None and not flow.groups.ungraded
+
+
+def is_lost(picture: Picture) -> bool:
+    """Whether the source is gone and nothing was done about it yet."""
+    flow = _flow(picture)
+    return flow is not None and flow.state == "UNKNOWN" and flow.source.reachability == "refused"
+
+
+def is_promoted(picture: Picture) -> bool:
+    """Whether an operation has passed the point of no return."""
+    return any(operation.is_past_promote for operation in picture.operations.values())
+
+
+def has_moved(picture: Picture) -> bool:
+    """Whether the flow has failed over."""
+    flow = _flow(picture)
+    return flow is not None and flow.state == "FAILED_OVER"
+
+
+LIVE_SHOTS = (
+    LiveShot("live-overview", is_well, 9.0),
+    LiveShot("live-outage", is_lost, 0.5),
+    LiveShot("live-groups", is_lost, 0.5, ("4",)),
+    LiveShot("live-runbook", is_promoted, 0.2, ("5",)),
+    LiveShot("live-moved", has_moved, 3.0),
+    LiveShot("live-lag", has_moved, 6.0, ("3", "t", "t", "t", "t")),
+)
+RECORDING = "demo.jsonl.gz"
 
 SHOTS = (
     Shot("overview", 240.0),
@@ -102,11 +153,29 @@ def to_text(dashboard: Dashboard) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
 
 
-async def take_all(folder: Path, *, has_text: bool) -> list[Path]:
+def find_second(shot: LiveShot, moments: Sequence[Moment]) -> float:
+    """Return the second of a recording at which a picture is taken.
+
+    Raises:
+        NotFound: the recording never shows what is meant.
+    """
+    picture = Picture(contact=Contact.CONNECTED)
+    for moment in moments:
+        picture = apply_moment(picture, moment)
+        if shot.shows(picture):
+            return moment.at + shot.more_seconds
+    raise NotFound(f"the recording has no moment for {shot.name}")
+
+
+def live_shots(moments: Sequence[Moment]) -> tuple[Shot, ...]:
+    """Return the pictures of a real run, each with its second."""
+    return tuple(Shot(shot.name, find_second(shot, moments), shot.keys) for shot in LIVE_SHOTS)
+
+
+async def take_all(shots: Sequence[Shot], moments: Sequence[Moment], folder: Path, *, has_text: bool) -> list[Path]:
     """Write every picture at every size; return their files."""
-    moments = story()
     written = []
-    for shot in SHOTS:
+    for shot in shots:
         for label, size in SIZES.items():
             svg, text = await take(shot, moments, size=size)
             written.append(folder / f"{shot.name}-{label}.svg")
@@ -120,10 +189,13 @@ def main(arguments: Sequence[str]) -> int:
     """Write the pictures into the folder named first."""
     named = [argument for argument in arguments if not argument.startswith("-")]
     if len(named) != 1:
-        print("usage: python -m tui.pictures FOLDER [--text]", file=sys.stderr)
+        print("usage: python -m tui.pictures FOLDER [--text] [--story]", file=sys.stderr)
         return 2
-    Path(named[0]).mkdir(parents=True, exist_ok=True)
-    for path in asyncio.run(take_all(Path(named[0]), has_text="--text" in arguments)):
+    folder, is_story = Path(named[0]), "--story" in arguments
+    folder.mkdir(parents=True, exist_ok=True)
+    moments = story() if is_story else read_recording(folder / RECORDING)
+    shots = SHOTS if is_story else live_shots(moments)
+    for path in asyncio.run(take_all(shots, moments, folder, has_text="--text" in arguments)):
         print(path)
     return 0
 

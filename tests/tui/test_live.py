@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from replicator.api.server import ApiServer, serve
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.errors import DataCorrupt, NotFound
 from replicator.model.flow import FlowState
+from replicator.model.forms.plain import to_json
 from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName, FlowName
 from replicator.model.objectives import Objectives
@@ -30,8 +32,9 @@ from tui.feeds import LiveFeed, Recorder, ReplayFeed
 from tui.feeds.live import PAUSE_SECONDS_MAX, pause_seconds
 from tui.feeds.recording import read_recording
 from tui.picture import Contact
-from tui.pictures import to_text
+from tui.pictures import LiveShot, find_second, is_promoted, to_text
 from tui.scenes import story
+from tui.watching import every_part
 
 FLOW = FlowName("orders")
 
@@ -227,6 +230,35 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, line: str) -> No
     path.write_text(line + "\n")
     with pytest.raises(DataCorrupt, match=":1: no line of a recording"):
         read_recording(path)
+
+
+def test_a_packed_recording_reads_the_same(tmp_path: Path) -> None:
+    """A gzipped recording is read as it was written; half of one is refused."""
+    plain, packed, torn = tmp_path / "seen.jsonl", tmp_path / "seen.jsonl.gz", tmp_path / "torn.jsonl.gz"
+    plain.write_text("".join(to_json({"at": m.at, "kind": m.kind, "value": m.value}) + "\n" for m in story()[:50]))
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    torn.write_bytes(packed.read_bytes()[:500])
+    assert read_recording(packed) == read_recording(plain)
+    with pytest.raises(DataCorrupt, match="no whole gzip file"):
+        read_recording(torn)
+
+
+def test_a_picture_is_taken_when_what_it_shows_is_there() -> None:
+    """The second of a live picture is the first at which it shows what is meant; a recording without it is refused."""
+    moments = story()
+    second = find_second(LiveShot("promoted", is_promoted, 0.5), moments)
+    assert is_promoted(ReplayFeed(moments, from_seconds=second).picture)
+    assert not is_promoted(ReplayFeed(moments, from_seconds=second - 1).picture)
+    with pytest.raises(NotFound, match="no moment for promoted"):
+        find_second(LiveShot("promoted", is_promoted), moments[:10])
+
+
+def test_everything_of_every_flow_is_watched() -> None:
+    """Who records without a screen asks for every part of every flow, and for nothing before flows are known."""
+    picture = ReplayFeed(story(), from_seconds=60).picture
+    parts = every_part(picture.status)
+    assert {f"groups:{FLOW}", f"lag:{FLOW}", f"history:{FLOW}:300", "snapshots", "schedules"} <= set(parts)
+    assert every_part(None) == []
 
 
 def test_a_recorder_writes_nothing_twice() -> None:

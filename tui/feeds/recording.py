@@ -6,7 +6,9 @@ for tests and pictures that are the same every time.
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
@@ -124,8 +126,10 @@ def read_recording(path: Path) -> tuple[Moment, ...]:
         NotFound: there is no such file. DataCorrupt: a line is none of a recording.
     """
     try:
-        with path.open(encoding="utf-8") as lines:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             return tuple(_read_lines(lines, name=str(path)))
+    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
+        raise DataCorrupt(f"{path}: is no recording: it is no whole gzip file") from exc
     except OSError as exc:
         raise NotFound(f"{path}: cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
