@@ -1,0 +1,116 @@
+"""The pages of docs/snapshots: each command is run as it stands there, and does what the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.cli.main import run
+from replicator.clock import Deadline
+from replicator.kafka import Outgoing
+from replicator.model.names import TopicPartition
+
+pytestmark = pytest.mark.lab
+
+FOLDER = Path(__file__).parents[3] / "docs" / "snapshots"
+_BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+Say = Callable[..., tuple[int, Any]]
+
+
+def commands_on(page: str) -> list[list[str]]:
+    """The words of a page's commands, in order."""
+    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    return [shlex.split(line)[1:] for block in _BLOCK.findall(text) for line in block.splitlines() if line]
+
+
+@pytest.fixture
+def say(lab, desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> Say:
+    """Run a page's command with this test's names; returns its status and what it printed as JSON."""
+    config = tmp_path / "replicator.yaml"
+    store = json.dumps({"store": str(desk.folder)})
+    config.write_text(f"{lab.config_path.read_text()}\nsnapshots: {store}\n")
+    monkeypatch.chdir(tmp_path)
+
+    def spoken(words: list[str], names: Mapping[str, str]) -> tuple[int, Any]:
+        said = ["=".join(names.get(part, part) for part in word.split("=")) for word in words]
+        capsys.readouterr()
+        status = run(["-c", str(config), "--no-input", "-o", "json", *said])
+        out = capsys.readouterr()
+        document = json.loads(out.out) if out.out else {}
+        return status, document.get("item", document.get("items", out.err))
+
+    return spoken
+
+
+def fill(desk, names, *, count: int) -> str:
+    """A topic with numbered records on east."""
+    topic = desk.make_topic(names.topic("orders"), partitions=1)
+    desk.write([Outgoing(topic, b"k", b"%d" % n, partition=0) for n in range(count)])
+    return topic
+
+
+def test_someone_deleted_a_topic(desk, names, say: Say) -> None:
+    """The topic is back with its group where it stood; the dry run changed nothing."""
+    topic, group = fill(desk, names, count=50), names.group("billing")
+    desk.cluster().groups.commit(group, {TopicPartition(topic, 0): 30}, Deadline.after(30))
+    desk.create(topic)
+    known = {"orders": topic, "billing": group}
+    listed, planned, restored = commands_on("someone-deleted-a-topic")
+    assert len(say(listed, known)[1]) == 1
+    status, plan = say(planned, known)
+    assert (status, plan["groups"][0]["offsets"]) == (0, {topic: {"0": 30}})
+    assert topic not in desk.cluster("west").topics.names(Deadline.after(30))
+    status, done = say(restored, known)
+    assert (status, done["written_records"], done["groups"]) == (0, 50, [group])
+    assert desk.read(topic, partitions=1, on="west") == desk.read(topic, partitions=1)
+
+
+def test_bad_data_since_tuesday(desk, names, say: Say, tmp_path: Path) -> None:
+    """The good state stands beside the topic and as a file; what came since is told; the snapshot is held."""
+    topic = fill(desk, names, count=20)
+    good = desk.create(topic)
+    before = desk.read(topic, partitions=1)
+    desk.write([Outgoing(topic, b"k", b"bad", partition=0)] * 5)
+    desk.create(topic)
+    known = {"GOOD": good.id, "orders": topic, "orders.good": names.topic("good")}
+    listed, compared, restored, exported, kept = commands_on("bad-data-since-tuesday")
+    assert len(say(listed, known)[1]) == 2
+    (change,) = say(compared, known)[1]["topics"]
+    assert (change["partitions"][0]["old_end"], change["partitions"][0]["new_end"]) == (20, 25)
+    assert say(restored, known)[0] == 0
+    assert desk.read(names.topic("good"), partitions=1, on="west") == before
+    assert say(exported, known)[0] == 0
+    lines = (tmp_path / "good-orders" / f"{topic}-0.jsonl").read_text().splitlines()
+    assert [json.loads(line)["value"] for line in lines] == [str(n) for n in range(20)]
+    assert say(kept, known)[0] == 0
+    assert [row["hold"] for row in say(listed, known)[1]] == ["bad data since Tuesday", None]
+
+
+def test_prove_last_quarters_backups(desk, names, say: Say) -> None:
+    """Whole: all is well and remembered. Damaged: the check of bytes fails."""
+    made = desk.create(fill(desk, names, count=20))
+    checked, verified, planned, counted = commands_on("prove-last-quarters-backups")
+    assert (say(checked, {})[1]["is_ok"], say(verified, {})[1]["is_ok"]) == (True, True)
+    status, plan = say(planned, {})
+    assert (status, plan["is_done"], plan["forgotten"]) == (0, False, [])
+    assert any("verified" in reason for reason in plan["decisions"][0]["reasons"])
+    assert say(counted, {})[1]["snapshots"] == 1
+    (pack,) = (desk.folder / "packs").glob("*/*")
+    content = bytearray(pack.read_bytes())
+    content[100] ^= 1
+    pack.write_bytes(content)
+    assert say(checked, {})[1]["is_ok"] is True
+    status, found = say(verified, {})
+    assert (status, found["is_ok"], found["snapshot"]) == (1, False, made.id)
+
+
+def test_every_page_is_run() -> None:
+    """A new page needs a test of its own here."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'commands_on("{page.stem}")' in text for page in FOLDER.glob("*.md"))
