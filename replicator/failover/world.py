@@ -205,4 +205,4 @@ class World:
     def moves_group(self, group: GroupName) -> bool:
         """Whether the flow moves this group: selected, and none of our own."""
         own = (self.identity.topic_prefix, "replicator-", "drill.")
-        return self.flow.groups.matches(group) and not group.startswith(own)
+        return self.flow.moves_group(group) and not group.startswith(own)

@@ -78,6 +78,10 @@ ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.hea
 quarantine of records that a failback has left behind."""
 
 
+SINK_GROUPS = "connect-"
+"""First part of the names that Connect gives the groups of its sink connectors."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """One source → target replication: source and checkpoint connectors and our heartbeat."""
@@ -110,6 +114,17 @@ class Flow:
         if self.naming is Naming.PREFIX and topic.startswith(f"{self.target}."):
             return False
         return self.topics.matches(topic) and not _any_matches(ALWAYS_EXCLUDED_TOPICS, topic)
+
+    def moves_group(self, group: str) -> bool:
+        """Whether this flow moves the consumer group: selected, and meant.
+
+        A Connect sink's group (`connect-…`) moves only where a pattern other than `*` selects it: its consumers are
+        a connector's tasks, which do not move with it.
+        """
+        if group.startswith(SINK_GROUPS):
+            chosen = tuple(pattern for pattern in self.groups.include if pattern != "*")
+            return Selection(chosen, self.groups.exclude).matches(group)
+        return self.groups.matches(group)
 
     def remote_topic(self, topic: TopicName) -> TopicName:
         """Return what `topic` of the source is called on the target.

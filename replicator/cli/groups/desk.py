@@ -124,7 +124,7 @@ def _live_groups(
 
 def is_meant(flow: Flow, group: str, *, prefix: str) -> bool:
     """Whether the flow moves the group: selected, and none of our own."""
-    return flow.groups.matches(group) and not group.startswith((prefix, *OWN_GROUPS))
+    return flow.moves_group(group) and not group.startswith((prefix, *OWN_GROUPS))
 
 
 def groups_of_flow(

@@ -22,7 +22,7 @@ DEAD_SECONDS_KEPT = 600.0
 def moving_groups(flow: Flow, names: Iterable[GroupName], *, topic_prefix: str) -> list[GroupName]:
     """Return the groups the flow selects, without our own."""
     own = (*OWN_GROUPS, topic_prefix)
-    return sorted(name for name in names if flow.groups.matches(name) and not name.startswith(own))
+    return sorted(name for name in names if flow.moves_group(name) and not name.startswith(own))
 
 
 def carried_only(flow: Flow, observation: GroupObservation) -> GroupObservation:
