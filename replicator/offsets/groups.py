@@ -56,7 +56,7 @@ class Translator:
         """Return where on the source the group resumes, for every position it has on a copy of this flow.
 
         `observation` tells where it stands on the target; the target view ends where the flow stopped writing.
-        Without the source every answer is UNAVAILABLE.
+        The offset map must be whole, never pruned. Without the source every answer is UNAVAILABLE.
         """
         answers = []
         for copy, at in sorted(observation.committed.items()):

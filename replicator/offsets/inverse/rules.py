@@ -57,7 +57,8 @@ def invert_offset(
 
     `standing` is the flow's, as for the forward map; its `target` ends where the flow stopped writing: what
     lies beyond was written by others, a position there is clamped to that end and says so. `source` holds the
-    ends of the source's partition; None: there is none. The answer reads from the copy to the source:
+    ends of the source's partition; None: there is none. `points` must be whole: pruned ones have forgotten how far
+    up the source older lineages reached. The answer reads from the copy to the source:
     its `partition` is the copy's, its `target_partition` the source's.
     """
     ends = standing.target

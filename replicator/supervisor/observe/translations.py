@@ -9,7 +9,7 @@ from replicator.errors import DeadlineExceeded
 from replicator.flow import MirroredPositions
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
-from replicator.model.names import GroupName, TopicName
+from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
 from replicator.offsets import (
@@ -100,6 +100,7 @@ class TranslationObserver:
         topics = sorted({self._flow.remote_topic(tp.topic) for group in groups for tp in group.committed})
         view = TargetView.open(self._target, topics, deadline, records_max=READ_RECORDS_MAX)
         offset_map = self._history.refresh(deadline)
+        self._history.prune(self._log_starts(view))
         if self._mirrored is None:
             self._mirrored = MirroredPositions(self._target, self._offsets_topic, self._flow.source_connector)
         positions = self._mirrored.refresh(deadline)
@@ -112,6 +113,15 @@ class TranslationObserver:
             source=self._open_source(groups, deadline),
             deadline=deadline,
         )
+
+    def _log_starts(self, view: TargetView) -> dict[TopicPartition, int]:
+        """Return the log start of each copy by its source partition: what is known below it helps no group."""
+        named = {copy: self._flow.source_topic(copy.topic) for copy in view.ends}
+        return {
+            TopicPartition(topic, copy.partition): view.ends[copy].log_start
+            for copy, topic in named.items()
+            if topic is not None
+        }
 
     def _open_source(self, groups: Sequence[GroupObservation], deadline: Deadline) -> SourceView | None:
         if self._source is None or not self._is_source_answering():

@@ -12,7 +12,7 @@ from tests.unit.offsets.world import World, WorldReads
 
 def invert_all(world: World) -> list[Translation]:
     """Return the way home from every offset of the copy."""
-    reads, standing, points = WorldReads(world), world.standing(), world.points()
+    reads, standing, points = WorldReads(world), world.standing(), world.points(is_whole=True)
     source = PartitionEnds(
         partition=0, log_start=world.source_start, last_stable=world.source_end, end=world.source_end
     )

@@ -83,11 +83,13 @@ class World:
             is_source_compacted=self.shape.is_source_compacted,
         )
 
-    def points(self) -> PartitionMap:
-        """Return the map that the syncs topic and the journal give."""
+    def points(self, *, is_whole: bool = False) -> PartitionMap:
+        """Return the map that the syncs topic and the journal give, pruned as a long-lived one is; or whole."""
         builder = OffsetMapBuilder()
         for sync in self.syncs[self.syncs_since :]:
             builder.note_gap() if sync is None else builder.add(sync)
+        if self.copy_start % 2 and not is_whole:  # every other copy that retention has shortened
+            builder.prune({SOURCE: self.copy_start})
         return builder.build().ended(self.ends).of(SOURCE)
 
     def translate_all(self) -> list[Translation]:
