@@ -124,7 +124,7 @@ def lag_verdicts(flow: Flow, lag: FlowLag | None) -> tuple[Verdict, ...]:
 def _verdict(objective: str, promised: float, measured: float | None, name: str) -> Verdict:
     if measured is None:
         return Verdict(objective, None, f"{name} is unknown, promised is {promised:g}")
-    return Verdict(objective, measured <= promised, f"{name} is {measured:g}, promised is {promised:g}")
+    return Verdict(objective, measured <= promised, f"{name} is {round(measured, 1):g}, promised is {promised:g}")
 
 
 def find_damage(

@@ -76,7 +76,7 @@ EVENTS = (
     (60.0, "flow_state_changed", "warning", "payments", "LAGGING (was HEALTHY): beyond rpo_seconds"),
     (301.0, "cluster_reachability_changed", "critical", "orders", "east refuses connections: every listener refuses"),
     (302.0, "flow_state_changed", "critical", "orders", "UNKNOWN (was HEALTHY): east refuses connections"),
-    (303.0, "readiness_changed", "warning", "orders", "can fail over, at a cost: east is not read since 0.8s"),
+    (303.0, "readiness_changed", "warning", "orders", "can fail over, at a cost: east has not been read for 0.8s"),
     (330.0, "operation_requested", "info", "orders", "failover requested by kim@ops-7"),
     (352.9, "step_intent", "warning", "orders", "promote intent"),
     (364.0, "active_changed", "warning", "orders", "west is active now (was east)"),

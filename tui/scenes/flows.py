@@ -92,7 +92,7 @@ def _readiness(flow: str, second: float) -> dict[str, Any]:
     if second >= OUTAGE_AT + 2:
         return {
             "answer": "yes_at_a_cost",
-            "reasons": ["east is not read since 0.8s", "UNKNOWN: east refuses connections"],
+            "reasons": ["east has not been read for 0.8s", "UNKNOWN: east refuses connections"],
             "loss": _loss(1204, 0.8, 5364),
         }
     return {"answer": "yes", "reasons": [], "loss": _loss(0, 0.5, 2911)}

@@ -142,7 +142,7 @@ class LagScreen(BoardScreen):
             return [first]
         began, ended = blind[-1]
         told = f"lag unknown {began:%H:%M:%S} to {ended:%H:%M:%S}" + (
-            f" and {len(blind) - 1} times before" if len(blind) > 1 else ""
+            f", and {len(blind) - 1} more in this window" if len(blind) > 1 else ""
         )
         return [first, Text(told, style=ODD)]
 

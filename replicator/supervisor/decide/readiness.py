@@ -96,7 +96,7 @@ def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objectio
     if flow.state in COSTLY_STATES:
         yield Objection("records_move", f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value)
     if flow.source.reachability is not Reachability.REACHABLE:
-        yield Objection("source_is_read", f"{flow.source.cluster} is not read since {_window(flow)}")
+        yield Objection("source_is_read", f"{flow.source.cluster} has not been read for {_window(flow)}")
     for verdict in flow.verdicts:
         if verdict.is_held is False:
             yield Objection("objectives_hold", f"{verdict.objective} not held: {verdict.evidence}")
