@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit bench pictures lock clean
+.PHONY: help venv demo test check lint format unit long differential bench bench-offsets bench-scale pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,6 +27,12 @@ demo: venv       ## two clusters, a real stream, a real outage, a failover (<= 5
 test: venv       ## every test that needs nothing but Python
 	$(BIN)/python -m pytest
 
+long: venv       ## the longer matrices that `make test` leaves out: crash points, secured and watched demos
+	$(BIN)/python -m pytest -m long --timeout 1800
+
+differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK
+	$(BIN)/python -m tests.unit.offsets.sync_store --queries 1000000
+
 check: lint unit  ## lint, format, types, layers, unit tests
 
 lint: venv       ## lint, format, types, layers
@@ -44,6 +50,12 @@ format: venv     ## rewrite the sources in the house style
 
 bench: venv      ## stock MirrorMaker 2 against our template, on the same records
 	$(BIN)/python -m benchmarks.flow
+
+bench-offsets: venv  ## what moving groups costs: MirrorMaker's checkpoints against ours
+	$(BIN)/python -m benchmarks.offsets
+
+bench-scale: venv    ## what watching 10,000 partitions and 1,000 groups costs
+	$(BIN)/python -m benchmarks.scale
 
 pictures: venv   ## draw the dashboard's screens from a recording, into docs/pictures
 	$(BIN)/python -m tui.pictures docs/pictures

@@ -20,6 +20,7 @@ STORY_SECONDS = 400.0
 
 pytestmark = [
     pytest.mark.drill,
+    pytest.mark.long,
     pytest.mark.lab,
     pytest.mark.skipif(TMUX is None, reason="tmux is not installed: no real terminal to drive"),
 ]
