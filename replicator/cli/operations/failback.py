@@ -20,9 +20,7 @@ from replicator.cli.operations.switchover import FENCES
     "--hold-before", metavar="STEP", help="Stop before this step: before fence_source the difference is at home."
 )
 @click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
-@click.option(
-    "--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted."
-)
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted.")
 @pass_app
 def failback(
     app: App,

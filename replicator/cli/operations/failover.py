@@ -19,9 +19,7 @@ from replicator.cli.context import App, pass_app
 )
 @click.option("--hold-before", metavar="STEP", help="Stop before this step; `op resume` goes on.")
 @click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
-@click.option(
-    "--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted."
-)
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted.")
 @pass_app
 def failover(
     app: App,
