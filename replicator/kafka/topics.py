@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import (
@@ -29,6 +29,8 @@ DESCRIBE_BATCH = 2000
 
 POLL_SECONDS = 0.05
 TRY_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 class Topics:
@@ -56,13 +58,16 @@ class Topics:
         return found
 
     def _describe_batch(self, names: Sequence[TopicName], deadline: Deadline) -> dict[TopicName, TopicDescription]:
-        """Return the described topics; an answer that does not come is asked for again with fresh metadata.
+        return self._in_tries(lambda soon: self._describe_once(names, soon), deadline)
+
+    def _in_tries(self, ask: Callable[[Deadline], T], deadline: Deadline) -> T:
+        """Return the answer; one that does not come is asked for again with fresh metadata: `ask` may be repeated.
 
         librdkafka waits out the whole time-out for the controller it knew, also when that broker has died.
         """
         while True:
             try:
-                return self._describe_once(names, Deadline.after(deadline.capped(TRY_SECONDS), clock=deadline.clock))
+                return ask(Deadline.after(deadline.capped(TRY_SECONDS), clock=deadline.clock))
             except DeadlineExceeded:
                 if deadline.left <= TRY_SECONDS:
                     raise
@@ -149,13 +154,17 @@ class Topics:
             return
         entries = [_config_change(key, value) for key, value in changes.items()]
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-        with self._connection.translated(f"alter configs of {name}"):
+        self._in_tries(lambda soon: self._alter_once(resource, soon), deadline)
+        self._wait_for_configs(name, changes, deadline)
+
+    def _alter_once(self, resource: ConfigResource, deadline: Deadline) -> None:
+        doing = f"alter configs of {resource.name}"
+        with self._connection.translated(doing):
             futures = self._connection.admin.incremental_alter_configs(
                 [resource], request_timeout=request_seconds(deadline)
             )
         for future in futures.values():
-            self._connection.wait(future, doing=f"alter configs of {name}", deadline=deadline)
-        self._wait_for_configs(name, changes, deadline)
+            self._connection.wait(future, doing=doing, deadline=deadline)
 
     def _wait_for_configs(self, name: TopicName, changes: Mapping[str, str | None], deadline: Deadline) -> None:
         """Brokers learn of a changed setting a moment after the controller has answered."""

@@ -136,9 +136,10 @@ def test_the_newer_transactional_writer_fences_the_older(east: KafkaCluster, top
     with pytest.raises(Fenced):
         old.append([Outgoing(topic, None, b"2", partition=0)], Deadline.after(30))
     new.append([Outgoing(topic, None, b"3", partition=0)], Deadline.after(30))
-    tp = TopicPartition(topic, 0)
-    end = east.positions.ends([tp], Deadline.after(30))[tp].last_stable
-    assert values(east.read_range(tp, 0, end, deadline=Deadline.after(30)).records) == [1, 3]
+    tp, deadline = TopicPartition(topic, 0), Deadline.after(30)
+    while (ends := east.positions.ends([tp], deadline)[tp]).last_stable < ends.end:
+        deadline.check("the coordinator answers before it writes the marker")
+    assert values(east.read_range(tp, 0, ends.end, deadline=Deadline.after(30)).records) == [1, 3]
 
 
 def test_fencing_many_ids_stops_their_writers(east: KafkaCluster, topic: TopicName, names) -> None:
@@ -176,11 +177,10 @@ def test_committed_positions_read_back_and_active_groups_are_refused(
     assert east.groups.committed([group], Deadline.after(30))[group].state is GroupState.DEAD
 
 
-def test_a_live_holder_keeps_the_lease_and_a_released_one_passes_on(
-    east: KafkaCluster, topic: TopicName, names
-) -> None:
+def test_a_live_holder_keeps_the_lease_and_a_released_one_passes_on(east: KafkaCluster, names) -> None:
     """A newcomer learns that somebody holds the lease, and gets it once it is released."""
-    election = names.group("lease")
+    election, topic = names.group("lease"), TopicName(names.topic("election"))
+    east.topics.create([TopicSpec(name=topic, partitions=1)], Deadline.after(30))
     with east.elect(election, topic=topic, session_seconds=6) as holder:
         assert holder.wait_for_answer(Deadline.after(20))
         with east.elect(election, topic=topic, session_seconds=6) as newcomer:

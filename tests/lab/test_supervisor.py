@@ -218,10 +218,11 @@ def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> 
         assert {flow["flow"] for flow in status["flows"]} == {SHOP, BACK}
         assert all(flow["readiness"] is not None for flow in status["flows"])
         answer = run_cli(*config, "lag", SHOP, "--by", "partition", "-o", "json", listen=daemon.listen)
+        assert (answer.returncode, answer.stderr) == (0, "")
         rows = json.loads(answer.stdout)["items"]
         assert {(row["topic"], row["partition"]) for row in rows} >= {
             (topic, number) for topic in (ORDERS, BOOKINGS) for number in range(3)
-        }
+        }, (answer.stdout, daemon.log_text()[-4000:])
         assert all(row["age_seconds"] is not None for row in rows)
 
 

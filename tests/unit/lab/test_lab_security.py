@@ -78,7 +78,11 @@ def test_mm2_commits_for_no_group_but_its_worker() -> None:
     assert reads == {("__replicator.connect.west", PatternType.LITERAL)}
 
 
-def test_replicator_deletes_only_what_is_its_own() -> None:
-    """No flow topic and no group of an application can be deleted by the supervisor."""
-    deletes = {rule.name for rule in RIGHTS if (rule.principal, rule.right) == ("User:replicator", Right.DELETE)}
-    assert deletes == {"__replicator.", "drill."}
+def test_replicator_deletes_no_topic_but_its_own() -> None:
+    """No flow topic can be deleted by the supervisor; groups can, since an abort leaves none where none was."""
+    deletes = {
+        (rule.resource_type, rule.name)
+        for rule in RIGHTS
+        if (rule.principal, rule.right) == ("User:replicator", Right.DELETE)
+    }
+    assert deletes == {(ResourceType.TOPIC, "__replicator."), (ResourceType.GROUP, "*")}
