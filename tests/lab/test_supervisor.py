@@ -211,9 +211,16 @@ def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> 
     with running(stage, tmp_path) as daemon:
         daemon.wait_for_event("flow_state_changed", flow=SHOP, state="HEALTHY")
         config = ("-c", str(stage.config))
-        answer = run_cli(*config, "status", "-o", "json", listen=daemon.listen)
-        assert (answer.returncode, answer.stderr) == (0, "")
-        status = json.loads(answer.stdout)["item"]
+
+        def told_healthy() -> Any:
+            """What the API serves is composed a moment after the decision was logged."""
+            answer = run_cli(*config, "status", "-o", "json", listen=daemon.listen)
+            assert (answer.returncode, answer.stderr) == (0, "")
+            found = json.loads(answer.stdout)["item"]
+            states = {flow["flow"]: flow["state"] for flow in found["flows"]}
+            return found if states.get(SHOP) == "HEALTHY" else None
+
+        status = wait_until(told_healthy, seconds=30, what="HEALTHY in what the API serves")
         assert status["is_standalone"] is False
         assert {flow["flow"] for flow in status["flows"]} == {SHOP, BACK}
         assert all(flow["readiness"] is not None for flow in status["flows"])
