@@ -126,6 +126,8 @@ def _unreadable(
     match cluster.reachability:
         case Reachability.REFUSED:
             return f"{duty} {cluster.cluster} refuses every connection"
+        case Reachability.SILENT if cause is None and cluster.last_reached_at is None:
+            return f"{duty} {cluster.cluster} has not been read yet"
         case Reachability.SILENT:
             return f"{duty} {cluster.cluster} does not answer{why}"
         case Reachability.REACHABLE if cause:
