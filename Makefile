@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit long differential bench bench-offsets bench-scale pictures lock clean
+.PHONY: help venv demo test check lint format unit long drill-matrix differential bench bench-offsets bench-scale pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ test: venv       ## every test that needs nothing but Python
 
 long: venv       ## the longer matrices that `make test` leaves out: crash points, secured and watched demos
 	$(BIN)/python -m pytest -m long --timeout 1800
+
+drill-matrix: venv  ## SIGKILL at every step of every runbook, resumed to the same end
+	$(BIN)/python -m pytest tests/drills/crash_matrix.py --timeout 3600
 
 differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK
 	$(BIN)/python -m tests.unit.offsets.sync_store --queries 1000000
