@@ -5,7 +5,8 @@
                                └ known_lost: visible records counted here
                                └──── possible_lost_max: all offsets ────┘ + peak rate × window
 
-known_lost ≤ true loss ≤ possible_lost_max, as long as the source wrote no faster than its observed peak.
+known_lost ≤ true loss ≤ possible_lost_max, as long as the source wrote no faster than its observed peak
+of the last week.
 """
 
 from __future__ import annotations

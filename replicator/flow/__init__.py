@@ -9,6 +9,7 @@ from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
 from replicator.flow.look import FlowLook, look_at_flow
+from replicator.flow.measuring.peaks import PEAK_DAYS, PeakTrail
 from replicator.flow.measuring.series import LagObservation, LagRules, LagSeries, flow_lag, unknown_lag
 from replicator.flow.planning.apply import apply_plan, require_applicable
 from replicator.flow.planning.changes import Act, Change, Difference, Plan, Refusal
@@ -20,6 +21,7 @@ from replicator.flow.positions import MirroredPositions, read_positions
 
 __all__ = [
     "HEARTBEATS",
+    "PEAK_DAYS",
     "Act",
     "Change",
     "ClusterFacts",
@@ -38,6 +40,7 @@ __all__ = [
     "LagRules",
     "LagSeries",
     "MirroredPositions",
+    "PeakTrail",
     "Plan",
     "Refusal",
     "apply_plan",

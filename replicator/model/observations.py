@@ -54,7 +54,7 @@ class TailCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicObservation:
-    """All partitions of one topic. `peak_rate` is the highest rate seen, in records/s over the topic.
+    """All partitions of one topic. `peak_rate` is the highest rate of the last week, in records/s over the topic.
 
     `mirrored_topic_id` is the id under which the flow began to mirror it: another than `topic_id` once the
     topic was deleted and made again. None: not known.

@@ -10,7 +10,7 @@ from replicator.journal import merge_records
 from replicator.model.names import ClusterName, GroupName, OperationId, TopicName
 from replicator.model.observations import GroupObservation, TopicObservation
 from replicator.model.operations import JournalRecord
-from replicator.supervisor.decide.changes import note_peaks
+from replicator.supervisor.decide.changes import Peaks, join_peaks, note_peaks, remembered_peaks
 from replicator.supervisor.decide.pairing import keep_mirrored
 from replicator.supervisor.observe.groups import with_departed
 from replicator.supervisor.observe.watch import ClusterWatch
@@ -37,7 +37,7 @@ class FlowBoard:
         self.connect: ConnectSample | None = None
         self.translations: TranslationsSample | None = None
         self.tails: Tails = {}
-        self.peaks: Mapping[TopicName, float] = {}
+        self.peaks: Peaks = {}
         self.drift: DriftSample | None = None
         self.stall_cause: str | None = None
         self.active: ClusterName | None = None
@@ -90,6 +90,5 @@ class FlowBoard:
         """Take over what a supervisor before us recorded: topics, peak rates, and the groups it knew."""
         with self._lock:
             self.remembered_topics = tuple(topics.values())
-            earlier = {name: seen.peak_rate for name, seen in topics.items() if seen.peak_rate is not None}
-            self.peaks = {**earlier, **self.peaks}
+            self.peaks = join_peaks(remembered_peaks(topics), self.peaks)
             self._known_groups = {**groups, **self._known_groups}

@@ -8,13 +8,14 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
+from replicator.flow import PeakTrail
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
 from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
-Peaks = Mapping[TopicName, float]
+Peaks = Mapping[TopicName, PeakTrail]
 Name = TypeVar("Name", bound=str)
 Item = TypeVar("Item", TopicObservation, GroupObservation)
 
@@ -24,8 +25,8 @@ INTERVAL_SECONDS_MIN = 0.2
 """Two sweeps closer than this say little about a rate."""
 
 
-def note_peaks(peaks: Peaks, previous: SourceSample | None, current: SourceSample) -> dict[TopicName, float]:
-    """Return the highest rate (records/s over the topic) seen of each topic over any two successive sweeps.
+def note_peaks(peaks: Peaks, previous: SourceSample | None, current: SourceSample) -> dict[TopicName, PeakTrail]:
+    """Return the highest rates (records/s over the topic) seen of each topic over any two successive sweeps.
 
     A topic that was re-created, or is new, starts without a rate: nothing is known of it yet.
     """
@@ -37,7 +38,7 @@ def note_peaks(peaks: Peaks, previous: SourceSample | None, current: SourceSampl
         return kept
     for topic, arrived in _arrivals(previous, current).items():
         if _is_same(topic, previous, current):
-            kept[topic] = max(kept.get(topic, 0.0), arrived / seconds)
+            kept[topic] = kept.get(topic, PeakTrail()).noted(arrived / seconds, current.began_at)
     return kept
 
 
@@ -56,6 +57,20 @@ def _arrivals(previous: SourceSample, current: SourceSample) -> dict[TopicName, 
         start = before.end if before is not None else ends.log_start
         arrived[tp.topic] = arrived.get(tp.topic, 0) + max(0, ends.end - start)
     return arrived
+
+
+def remembered_peaks(topics: Mapping[TopicName, TopicObservation]) -> dict[TopicName, PeakTrail]:
+    """Return the trails that an earlier supervisor's records give: one rate a topic, as if seen when it was written."""
+    return {
+        name: PeakTrail().noted(seen.peak_rate, seen.observed_at)
+        for name, seen in topics.items()
+        if seen.peak_rate is not None
+    }
+
+
+def join_peaks(earlier: Peaks, later: Peaks) -> dict[TopicName, PeakTrail]:
+    """Return what either saw of each topic."""
+    return {name: earlier.get(name, PeakTrail()).joined(later.get(name, PeakTrail())) for name in {**earlier, **later}}
 
 
 def topic_observations(
@@ -83,7 +98,7 @@ def topic_observations(
             partitions=tuple(sample.ends[tp] for tp in partitions if tp in sample.ends),
             mirrored_positions={tp.partition: positions[tp] for tp in partitions if tp in positions},
             tails=_told_tails([tails[tp] for tp in partitions if tp in tails]),
-            peak_rate=peaks.get(name),
+            peak_rate=peaks[name].highest(sample.began_at) if name in peaks else None,
             mirrored_topic_id=known_ids.get(name),
         )
     return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from replicator.flow import PEAK_DAYS, PeakTrail
 from replicator.model.cluster import PartitionDescription, TopicDescription
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import (
@@ -18,7 +19,14 @@ from replicator.model.observations import (
     TailCount,
     TopicObservation,
 )
-from replicator.supervisor.decide.changes import changed_items, honest_contact, note_peaks, topic_observations
+from replicator.supervisor.decide.changes import (
+    changed_items,
+    honest_contact,
+    join_peaks,
+    note_peaks,
+    remembered_peaks,
+    topic_observations,
+)
 from replicator.supervisor.observe.groups import with_departed
 from replicator.supervisor.samples import MirroredSample, SourceSample
 
@@ -66,7 +74,29 @@ def test_peak_rates(
     before: SourceSample | None, after: SourceSample, known: dict[TopicName, float], peak: float | None
 ) -> None:
     """The peak is the highest rate of a whole topic over two successive sweeps."""
-    assert note_peaks(known, before, after).get(ORDERS) == peak
+    trails = {name: PeakTrail().noted(rate, START) for name, rate in known.items()}
+    found = note_peaks(trails, before, after).get(ORDERS)
+    assert (found.highest(after.ended_at) if found else None) == peak
+
+
+def test_a_peak_is_forgotten_after_a_week() -> None:
+    """A backfill of last month does not swell tonight's bound; what was seen within the week does."""
+    trail = PeakTrail().noted(500_000.0, START)
+    for day in range(1, 7):
+        trail = trail.noted(100.0 + day, START + timedelta(days=day))
+        assert trail.highest(START + timedelta(days=day)) == 500_000.0
+    later = START + timedelta(days=PEAK_DAYS + 1)
+    assert trail.highest(later) == 106.0
+    assert len(trail.noted(1.0, later).days) == PEAK_DAYS
+
+
+def test_a_restart_takes_over_the_peaks_it_finds() -> None:
+    """What the standby remembers counts from when it was written, beside what was seen since."""
+    written = {ORDERS: replace(observation(0)[ORDERS], peak_rate=9.0)}
+    seen = {ORDERS: PeakTrail().noted(4.0, at(60))}
+    joined = join_peaks(remembered_peaks(written), seen)
+    assert joined[ORDERS].highest(at(61)) == 9.0
+    assert joined[ORDERS].highest(START + timedelta(days=PEAK_DAYS + 2)) is None
 
 
 def test_a_topic_observation_says_what_is_mirrored_and_counted() -> None:
@@ -78,7 +108,7 @@ def test_a_topic_observation_says_what_is_mirrored_and_counted() -> None:
         sample=sweep(3, 10, 20),
         mirrored=MirroredSample(began_at=at(3), ended_at=at(3), positions={TopicPartition(ORDERS, 1): 15}),
         tails={TopicPartition(ORDERS, 1): (tail, later)},
-        peaks={ORDERS: 7.5},
+        peaks={ORDERS: PeakTrail().noted(7.5, START)},
     )[ORDERS]
     assert found.observed_at == at(3)
     assert [part.end for part in found.partitions] == [10, 20]
