@@ -260,6 +260,6 @@ class Repository:
 
 
 def new_snapshot_id(moment: datetime) -> SnapshotId:
-    """Return a fresh id for a snapshot whose cut is at `moment`."""
-    stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return SnapshotId(f"{stamp}-{secrets.token_hex(3)}")
+    """Return a fresh id for a snapshot whose cut is at `moment`: ids sort by time, to the millisecond."""
+    at = moment.astimezone(UTC)
+    return SnapshotId(f"{at:%Y%m%dT%H%M%SZ}-{at.microsecond // 1000:03x}{secrets.randbits(12):03x}")

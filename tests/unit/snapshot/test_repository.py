@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -23,8 +25,8 @@ from replicator.model.archive.snapshots import ChunkEncoding, VerifyLevel
 from replicator.model.names import SnapshotId
 from replicator.snapshot import verify_snapshot
 from replicator.snapshot.capture.packing import Compression
-from replicator.snapshot.repository import Keys, Repository, load_keys
-from replicator.snapshot.repository.manifest import write_manifest
+from replicator.snapshot.repository import Keys, Repository, load_keys, new_snapshot_id
+from replicator.snapshot.repository.manifest import SNAPSHOT_ID, write_manifest
 from replicator.snapshot.repository.sealing import fingerprint, seal, unseal
 from replicator.storage.remote import open_memory
 
@@ -327,3 +329,11 @@ def test_equal_chunks_are_stored_once(workshop, tools) -> None:
     packs = workshop.keys_of("packs")
     workshop.take(SECOND, small(tools), stop=5)
     assert workshop.keys_of("packs") == packs
+
+
+def test_ids_of_one_second_sort_by_time() -> None:
+    """The newest of several snapshots is the newest, even when all were taken within a second."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = [new_snapshot_id(began + timedelta(milliseconds=number)) for number in range(0, 1000, 7)]
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(SNAPSHOT_ID, one) for one in ids)
