@@ -6,6 +6,7 @@
     offset syncs on the source               on the target: they must survive the source
     topics, ACLs and groups synced by MM2    off: each can damage the standby; the plan manages them
     16 KiB batches, 500 records a poll       512 KiB and 5,000: 5 times the throughput
+    the classic consumer                     the threaded one (KIP-848's client): a tenth more
 
 Source: the ConfigDefs of connect-mirror 4.3; figures by benchmarks/flow.py.
 """
@@ -45,6 +46,9 @@ THROUGHPUT: Mapping[str, str] = MappingProxyType(
         # A poll is one transaction: fewer, larger ones. Beyond 5,000 records a 1 GiB heap collapses.
         "source.consumer.max.poll.records": "5000",
         "source.consumer.max.partition.fetch.bytes": "8388608",
+        # The consumer that receives on a thread of its own: the next records arrive while these are produced. It is
+        # assigned by hand and in no group, so that it asks nothing new of the source's brokers.
+        "source.consumer.group.protocol": "consumer",
         "producer.override.batch.size": "524288",
         # A poll fills batches by itself and its commit sends them: lingering adds latency and nothing else.
         "producer.override.linger.ms": "0",
