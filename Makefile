@@ -24,8 +24,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: venv       ## two clusters, a real stream, a real outage, a failover (<= 5 minutes)
 	$(BIN)/replicator demo
 
-test: venv       ## every test that needs nothing but Python
-	$(BIN)/python -m pytest
+test: venv       ## every test that needs nothing but Python: in two processes, one of them with the shared lab
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 long: venv       ## the longer matrices that `make test` leaves out: crash points, secured and watched demos
 	$(BIN)/python -m pytest -m long --timeout 1800
