@@ -161,7 +161,36 @@ class ReadinessView(Travelling):
 
     answer: str
     reasons: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     loss: LossView | None = None
+
+
+class GateView(Travelling):
+    """One condition of a failover that goes well; `is_open` None: not known. `fix` mends a red one."""
+
+    name: str
+    is_open: bool | None
+    told: str
+    fix: str | None
+    is_blocking: bool
+
+
+class ForecastView(Travelling):
+    """What a failover would cost at this moment; None is unknown."""
+
+    computed_at: Moment
+    is_ready: bool
+    loss: LossView | None
+    lost_seconds_max: float | None
+    groups: int | None
+    groups_unavailable: tuple[str, ...]
+    reread_records_max: int | None
+    expected_rto_seconds: float | None
+    rto_measured_in: int
+    retention_runway_seconds: float | None
+    last_drill_at: Moment | None
+    gates: tuple[GateView, ...]
+    gates_read_at: Moment | None
 
 
 class GroupCountsView(Travelling):
@@ -206,6 +235,7 @@ class FlowView(Travelling):
     restarts: dict[str, int] = Field(default_factory=dict)
     operation_id: str | None = None
     readiness: ReadinessView | None = None
+    forecast: ForecastView | None = None
     groups: GroupCountsView | None = None
 
 
@@ -371,6 +401,7 @@ class ScheduleView(Travelling):
     missed_total: int = 0
     error: str | None = None
     is_running: bool = False
+    kind: str = "snapshot"
 
 
 class EventView(Travelling):

@@ -9,6 +9,7 @@ from replicator.api.schema import (
     CollectorView,
     FlowLagView,
     FlowView,
+    ForecastView,
     GroupCountsView,
     GroupView,
     LossView,
@@ -20,10 +21,11 @@ from replicator.api.schema import (
 )
 from replicator.model.lag import FlowLag, TopicLag
 from replicator.model.offsets import Grade, Translation
+from replicator.model.supervision.forecasts import FlowForecast
 from replicator.model.supervision.overview import GroupStatus, Overview, Readiness
 from replicator.model.supervision.status import FlowStatus
 
-_FLOW_EXTRAS = ("readiness", "groups")
+_FLOW_EXTRAS = ("readiness", "forecast", "groups")
 
 
 def status_view(overview: Overview) -> StatusView:
@@ -47,6 +49,7 @@ def flow_view(flow: FlowStatus, *, overview: Overview) -> FlowView:
         fields
         | {
             "readiness": readiness_view(overview.readiness_of(flow.flow)),
+            "forecast": forecast_view(overview.forecasts.get(flow.flow)),
             "groups": group_counts(overview.groups_of(flow.flow)),
         }
     )
@@ -57,7 +60,12 @@ def readiness_view(readiness: Readiness | None) -> ReadinessView | None:
     if readiness is None:
         return None
     loss = None if readiness.loss is None else LossView.model_validate(readiness.loss)
-    return ReadinessView(answer=readiness.answer.value, reasons=readiness.reasons, loss=loss)
+    return ReadinessView(answer=readiness.answer.value, reasons=readiness.reasons, fixes=readiness.fixes, loss=loss)
+
+
+def forecast_view(forecast: FlowForecast | None) -> ForecastView | None:
+    """Return a forecast; None stays unknown."""
+    return None if forecast is None else ForecastView.model_validate(forecast)
 
 
 def group_counts(groups: Sequence[GroupStatus] | None) -> GroupCountsView | None:

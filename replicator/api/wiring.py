@@ -21,6 +21,7 @@ from replicator.supervisor.assemble import World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.daemon import Supervisor
 from replicator.supervisor.decide.changes import topic_observations
+from replicator.supervisor.decide.forecast import ForecastFacts, decide_forecast
 from replicator.supervisor.decide.readiness import judge_readiness
 from replicator.supervisor.loop import Loop
 
@@ -125,18 +126,39 @@ def compose_overview(
 ) -> Overview:
     """Return the overview these samples make together."""
     groups = {name: group_statuses(flow, board) for name, (flow, board) in boards.items()}
-    readiness = {}
+    readiness, forecasts = {}, {}
     for one in status.flows:
         if one.flow in boards:
             flow, board = boards[one.flow]
             loss = loss_of(flow, board, one)
             readiness[one.flow] = judge_readiness(one, loss=loss, groups=groups[one.flow])
+            facts = forecast_facts(flow, board)
+            forecast = decide_forecast(one, loss=loss, groups=groups[one.flow], facts=facts, now=status.computed_at)
+            if forecast is not None:
+                forecasts[one.flow] = forecast
     return Overview(
         status=status,
         readiness=readiness,
+        forecasts=forecasts,
         groups={name: found for name, found in groups.items() if found is not None},
         operations=operations_of(gathered.journals),
         snapshots=gathered.snapshots,
+    )
+
+
+def forecast_facts(flow: Flow, board: FlowBoard) -> ForecastFacts:
+    """Return what a forecast needs of the newest samples."""
+    source, mirrored = board.source, board.mirrored
+    remembered = {seen.topic: len(seen.partitions) for seen in board.remembered_topics}
+    seconds, measured = board.expected_rto
+    return ForecastFacts(
+        observed=remembered if source is None else {name: len(t.partitions) for name, t in source.topics.items()},
+        partitions_mirrored=0 if mirrored is None else sum(flow.carries_topic(tp.topic) for tp in mirrored.positions),
+        sides=board.sides,
+        missing_rights=board.missing_rights,
+        expected_rto_seconds=seconds,
+        rto_measured_in=measured,
+        last_drill_at=board.last_drill_at,
     )
 
 

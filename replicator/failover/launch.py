@@ -29,7 +29,7 @@ from replicator.journal import (
     take_lease,
 )
 from replicator.model.flow import Flow
-from replicator.model.names import OperationId
+from replicator.model.names import OperationId, TopicName
 from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState
 
 Announce = Callable[[OperationId], None]
@@ -120,10 +120,11 @@ def _held(
     writer = world.identity.supervisor_id
     before = journal.read(world.deadline(READ_SECONDS))
     found = _find(before, world, order, writer=writer, is_abort=is_abort)
-    chosen = found.id if found else order.fresh_id or make_operation_id(order.kind, order.commanded_at)
+    chosen = found.id if found is not None else order.fresh_id or make_operation_id(order.kind, order.commanded_at)
     if not before:
         announce(chosen)  # the journal's topic is made next, and that is a change
     with _take(world, journal, epoch_elsewhere) as hold:
+        _end_rehearsal(world, hold, order, writer=writer)
         found = _find(hold.writer.records, world, order, writer=writer, is_abort=is_abort)
         chosen = found.id if found else chosen
         if before:
@@ -135,6 +136,27 @@ def _held(
         world.choices = merge_choices(world.choices, world.log.records)
         world.fencing = _fencing_as_begun(world.fencing, world.log.records)
         yield world.log
+
+
+def gives_way(operation: Operation, order: Order, *, writer: str) -> bool:
+    """Whether the operation is a drill, and a failover is ordered: an outage waits for no rehearsal."""
+    is_rehearsal = operation.kind is OperationKind.DRILL and operation.records[0].writer == writer
+    return is_rehearsal and order.kind is OperationKind.FAILOVER and order.operation_id is None
+
+
+def _end_rehearsal(world: World, hold: Hold, order: Order, *, writer: str) -> None:
+    """Leave nothing of a drill that gives way to this order. It needs the standby alone.
+
+    Raises:
+        OperationHalted: it could not be taken back.
+    """
+    drill = open_operation(hold.writer.records, world.name)
+    if drill is None or not gives_way(drill, order, writer=writer):
+        return
+    request = Request(operation_id=drill.id, flow=world.name, kind=drill.kind, actor=order.actor)
+    world.log = Logbook(hold.writer, request, clock=world.clock)
+    _engine(world, drill.kind, nobody_looks).abort()
+    world.log = None
 
 
 def _take(world: World, journal: Journal, epoch_elsewhere: int) -> Hold:
@@ -176,6 +198,8 @@ def find_target(
         found: Operation | None = find_operation(records, order.operation_id)
     else:
         found = open_operation(records, flow.name)
+    if found is not None and gives_way(found, order, writer=writer):
+        found = None
     if found is None:
         _refuse_open_elsewhere(peer_records, flow)
         _refuse_misplaced(merge_records([records, peer_records]), flow, order)
@@ -255,15 +279,19 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "hold_before": order.hold_before,
         "fence": world.fencing.grade.value if world.is_planned else None,
         "plan": world.plan_digest,
+        "rebuild": sorted(choices.rebuild),
     }
 
 
 def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices:
-    """Return the choices with all that was accepted in earlier runs; a limit that was set stays unless set anew."""
+    """Return the choices with all that was accepted, or is to be rebuilt, by earlier runs; a limit that was set stays
+    unless set anew."""
     accepted = frozenset(Override(name) for name in accepted_of(records))
     limits = [r.body["loss_max"] for r in records if r.step == OPERATION_STEP and r.body.get("loss_max") is not None]
     loss_max = choices.loss_max if choices.loss_max is not None else (limits[-1] if limits else None)
-    return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max)
+    told = [r.body.get("rebuild", ()) for r in records if r.step == OPERATION_STEP]
+    rebuild = frozenset(TopicName(name) for names in told for name in names)
+    return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max, rebuild=choices.rebuild | rebuild)
 
 
 def _fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fencing:

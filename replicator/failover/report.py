@@ -117,6 +117,8 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
     commanded_at = from_rfc3339(records[0].body["commanded_at"])
     verified_at = _verified_at(records)
     rto_seconds = None if verified_at is None else max(0.0, (verified_at - commanded_at).total_seconds())
+    verdicts = judge(objectives, rto_seconds=rto_seconds, loss=loss)
+    exceptions = (*_exceptions_of(records, groups, survey), *_drill_exceptions(operation.kind, verdicts))
     return OperationReport(
         operation_id=operation.id,
         flow=operation.flow,
@@ -136,8 +138,8 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
         loss=loss,
         orphans=_orphans_of(records),
         groups=groups,
-        exceptions=_exceptions_of(records, groups, survey)[:EXCEPTIONS_MAX],
-        verdicts=judge(objectives, rto_seconds=rto_seconds, loss=loss),
+        exceptions=exceptions[:EXCEPTIONS_MAX],
+        verdicts=verdicts,
         evidence=_evidence_of(records, survey),
         steps=_steps_of(records),
         halted_because=_halted_because(records),
@@ -252,10 +254,26 @@ def _cut_exceptions(records: Sequence[JournalRecord]) -> list[str]:
 
 
 def _failback_exceptions(records: Sequence[JournalRecord]) -> list[str]:
-    """Return what a forward flow that had come back mirrored after the cut: it came home a second time."""
+    """Return what a forward flow that had come back mirrored after the cut, which came home a second time, and the
+    topics of which nobody can tell what they lost."""
     facts = facts_of(records, "reconcile")
     leaked = sum(row[7] for item, fact in facts.items() if item.startswith("part:") for row in fact["rows"])
-    return [f"the forward flow had come back and mirrored {leaked} records after the cut"] if leaked else []
+    rebuilding = facts_of(records, "seed_reverse").get("rebuilding", {})
+    untold = [
+        f"topic {name} was made anew: what only the old active had of it could not be told"
+        for name in rebuilding.get("untold", ())
+    ]
+    return [
+        *([f"the forward flow had come back and mirrored {leaked} records after the cut"] if leaked else []),
+        *untold,
+    ]
+
+
+def _drill_exceptions(kind: OperationKind, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Return the promises that a drill has broken: it does not pass then. A real move is done all the same."""
+    if kind is not OperationKind.DRILL:
+        return ()
+    return tuple(f"{one.objective} not held: {one.evidence}" for one in verdicts if one.is_held is False)
 
 
 def _orphans_of(records: Sequence[JournalRecord]) -> OrphanReport | None:

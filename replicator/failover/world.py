@@ -52,10 +52,11 @@ class Override(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the operator asked for. `loss_max` None sets no limit."""
+    """What the operator asked for. `loss_max` None sets no limit; a failback makes the topics of `rebuild` anew."""
 
     accepted: frozenset[Override] = frozenset()
     loss_max: int | None = None
+    rebuild: frozenset[TopicName] = frozenset()
 
     def accepts(self, override: Override) -> bool:
         """Whether the operator accepted this by name."""

@@ -196,6 +196,8 @@ def _supervisor_on_target(flow: Flow, ground: RightsGround) -> Iterator[NeededRi
     yield from place.on(ResourceType.GROUP, spots_of(flow.groups), *moving, why="to commit positions, and abort that")
     drill = [_prefixed("drill.")]
     yield from place.on(ResourceType.GROUP, drill, Right.READ, Right.DELETE, why="a drill's groups")
+    probe = [_prefixed(f"{ground.topic_prefix}.drill.")]
+    yield from place.on(ResourceType.TOPIC, probe, Right.DELETE, why="a drill's probe topic goes with the drill")
     tasks = [_prefixed(f"{ground.group_id}-")]
     yield from place.on(ResourceType.TRANSACTIONAL_ID, tasks, Right.WRITE, why="to fence MM2 through Kafka alone")
     if ground.has_snapshots:

@@ -51,14 +51,21 @@ class KeepSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """When to take a snapshot of a flow's standby."""
+    """When to take a snapshot of a flow's standby, or to drill a failover of it."""
+
+    kind: Literal["snapshot", "drill"] = Field(
+        default="snapshot",
+        description="snapshot: capture the flow's target and prove it; drill: rehearse its failover on clones.",
+    )
 
     cron: Cron = Field(description="Five fields: minute, hour, day, month, weekday.", examples=["15 2 * * *"])
     timezone: Zone = Field(
         default="UTC", description="IANA name of the zone the cron is read in; UTC knows no summer time."
     )
-    flow: Name = Field(description="The flow whose target is captured.")
-    keep: KeepSettings | None = Field(default=None, description="Retention; without it everything is kept.")
+    flow: Name = Field(description="The flow whose target is captured, or whose failover is rehearsed.")
+    keep: KeepSettings | None = Field(
+        default=None, description="Retention of its snapshots; without it everything is kept."
+    )
 
 
 class SnapshotsSettings(Section):

@@ -21,10 +21,12 @@ from replicator.snapshot.outward import ExportFormat, diff_snapshots, export_sna
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Keys, Listed, Repository, load_keys
 from replicator.snapshot.restore import Restorer, RestoreRequest, restore_snapshot
+from replicator.snapshot.shelf import DocumentKind, Shelf
 from replicator.snapshot.verify import verify_snapshot
 
 __all__ = [
     "Compression",
+    "DocumentKind",
     "ExportFormat",
     "Keys",
     "Listed",
@@ -33,6 +35,7 @@ __all__ = [
     "Repository",
     "RestoreRequest",
     "Restorer",
+    "Shelf",
     "SnapshotRequest",
     "Stage",
     "apply_prune",

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 
+from replicator.failover import MissingRight, Sides
 from replicator.journal import merge_records
 from replicator.model.names import ClusterName, GroupName, OperationId, TopicName
 from replicator.model.observations import GroupObservation, TopicObservation
@@ -43,6 +44,10 @@ class FlowBoard:
         self.active: ClusterName | None = None
         self.operation_id: OperationId | None = None
         self.last_rto_seconds: float | None = None
+        self.expected_rto: tuple[float | None, int] = (None, 0)
+        self.last_drill_at: datetime | None = None
+        self.sides: Sides | None = None
+        self.missing_rights: tuple[MissingRight, ...] | None = None
         self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}
         self.heartbeat_sent_at: datetime | None = None
         self.remembered_topics: tuple[TopicObservation, ...] = ()

@@ -94,6 +94,24 @@ class FetchAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LogDisk:
+    """The disk under one log directory; sizes in bytes, -1 where the broker does not tell."""
+
+    error_code: int
+    total_bytes: int
+    usable_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskAnswer:
+    """One broker's disks, and the bytes on them of each partition that was asked about."""
+
+    error_code: int
+    disks: tuple[LogDisk, ...]
+    sizes: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
 class ProducerIdentity:
     """An idempotent producer id and its epoch."""
 

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, Generic, TypeVar, cast
 
 from kafka.errors import InvalidMetadataError, RetriableError, for_code
+from kafka.protocol.admin.cluster import DescribeLogDirsRequest, DescribeLogDirsResponse
 from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse
 from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
 from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
@@ -28,10 +29,12 @@ from replicator.errors import DataCorrupt
 from replicator.model.names import TopicName, TopicPartition
 from replicator.wire.answers import (
     BrokerAddress,
+    DiskAnswer,
     Fault,
     FetchAnswer,
     FetchedPartition,
     LeaderTable,
+    LogDisk,
     OffsetAnswer,
     ProducedPartition,
     ProducerIdentity,
@@ -283,6 +286,38 @@ def _read_fetched(topic: TopicName, partition: Any) -> FetchedPartition:
         end=partition.high_watermark,
         aborted=tuple(AbortedTransaction(a.producer_id, a.first_offset) for a in partition.aborted_transactions or ()),
         records=memoryview(partition.records or b""),
+    )
+
+
+def call_describe_log_dirs(partitions: Iterable[TopicPartition] = ()) -> Call[DiskAnswer]:
+    """Ask a broker for its disks and what these partitions take of them; disks are told from version 4 (Kafka 3.3)."""
+    asked = _group_by_topic(partitions)
+    return Call(
+        "DescribeLogDirs", DescribeLogDirsRequest.API_KEY, 4, 4,
+        lambda version: DescribeLogDirsRequest(
+            version=version,
+            topics=[
+                DescribeLogDirsRequest.DescribableLogDirTopic(
+                    version=version, topic=topic, partitions=[tp.partition for tp in own])
+                for topic, own in asked
+            ]),
+        DescribeLogDirsResponse,
+        _read_log_dirs,
+    )  # fmt: skip
+
+
+def _read_log_dirs(answer: Any) -> DiskAnswer:
+    results = answer.results or ()
+    return DiskAnswer(
+        error_code=answer.error_code or 0,
+        disks=tuple(LogDisk(one.error_code, one.total_bytes, one.usable_bytes) for one in results),
+        sizes={
+            TopicPartition(TopicName(topic.name), partition.partition_index): partition.partition_size
+            for one in results
+            for topic in one.topics or ()
+            for partition in topic.partitions
+            if not partition.is_future_key
+        },
     )
 
 

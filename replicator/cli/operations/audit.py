@@ -9,7 +9,7 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.errors import DataCorrupt, ReplicatorError, Unreachable
-from replicator.model.forms.figures import show_count, show_moment
+from replicator.model.forms.figures import show_count, show_moment, show_seconds
 
 if TYPE_CHECKING:
     from replicator.journal.chain import Stored
@@ -58,6 +58,32 @@ def verify(app: App) -> None:
             detail="\n".join(broken),
             hint="`replicator audit export` prints what is left; the other cluster's journal is the witness",
         )
+
+
+@audit.command()
+@click.argument("operation_id", metavar="OPERATION")
+@pass_app
+def report(app: App, operation_id: str) -> None:
+    """Prove the kept report of an operation (every drill leaves one in the store): seal and signature; print it."""
+    from replicator.supervisor.reports import read_report
+
+    document, signed_by = read_report(app.settings, operation_id)
+    warnings = [] if signed_by else ["it is not signed: snapshots.signing_key was not set when it was kept"]
+    told = document["report"]
+    emit(
+        "OperationReport",
+        output=app.output,
+        item={**document, "signed_by": signed_by},
+        columns=(
+            Column("operation", lambda _: told["operation_id"]),
+            Column("kind", lambda _: told["kind"]),
+            Column("passed", lambda row: row["is_passed"]),
+            Column("recovery time", lambda _: show_seconds(told["rto_seconds"])),
+            Column("signed by", lambda row: row["signed_by"] or "nobody"),
+            Column("exceptions", lambda _: "; ".join(told["exceptions"]) or "none"),
+        ),
+        warnings=warnings,
+    )
 
 
 @audit.command()

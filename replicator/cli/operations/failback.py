@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.operations.switchover import FENCES
+from replicator.model.names import TopicName
 
 
 @click.command()
@@ -16,6 +18,12 @@ from replicator.cli.operations.switchover import FENCES
 @click.option("--dry-run", "is_rehearsal", is_flag=True, help="Check every step, change nothing.")
 @click.option("--fence", type=FENCES, help="How the present active is kept from taking writes (failover.fence).")
 @click.option("--accept", multiple=True, metavar="WHAT", help="split-brain; comma-separated.")
+@click.option(
+    "--rebuild",
+    multiple=True,
+    metavar="TOPIC",
+    help="Delete this topic on the old active and copy it whole; may be given again. --dry-run tells bytes and time.",
+)
 @click.option(
     "--hold-before", metavar="STEP", help="Stop before this step: before fence_source the difference is at home."
 )
@@ -30,6 +38,7 @@ def failback(
     is_rehearsal: bool,
     fence: str | None,
     accept: tuple[str, ...],
+    rebuild: tuple[str, ...],
     hold_before: str | None,
     plan_out: Path | None,
     plan: Path | None,
@@ -41,7 +50,7 @@ def failback(
     from replicator.failover import FAILBACK
 
     flow = app.settings.flow(flow_name)
-    choices = parse_choices(accept)
+    choices = replace(parse_choices(accept), rebuild=frozenset(TopicName(name) for name in rebuild))
     if hold_before is not None:
         FAILBACK.step(hold_before)
     if is_rehearsal:

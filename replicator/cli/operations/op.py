@@ -85,6 +85,7 @@ def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before:
     from replicator.failover import run_operation
 
     flow, order = _order(app, operation_id, hold_before=hold_before)
+    _ready_worker(app, flow, order)
     with open_world(app, flow, parse_choices(accept), kind=order.kind) as world, StepTeller(app) as teller:
         epoch = highest_peer_epoch(world)
         report = run_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
@@ -101,14 +102,26 @@ def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
     from replicator.cli.operations.progress import StepTeller
     from replicator.cli.operations.view import report_view
     from replicator.failover import Choices, abort_operation
+    from replicator.model.operations import OperationKind
 
     flow, order = _order(app, operation_id, hold_before=None)
     app.confirm_moderate(f"abort {operation_id} of flow {flow.name}", is_agreed=is_agreed)
+    _ready_worker(app, flow, order)
+    is_needed = False if order.kind is OperationKind.DRILL else None  # a drill is taken back on the standby alone
     with open_world(app, flow, Choices(), kind=order.kind) as world, StepTeller(app) as teller:
-        epoch = highest_peer_epoch(world)
+        epoch = highest_peer_epoch(world, is_needed=is_needed)
         report = abort_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     app.operation_id = None
     emit("Operation", output=app.output, item=report, view=report_view(report) if app.output.is_for_people else None)
+
+
+def _ready_worker(app: App, flow: Flow, order: Order) -> None:
+    """Return once the worker that a failback runs on is ready: a restart of the old active may have taken it along."""
+    from replicator.cli.worker import ensure_worker
+    from replicator.model.operations import OperationKind
+
+    if order.kind is OperationKind.FAILBACK:
+        ensure_worker(app, flow.source)
 
 
 def _order(app: App, operation_id: str, *, hold_before: str | None) -> tuple[Flow, Order]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from replicator.cli.context import App
 from replicator.cli.output import emit
-from replicator.errors import PartlyDone, PreflightBlocked, UsageError
+from replicator.errors import PartlyDone, PreflightBlocked, ReplicatorError, UsageError
 from replicator.model.forms.plain import to_plain
 
 if TYPE_CHECKING:
@@ -112,7 +112,24 @@ def run(
         if plan is not None:
             _hold_to_plan(world, kind, plan)
         report = run_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
+    keep_drill(app, report)
     finish(app, report)
+
+
+def keep_drill(app: App, report: OperationReport) -> None:
+    """Leave the report of a drill in the store, where there is one; that it cannot be kept there is a warning."""
+    from replicator.model.operations import OperationKind
+    from replicator.supervisor.reports import keep_report
+
+    if report.kind is not OperationKind.DRILL:
+        return
+    try:
+        key = keep_report(app.settings, report)
+    except ReplicatorError as error:
+        app.warn(f"the drill's report is in the journal alone: {error.message}")
+        return
+    if key is not None:
+        app.tell(f"the report is kept in {app.settings.store}/{key}; `replicator audit report` proves it")
 
 
 def finish(app: App, report: OperationReport) -> None:

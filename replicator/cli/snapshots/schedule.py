@@ -1,4 +1,4 @@
-"""`replicator schedule`: the snapshot schedules, when they run, and a run now."""
+"""`replicator schedule`: the schedules of snapshots and drills, when they run, and a run now."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from replicator.api.schema import ScheduleView
+    from replicator.model.flow import Flow
 
 RUN_SECONDS = 24 * 3600.0
 
 
 @click.group()
 def schedule() -> None:
-    """Schedules of snapshots: next, last and missed runs."""
+    """Schedules of snapshots and drills: next, last and missed runs."""
 
 
 @schedule.command(name="list")
@@ -37,6 +38,7 @@ def list_schedules(app: App) -> None:
         warnings=warnings,
         columns=(
             Column("SCHEDULE", lambda one: one.name),
+            Column("KIND", lambda one: one.kind),
             Column("FLOW", lambda one: one.flow),
             Column("CRON", lambda one: one.cron),
             Column("ZONE", lambda one: one.timezone),
@@ -53,7 +55,7 @@ def list_schedules(app: App) -> None:
 @click.argument("name")
 @pass_app
 def run_schedule(app: App, name: str) -> None:
-    """Take the schedule's snapshot now, and prove it. The schedule itself counts it as its last run."""
+    """Do now what the schedule does: a snapshot, proven, or a drill. The schedule counts it as its last run."""
     from replicator.supervisor.assemble import World
     from replicator.supervisor.schedules import SnapshotWork
 
@@ -61,6 +63,9 @@ def run_schedule(app: App, name: str) -> None:
     if name not in configured:
         raise NotFound(f"there is no schedule {name!r}", hint=f"known: {', '.join(configured) or 'none'}")
     flow = app.settings.flow(configured[name].flow)
+    if configured[name].kind == "drill":
+        _drill(app, name, flow)
+        return
     begun = app.clock.monotonic()
     with World(app.settings, clock=app.clock) as world:
         work = SnapshotWork(app.settings, flow, world.cluster(flow.target), schedule=name, clock=app.clock)
@@ -87,6 +92,22 @@ def run_schedule(app: App, name: str) -> None:
             Column("took", lambda row: show_seconds(row["seconds"])),
         ),
     )
+
+
+def _drill(app: App, name: str, flow: Flow) -> None:
+    """Drill as the schedule does, and print the report.
+
+    Raises:
+        PartlyDone: it did not pass.
+    """
+    from replicator.cli.operations.running import finish
+    from replicator.supervisor.assemble import World
+    from replicator.supervisor.schedules import DrillWork
+
+    with World(app.settings, clock=app.clock) as world:
+        work = DrillWork(app.settings, flow, world.journal(flow.target), schedule=name, clock=app.clock)
+        report = work.drill(app.deadline(RUN_SECONDS))
+    finish(app, report)
 
 
 def _ask_supervisor(app: App) -> Sequence[ScheduleView] | None:
@@ -117,6 +138,7 @@ def _from_settings(app: App) -> Sequence[ScheduleView]:
             flow=one.flow,
             cron=one.cron,
             timezone=one.timezone,
+            kind=one.kind,
             next_run_at=one.timetable.next_after(app.clock.now()),
         )
         for one in known

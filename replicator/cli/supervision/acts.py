@@ -134,6 +134,7 @@ def _operation_acts(app: App) -> tuple[Act, ...]:
 def _operate(app: App, kind: OperationKind, order: Order, deadline: Deadline) -> str:
     """Run the runbook, or go on with the flow's open one, as the verb does; the lease keeps others off."""
     from replicator.cli.operations.doors import highest_peer_epoch, open_world, parse_choices
+    from replicator.cli.operations.running import keep_drill
     from replicator.cli.worker import ensure_worker
     from replicator.failover import Order as OperationOrder
     from replicator.failover import run_operation
@@ -146,6 +147,7 @@ def _operate(app: App, kind: OperationKind, order: Order, deadline: Deadline) ->
     with open_world(app, flow, parse_choices(order.accept), kind=kind) as world:
         world.budget = deadline
         report = run_operation(world, asked, announce=lambda _id: None, epoch_elsewhere=highest_peer_epoch(world))
+    keep_drill(app, report)
     return _told(report)
 
 

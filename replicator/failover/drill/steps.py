@@ -1,7 +1,8 @@
 """The steps of a drill: what a failover does to groups, done to clones of them that no client knows.
 
-Clones are called `drill.<operation>.<group>`. Nothing else is written but our own probe, nothing is stopped,
-and at the end no clone is left. The flow mirrors on meanwhile: the cut is a moment, not an end.
+Clones are called `drill.<operation>.<group>`, the probe goes through a topic of the drill's own. Nothing else is
+written, nothing is stopped, and at the end neither is left. The flow mirrors on meanwhile: the cut is a moment, not
+an end.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from replicator.failover.steps.cut import read_cut
 from replicator.failover.steps.groups import COMMIT_NAME, read_moves
 from replicator.failover.steps.verify import ITEM as VERIFIED
 from replicator.failover.steps.verify import NAME as VERIFY_NAME
-from replicator.failover.steps.verify import send_canary
+from replicator.failover.steps.verify import write_probe
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
-from replicator.model.names import GroupName
+from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import GroupState
 from replicator.model.offsets import Translation
 from replicator.model.operations import Done, Finding, Ready
@@ -75,6 +76,30 @@ def do_clone(world: World) -> None:
     world.logbook.add_fact(COMMIT_NAME, CLONED, {"groups": len(moves), "cloned": len(cloned)})
 
 
+def probe_topic(world: World) -> TopicName:
+    """Return the topic of this drill alone; the prefix keeps every flow off it."""
+    return TopicName(f"{world.identity.topic_prefix}.drill.{world.logbook.request.operation_id}")
+
+
+def has_probe_topic(world: World) -> bool:
+    """Whether this drill's topic is there."""
+    topic = probe_topic(world)
+    return topic in world.target.topics.describe([topic], world.deadline(ACT_SECONDS))
+
+
+def remove_probe(world: World) -> None:
+    """Leave no topic of this drill."""
+    world.logbook.require_lease()
+    world.target.topics.delete([probe_topic(world)], world.deadline(ACT_SECONDS))
+
+
+def clean_up(world: World) -> None:
+    """Leave neither topic nor clone of this drill."""
+    remove_probe(world)
+    world.crashpoint(f"{CLEAN_UP_NAME}.before_groups")
+    remove_clones(world)
+
+
 def remove_clones(world: World) -> None:
     """Leave no clone of this drill."""
     for name in leftover_clones(world):
@@ -110,7 +135,7 @@ def do_verify(world: World) -> None:
             counts[likeness.value] += 1
             if likeness in (Likeness.SKIPPED, Likeness.UNAVAILABLE):
                 findings.append(f"group {name}: {answer.partition}: {_tell(likeness, answer)}")
-    canary_offset = send_canary(world)
+    canary_offset = write_probe(world, probe_topic(world))
     world.crashpoint(f"{VERIFY_NAME}.before_fact")
     body: dict[str, Any] = {
         "canary_offset": canary_offset,
@@ -135,11 +160,13 @@ def _tell(likeness: Likeness, answer: Translation) -> str:
 
 
 def check_clean(world: World) -> Finding:
-    """Done when no clone of this drill is left."""
+    """Done when neither topic nor clone of this drill is left."""
     if world.log is None:
-        return Ready("every clone is to be removed")
+        return Ready("every clone is to be removed, and the probe's topic")
     left = leftover_clones(world)
-    return Ready(f"{len(left)} clones are to be removed") if left else Done({"clones": 0})
+    if has_probe_topic(world):
+        return Ready(f"{len(left)} clones and topic {probe_topic(world)} are to be removed")
+    return Ready(f"{len(left)} clones are to be removed") if left else Done({"clones": 0, "topics": 0})
 
 
 def undo_clone(world: World) -> None:
@@ -171,17 +198,19 @@ CLONE = Step(
 
 COMPARE = Step(
     name=VERIFY_NAME,
-    says="Verify: each clone's next record is the source's next record; a probe goes in and out",
+    says="Verify: each clone's next record is the source's next record; a probe goes in and out of a topic of its own",
     check=check_verified,
     do=do_verify,
+    undo=remove_probe,
     proof_seconds=0.0,
     kill_points=("before_fact",),
 )
 
 CLEAN_UP = Step(
     name=CLEAN_UP_NAME,
-    says="Clean up: no clone is left",
+    says="Clean up: neither clone nor probe is left",
     check=check_clean,
-    do=remove_clones,
-    kill_points=("between_groups",),
+    do=clean_up,
+    proof_seconds=30.0,
+    kill_points=("before_groups", "between_groups"),
 )

@@ -131,6 +131,7 @@ def _mend_compacted(world: World, seams: list[Seam], topics: Mapping[TopicName, 
     """Leave no orphan the latest value of its key on a compacted topic; done twice it is the same."""
     configs = world.target.topics.configs(sorted(topics), world.deadline(ACT_SECONDS))
     compacted = {name for name, found in configs.items() if "compact" in (found["cleanup.policy"].value or "")}
+    compacted -= world.choices.rebuild  # what is made anew needs no mending
     world.logbook.add_fact(NAME, MENDING, {"topics": sorted(compacted)})
     count = 0
     writer = world.target.writer("replicator.orphans", acks="all")

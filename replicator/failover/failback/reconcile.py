@@ -15,6 +15,8 @@ from replicator.failover.facts import CutPartition
 from replicator.failover.failback.seams import (
     MOVE,
     NAME,
+    REBUILDING_ITEM,
+    SEED_STEP,
     Move,
     Seam,
     earlier_orphan_ends,
@@ -57,7 +59,8 @@ def check_reconciled(world: World) -> Finding:
 
 def _has_written_home(log: Logbook) -> bool:
     """Whether this operation itself has begun to write the old active: then its ends prove nothing any more."""
-    return log.fact("export_orphans", "mending") is not None or log.fact("start_reverse", "begun") is not None
+    places = (("export_orphans", "mending"), (SEED_STEP, REBUILDING_ITEM), ("start_reverse", "begun"))
+    return any(log.fact(step, item) is not None for step, item in places)
 
 
 def find_last_move(world: World) -> Move | None:
@@ -75,26 +78,38 @@ def find_obstacle(world: World, move: Move | None) -> Blocked | None:
 
 
 def _find_broken_seam(world: World, move: Move) -> Blocked | None:
+    """Return why some topic has no way home: nothing to rebuild it from, or a broken seam that nobody accepted."""
+    wanted = world.choices.rebuild
+    held = world.source.topics.describe(wanted, world.deadline(ACT_SECONDS))
+    for name in sorted(wanted):
+        if name not in held or not world.flow.carries_topic(name):
+            why = "the flow does not carry it" if name in held else f"{world.flow.source} does not hold it"
+            return Blocked(f"topic {name} cannot be rebuilt: {why}", f"replicator flow show {world.name}")
+    broken = {name: why for name, why in broken_seams(world, move).items() if name not in wanted}
+    if not broken:
+        return None
+    name, why = min(broken.items())
+    return Blocked(
+        f"topic {name}: {why}: its difference cannot be told",
+        f"make it anew at home: `replicator failback {world.name} --rebuild {name}`; or leave it out of the flow",
+    )
+
+
+def broken_seams(world: World, move: Move) -> dict[TopicName, str]:
+    """Return the topics whose two histories cannot be told apart any more, each with the reason."""
+    broken: dict[TopicName, str] = {}
     source = world.source.topics.describe(move.cut.topic_ids, world.deadline(ACT_SECONDS))
     for name, topic_id in move.cut.topic_ids.items():
         if name not in source or source[name].topic_id != topic_id:
-            return _rebuild(name, f"was deleted or made anew on {world.flow.source} since the cut")
+            broken[name] = f"was deleted or made anew on {world.flow.source} since the cut"
     ends = _target_ends(world, move.cut.partitions)
     for row in move.cut.partitions:
         found = ends.get(row.source)
         if row.mirrored is not None and (found is None or found.end < row.mirrored):
             holds = "is gone" if found is None else f"ends at {found.end}"
-            return _rebuild(
-                row.source.topic, f"{row.source} {holds} on {world.flow.target}; {row.mirrored} is mirrored"
-            )
-    return None
-
-
-def _rebuild(topic: TopicName, why: str) -> Blocked:
-    return Blocked(
-        f"topic {topic}: {why}: its difference cannot be told",
-        f"leave {topic} out of the flow and copy it anew, or restore it from a snapshot",
-    )
+            told = f"{row.source} {holds} on {world.flow.target}; {row.mirrored} is mirrored"
+            broken.setdefault(row.source.topic, told)
+    return broken
 
 
 def _target_ends(world: World, rows: tuple[CutPartition, ...]) -> dict[TopicPartition, PartitionEnds]:
@@ -158,7 +173,11 @@ def stop_forward(world: World) -> None:
 
 
 def compare(world: World, move: Move) -> tuple[Seam, ...]:
-    """Return the seam of every partition of the cut: orphans counted on the old active, to the record."""
+    """Return the seam of every partition of the cut: orphans counted on the old active, to the record.
+
+    A topic that is rebuilt because its seam is broken has none.
+    """
+    broken = broken_seams(world, move)
     mirrored_now = forward_of(world).read_mirrored()
     ends = _target_ends(world, move.cut.partitions)
     stops = earlier_orphan_ends(known_records(world), move.operation.id)
@@ -166,7 +185,7 @@ def compare(world: World, move: Move) -> tuple[Seam, ...]:
         return tuple(
             _seam(world, raw, row, ends[row.source], mirrored_now, stop=stops.get(row.source))
             for row in move.cut.partitions
-            if row.source in ends
+            if row.source in ends and row.source.topic not in broken
         )
 
 

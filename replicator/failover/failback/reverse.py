@@ -11,8 +11,23 @@ from collections.abc import Mapping
 from replicator.connect import ConnectClient
 from replicator.errors import PreflightBlocked, ReplicatorError, Unreachable
 from replicator.failover.engine.runbook import Step
+from replicator.failover.failback.rebuilding import (
+    delete_rebuilt,
+    is_rebuilt,
+    note_rebuilt,
+    sizes_of_rebuilt,
+    tell_rebuild,
+)
 from replicator.failover.failback.reconcile import find_last_move, known_records
-from replicator.failover.failback.seams import SEED_STEP, SEEDS_ITEM, earlier_bases, read_seams, seeds_of
+from replicator.failover.failback.seams import (
+    SEED_STEP,
+    SEEDS_ITEM,
+    Seam,
+    earlier_bases,
+    read_seams,
+    rebuilt_topics,
+    seeds_of,
+)
 from replicator.failover.steps.stop_flow import ask_connect, connector_names, running_connectors
 from replicator.failover.tails import count_records, source_ends
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
@@ -49,7 +64,9 @@ def check_seeded(world: World) -> Finding:
     if statuses is None or set(statuses) != set(connector_names(world)):
         return Ready("its connectors are to be made")
     stored = connect.positions(world.flow.source_connector, world.deadline(ACT_SECONDS))
-    behind = [seam.partition for seam in seams if stored.get(seam.partition, 0) < seam.seed]
+    if not is_rebuilt(world):
+        return Ready(f"topics are to be made anew: {', '.join(sorted(world.choices.rebuild))}")
+    behind = [tp for tp, at in _wanted(world, seams, stored).items() if stored.get(tp, 0) != at]
     if behind:
         return Ready(f"{len(behind)} positions are to be set")
     return Done({"partitions": len(seams)})
@@ -73,28 +90,54 @@ def do_seed(world: World) -> None:
     """Make topics and connectors that are missing, STOPPED, and set every position, journaled before it is set."""
     connect, flow = connect_of(world), world.flow
     desired = _desired(world)
+    delete_rebuilt(world)
+    world.crashpoint(f"{SEED_NAME}.before_topics")
     _make_topics(world, desired)
+    note_rebuilt(world)
     for name, config in desired.connectors.items():
         world.logbook.require_lease()
         _make_connector(world, connect, name, config)
         world.crashpoint(f"{SEED_NAME}.between_connectors")
     stored = connect.positions(flow.source_connector, world.deadline(ACT_SECONDS))
-    seeds = seeds_of(read_seams(world.logbook) or (), stored)
+    seams = _homeward(world, read_seams(world.logbook) or ())
+    seeds = seeds_of(seams, stored)
     ends = world.target.positions.ends(sorted(seeds), world.deadline(ACT_SECONDS))
     rows = [[tp.topic, tp.partition, at, ends[tp].end] for tp, at in sorted(seeds.items())]
     if world.logbook.fact(SEED_NAME, SEEDS) is None:
         world.logbook.add_fact(SEED_NAME, SEEDS, {"rows": rows})
     world.crashpoint(f"{SEED_NAME}.before_positions")
-    wanted = {tp: at for tp, at in seeds.items() if stored.get(tp, 0) != at}
+    wanted = {tp: at for tp, at in _wanted(world, seams, stored).items() if stored.get(tp, 0) != at}
     connect.set_positions(
         flow.source_connector, source_alias=flow.source, positions=wanted, deadline=world.deadline(ACT_SECONDS)
     )
 
 
+def _homeward(world: World, seams: tuple[Seam, ...]) -> tuple[Seam, ...]:
+    """Return the seams of the topics of which the difference alone goes home."""
+    return tuple(seam for seam in seams if seam.partition.topic not in world.choices.rebuild)
+
+
+def _wanted(world: World, seams: tuple[Seam, ...], stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Return where the reverse flow has to read on; a topic that goes home whole is read from its beginning."""
+    whole = dict.fromkeys((tp for tp in stored if tp.topic in world.choices.rebuild), 0)
+    return {**whole, **seeds_of(_homeward(world, seams), stored)}
+
+
+def foresee_seed(world: World) -> str:
+    """Return what is to be made, and what a rebuild moves: bytes and time."""
+    told = f"flow {world.flow.name} is to be made STOPPED, its positions at the cut"
+    sizes = sizes_of_rebuilt(world)
+    return f"{told}; {tell_rebuild(sizes)}" if sizes else told
+
+
 def first_bases(world: World) -> dict[TopicPartition, tuple[int, int]]:
     """Return, by partition, the source offset from which the reverse flow read first, and the target's end then."""
     move = find_last_move(world)
-    return {} if move is None else earlier_bases(known_records(world), move.operation.id)
+    if move is None:
+        return {}
+    records = known_records(world)
+    whole = rebuilt_topics(records, move.operation.id)
+    return {tp: base for tp, base in earlier_bases(records, move.operation.id).items() if tp.topic not in whole}
 
 
 def _desired(world: World) -> DesiredFlow:
@@ -168,11 +211,11 @@ def check_started(world: World) -> Finding:
 
 def _left_of(world: World, begun: Mapping[str, list[list[str | int]]]) -> int:
     """Return how many offsets of what was there at the start are not mirrored, trailing markers left out."""
-    mirrored = world.read_mirrored()
+    mirrored, ends = world.read_mirrored(), source_ends(world)
     left = 0
     for topic, number, end in begun["rows"]:
         tp = TopicPartition(TopicName(str(topic)), int(number))
-        start = mirrored.get(tp, 0)
+        start = max(mirrored.get(tp, 0), ends[tp].log_start if tp in ends else 0)
         if start < int(end) and count_records(world, tp, start, int(end), records_max=1):
             left += int(end) - start
     return left
@@ -209,8 +252,9 @@ SEED_REVERSE = Step(
     check=check_seeded,
     do=do_seed,
     undo=undo_seed,
+    foresee=foresee_seed,
     proof_seconds=ACT_SECONDS,
-    kill_points=("between_connectors", "before_positions"),
+    kill_points=("before_topics", "between_connectors", "before_positions"),
 )
 
 START_REVERSE = Step(

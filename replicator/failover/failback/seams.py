@@ -24,6 +24,8 @@ MOVE = "move"
 PART_PREFIX = "part:"
 SEED_STEP = "seed_reverse"
 SEEDS_ITEM = "seeds"
+REBUILDING_ITEM = "rebuilding"
+REBUILT_ITEM = "rebuilt"
 ROWS_PER_PART = 5_000
 
 
@@ -139,6 +141,21 @@ def _first_seeding(records: Sequence[JournalRecord], operation_id: str) -> Journ
     }
     seeded = (r for r in records if r.step == SEED_STEP and r.item == SEEDS_ITEM and r.operation_id in of_move)
     return next(seeded, None)
+
+
+def rebuilt_topics(records: Sequence[JournalRecord], operation_id: str) -> frozenset[TopicName]:
+    """Return the topics that a failback of this move has made anew: none of their old offsets means anything."""
+    of_move = {
+        r.operation_id
+        for r in records
+        if r.step == NAME and r.item == MOVE and r.body.get("operation_id") == operation_id
+    }
+    told = [
+        r.body["topics"]
+        for r in records
+        if r.step == SEED_STEP and r.item == REBUILDING_ITEM and r.operation_id in of_move
+    ]
+    return frozenset(TopicName(name) for names in told for name in names)
 
 
 def orphan_count(seams: Iterable[Seam]) -> int:

@@ -7,13 +7,14 @@ overrides. Lag, positions and time are meant to change and do not count.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from replicator.errors import DataCorrupt, PreflightBlocked
 from replicator.failover.copies import describe_copies
 from replicator.failover.facts import digest_of
+from replicator.failover.failback.rebuilding import sizes_of_rebuilt
 from replicator.failover.groups.known import selected_groups
 from replicator.failover.runbooks import runbook_of
 from replicator.failover.world import ASK_SECONDS, World
@@ -25,7 +26,8 @@ LISTED_MAX = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovePlan:
-    """What a rehearsal saw of the move. `topics` are those of the target, by name: id and number of partitions."""
+    """What a rehearsal saw of the move. `topics` are those of the target, by name: id and number of partitions;
+    `rebuild` are those that a failback makes anew, with the bytes to copy: these are meant to change."""
 
     flow: str
     kind: str
@@ -38,6 +40,7 @@ class MovePlan:
     accepted: tuple[str, ...]
     fence: str | None
     made_at: datetime
+    rebuild: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -58,6 +61,7 @@ def shape_of(plan: MovePlan) -> dict[str, Any]:
         "steps": list(plan.steps),
         "accepted": list(plan.accepted),
         "fence": plan.fence,
+        "rebuild": sorted(plan.rebuild),
     }
 
 
@@ -81,6 +85,7 @@ def make_plan(world: World, kind: OperationKind) -> MovePlan:
         accepted=tuple(sorted(override.value for override in world.choices.accepted)),
         fence=world.fencing.grade.value if world.is_planned else None,
         made_at=world.now(),
+        rebuild={str(name): size for name, size in sizes_of_rebuilt(world).items()},
     )
 
 
@@ -119,7 +124,7 @@ def find_drift(plan: MovePlan, now: MovePlan) -> list[str]:
         for key in ("flow", "kind", "source", "target", "target_cluster_id", "fence")
         if was[key] != is_[key]
     ]
-    for key in ("groups", "steps", "accepted"):
+    for key in ("groups", "steps", "accepted", "rebuild"):
         found += [f"{key}: {name} is new" for name in is_[key] if name not in was[key]]
         found += [f"{key}: {name} is gone" for name in was[key] if name not in is_[key]]
     for name in sorted({*was["topics"], *is_["topics"]}):

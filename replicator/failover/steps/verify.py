@@ -46,12 +46,21 @@ def do_verify(world: World) -> None:
 
 
 def send_canary(world: World) -> int:
-    """Return the offset of a record that was produced to the target and read back from it, byte for byte.
+    """Return the offset of a record that was produced to our probe topic on the target and read back from it.
 
     Raises:
         OperationFailed: something else came back.
     """
-    topic = TopicName(f"{world.identity.topic_prefix}.probe")
+    return write_probe(world, TopicName(f"{world.identity.topic_prefix}.probe"))
+
+
+def write_probe(world: World, topic: TopicName) -> int:
+    """Return the offset of a record that was produced to the topic, made if it was missing, and read back from it,
+    byte for byte.
+
+    Raises:
+        OperationFailed: something else came back.
+    """
     partition = TopicPartition(topic, 0)
     deadline = world.deadline(ACT_SECONDS)
     brokers = len(world.target.describe(deadline).brokers)

@@ -14,6 +14,7 @@ from replicator.model.names import ClusterName, FlowName, GroupName, SnapshotId
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
 from replicator.model.operations import LossReport, Operation
+from replicator.model.supervision.forecasts import FlowForecast
 from replicator.model.supervision.status import Status
 
 
@@ -29,13 +30,14 @@ class Answer(StrEnum):
 class Readiness:
     """Can I fail over now, and what would I lose? `reasons` say why not, or what it costs, the worst first.
 
-    `loss` None: nothing was ever read that a loss could be counted from. `checks` tells by name what was asked
-    and whether it holds; None: it cannot be known.
+    `fixes` are the commands that mend them, reason by reason. `loss` None: nothing was ever read that a loss could
+    be counted from. `checks` tells by name what was asked and whether it holds; None: it cannot be known.
     """
 
     flow: FlowName
     answer: Answer
     reasons: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     loss: LossReport | None = None
     checks: Mapping[str, bool | None] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ class SnapshotEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleStatus:
-    """One schedule: when it ran, when it will, and how often it should have and did not."""
+    """One schedule: when it ran, when it will, and how often it should have and did not. `kind`: snapshot or drill."""
 
     name: str
     flow: FlowName
@@ -101,14 +103,16 @@ class ScheduleStatus:
     missed_total: int = 0
     error: str | None = None
     is_running: bool = False
+    kind: str = "snapshot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything at one moment. `readiness` and `groups` by flow; operations newest last."""
+    """Everything at one moment. `readiness`, `forecasts` and `groups` by flow; operations newest last."""
 
     status: Status
     readiness: Mapping[FlowName, Readiness] = field(default_factory=dict)
+    forecasts: Mapping[FlowName, FlowForecast] = field(default_factory=dict)
     groups: Mapping[FlowName, tuple[GroupStatus, ...]] | None = None
     operations: tuple[Operation, ...] | None = None
     snapshots: tuple[SnapshotEntry, ...] | None = None

@@ -4,6 +4,6 @@ Owns the bytes at rest and their proofs. Never talks to a cluster, never overwri
 """
 
 from replicator.snapshot.repository.repository import Listed, Repository, new_snapshot_id
-from replicator.snapshot.repository.sealing import Keys, load_keys
+from replicator.snapshot.repository.sealing import Keys, Unsealed, load_keys
 
-__all__ = ["Keys", "Listed", "Repository", "load_keys", "new_snapshot_id"]
+__all__ = ["Keys", "Listed", "Repository", "Unsealed", "load_keys", "new_snapshot_id"]

@@ -20,7 +20,7 @@ from replicator.model.archive.snapshots import Chunk, Manifest
 from replicator.model.names import SnapshotId
 from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, write_manifest
 from replicator.snapshot.repository.packs import TRAILER, Pack, index_bytes, open_chunk, pack_key, read_index
-from replicator.snapshot.repository.sealing import Keys, canonical, decompress, seal, unseal
+from replicator.snapshot.repository.sealing import Keys, Unsealed, canonical, decompress, seal, unseal
 from replicator.storage import ObjectStore, open_store
 
 REPOSITORY_KEY = "repository.json"
@@ -74,10 +74,14 @@ class Repository:
 
     def unseal(self, kind: str, data: bytes, *, subject: str, where: str) -> bytes:
         """Return a document's payload, proven to be this repository's. Raises: as `unseal`; DataCorrupt."""
+        return self.unseal_whole(kind, data, subject=subject, where=where).payload
+
+    def unseal_whole(self, kind: str, data: bytes, *, subject: str, where: str) -> Unsealed:
+        """Return a document, proven to be this repository's, with who signed it. Raises: as `unseal`; DataCorrupt."""
         document = unseal(kind, data, keys=self._keys, where=where)
         if (document.subject, document.repository) != (subject, self.id):
             raise DataCorrupt(f"{where}: belongs to {document.subject} of repository {document.repository}")
-        return document.payload
+        return document
 
     @classmethod
     def open(cls, url: str | ObjectStore, *, keys: Keys | None = None) -> Self:

@@ -29,6 +29,7 @@ class Objection(NamedTuple):
 
     check: str
     reason: str
+    fix: str
 
 
 def judge_readiness(
@@ -45,6 +46,7 @@ def judge_readiness(
         flow=flow.flow,
         answer=answer,
         reasons=tuple(objection.reason for objection in (*blockers, *costs)),
+        fixes=tuple(objection.fix for objection in (*blockers, *costs)),
         loss=None if has_failed_over(flow) else loss or loss_from_status(flow),
         checks=_checks({objection.check for objection in (*blockers, *costs)}, has_groups=groups is not None),
     )
@@ -78,13 +80,13 @@ def has_failed_over(flow: FlowStatus) -> bool:
 def _blockers(flow: FlowStatus) -> Iterator[Objection]:
     if has_failed_over(flow):
         told = f"{flow.target.cluster} is active already; `replicator failback {flow.flow}` leads home"
-        yield Objection("standby_is_free", told)
+        yield Objection("standby_is_free", told, f"replicator failback {flow.flow}")
         return
     if flow.target.reachability is not Reachability.REACHABLE:
-        yield Objection("standby_answers", _unreachable(flow))
+        yield Objection("standby_answers", _unreachable(flow), "replicator doctor")
     if flow.source.last_reached_at is None:
         told = f"{flow.source.cluster} was never read: what would be lost cannot be counted"
-        yield Objection("source_was_read", told)
+        yield Objection("source_was_read", told, "replicator doctor")
 
 
 def _unreachable(flow: FlowStatus) -> str:
@@ -94,25 +96,40 @@ def _unreachable(flow: FlowStatus) -> str:
 
 def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objection]:
     if flow.state in COSTLY_STATES:
-        yield Objection("records_move", f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value)
+        told = f"{flow.state.value}: {flow.cause}" if flow.cause else flow.state.value
+        yield Objection("records_move", told, _way_on(flow))
     if flow.source.reachability is not Reachability.REACHABLE:
-        yield Objection("source_is_read", f"{flow.source.cluster} has not been read for {_window(flow)}")
+        told = f"{flow.source.cluster} has not been read for {_window(flow)}"
+        yield Objection("source_is_read", told, f"replicator failover {flow.flow} --dry-run")
     for verdict in flow.verdicts:
         if verdict.is_held is False:
-            yield Objection("objectives_hold", f"{verdict.objective} not held: {verdict.evidence}")
-    yield from _group_costs(groups)
+            told = f"{verdict.objective} not held: {verdict.evidence}"
+            yield Objection("objectives_hold", told, f"replicator lag {flow.flow}")
+    yield from _group_costs(flow, groups)
+
+
+def _way_on(flow: FlowStatus) -> str:
+    """Return the command that moves records again, or shows why none do."""
+    if flow.state in (FlowState.STOPPED, FlowState.PAUSED):
+        return f"replicator flow resume {flow.flow}"
+    return f"replicator flow show {flow.flow}"
 
 
 def _window(flow: FlowStatus) -> str:
     return show_seconds(flow.window_seconds)
 
 
-def _group_costs(groups: Sequence[GroupStatus]) -> Iterator[Objection]:
+def _group_costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objection]:
+    listed = f"replicator group list {flow.flow}"
     grades = Counter(group.translation.grade for group in groups if group.translation is not None)
     running = sum(1 for group in groups if group.is_active_on_target)
     if running:
-        yield Objection("groups_rest_on_standby", f"{show_count(running)} groups already run on the standby")
+        told = f"{show_count(running)} groups already run on the standby"
+        yield Objection("groups_rest_on_standby", told, f"stop their consumers on {flow.target.cluster}; {listed}")
     if unplaced := grades[Grade.UNAVAILABLE]:
-        yield Objection("groups_have_a_place", f"{show_count(unplaced)} groups have no place on the standby yet")
+        yield Objection(
+            "groups_have_a_place", f"{show_count(unplaced)} groups have no place on the standby yet", listed
+        )
     if floors := grades[Grade.FLOOR]:
-        yield Objection("groups_start_where_they_were", f"{show_count(floors)} groups would start at the log start")
+        told = f"{show_count(floors)} groups would start at the log start"
+        yield Objection("groups_start_where_they_were", told, listed)

@@ -10,6 +10,7 @@ drift      what is not as the configuration says                 every 15 s
 translate  where groups would resume without the source          every 10 s
 stall      why partitions stand still                            every 5 s
 heal       restarts of what failed                               every 2 s
+gates      what a failover would need of both clusters           every 15 s
 heartbeat  one record into the source                            every 1 s
 watch      listeners of a cluster that has fallen silent         every 0.25 s, one loop a cluster
 record     what changed, to the target's observations            every 1 s, and after each sweep
@@ -35,6 +36,7 @@ from replicator.supervisor.flows.recorder import Item, Recorder
 from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.leadership import Leadership
 from replicator.supervisor.loop import REST_SHARE, Loop
+from replicator.supervisor.observe.sides import SidesObserver
 from replicator.supervisor.observe.source import SWEEP_SECONDS_MAX
 from replicator.supervisor.observe.stall import stalled_partitions
 
@@ -65,6 +67,7 @@ class FlowLoops:
         self.healer = Healer(
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock
         )
+        self._sides = SidesObserver(world, parts, self.board, clock=clock)
         self._record_loop = self._dear(
             "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
         )
@@ -115,6 +118,7 @@ class FlowLoops:
             self._dear(
                 "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=self._may_act
             ),
+            self._dear("gates", self.read_sides, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_act),
             self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
         )
 
@@ -145,7 +149,7 @@ class FlowLoops:
     def cluster_of(self, loop: Loop) -> ClusterName | None:
         """Return the cluster a loop asks; None for one that asks Connect, or more than one."""
         what = loop.name.partition(":")[0]
-        if what in ("connect", "drift", "stall", "heal"):
+        if what in ("connect", "drift", "stall", "heal", "gates"):
             return None
         return (
             self.flow.target
@@ -196,6 +200,11 @@ class FlowLoops:
     def explain_stall(self, deadline: Deadline) -> None:
         """Leave the board knowing why partitions stand still that stood still in the last status."""
         self.steps.explain_stall(self._stalled, deadline)
+
+    def read_sides(self, deadline: Deadline) -> None:
+        """Put on the board what the gates of a failover need to know of both clusters."""
+        self.board.sides = self._sides.observe(deadline)
+        self.board.missing_rights = self._sides.missing_rights
 
     def beat(self, deadline: Deadline) -> None:
         """Leave one heartbeat written on the source."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import AccessDenied, ReplicatorError, WrongCluster
-from replicator.failover import report_of
+from replicator.failover import expected_rto, last_drill, report_of
 from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_facts
 from replicator.journal import Observed, active_cluster, list_operations, open_operation
 from replicator.model.flow import Flow
@@ -130,6 +130,8 @@ class FlowSteps:
         self.board.active = active_cluster(records, self.flow.name)
         self.board.operation_id = None if operation is None else operation.id
         self.board.last_rto_seconds = last_rto(records, self.flow)
+        self.board.expected_rto = expected_rto(records, self.flow.name)
+        self.board.last_drill_at = last_drill(records, self.flow.name)
 
     def read_drift(self, deadline: Deadline) -> None:
         """Put on the board how the flow differs from its configuration; nothing while it must not be applied."""

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from replicator.failover import report_of
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import FlowState
 from replicator.model.lag import TopicLag
 from replicator.model.names import FlowName
+from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import Operation, OperationKind, OperationState
+from replicator.model.supervision.forecasts import FlowForecast
 from replicator.model.supervision.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
 from replicator.model.supervision.status import CollectorStatus, FlowStatus, Role, Status
 
@@ -38,6 +41,7 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
         yield from _flow(flow)
         yield _sample("last_replicated_timestamp_seconds", flow.flow, value=_replicated_until(flow, overview.status))
         yield from _exposure(flow, overview)
+        yield from _forecast(overview.forecasts.get(flow.flow))
         yield from _clusters(flow)
         for connector in flow.connectors:
             yield from _connector(flow, connector)
@@ -117,6 +121,19 @@ def _exposure(flow: FlowStatus, overview: Overview) -> Iterator[Sample]:
         yield _sample("failover_possible_lost_records_max", name, value=readiness.loss.possible_lost_max)
 
 
+def _forecast(forecast: FlowForecast | None) -> Iterator[Sample]:
+    if forecast is None:
+        return
+    name = forecast.flow
+    yield _sample("failover_lost_seconds_max", name, value=forecast.lost_seconds_max)
+    yield _sample("failover_replay_records_max", name, value=forecast.reread_records_max)
+    yield _sample("failover_groups_unavailable", name, value=len(forecast.groups_unavailable))
+    yield _sample("failover_expected_rto_seconds", name, value=forecast.expected_rto_seconds)
+    yield _sample("retention_runway_seconds", name, value=forecast.retention_runway_seconds)
+    for gate in forecast.gates:
+        yield _sample("failover_gate_open", name, gate.name, value=gate.is_open)
+
+
 def _clusters(flow: FlowStatus) -> Iterator[Sample]:
     for seen in (flow.source, flow.target):
         is_reachable = seen.reachability is Reachability.REACHABLE
@@ -192,12 +209,12 @@ def _operations(operations: Iterable[Operation], *, flows: Iterable[FlowName]) -
     """Begin every count at 0: a counter that appears with its first event shows no rise."""
     kinds = [(flow, kind.value) for flow in flows for kind in OperationKind]
     counts = {(flow, kind, state): 0 for flow, kind in kinds for state in OperationState}
-    drills: dict[str, float] = {}
+    drills: dict[str, Operation] = {}
     for operation in operations:
         key = (operation.flow, operation.kind.value, operation.state)
         counts[key] = counts.get(key, 0) + 1
         if operation.kind is OperationKind.DRILL and operation.state is OperationState.DONE and operation.ended_at:
-            drills[operation.flow] = operation.ended_at.timestamp()
+            drills[operation.flow] = operation
     for (flow, kind, state), count in counts.items():
         match state:
             case OperationState.RUNNING:
@@ -206,8 +223,10 @@ def _operations(operations: Iterable[Operation], *, flows: Iterable[FlowName]) -
                 yield _sample("operation_halted", flow, kind, value=count)
             case _:
                 yield _sample("operations_total", flow, kind, state.value, value=count)
-    for name, ended in drills.items():
-        yield _sample("drill_last_success_timestamp_seconds", name, value=ended)
+    for name, drill in drills.items():
+        yield _sample("drill_last_success_timestamp_seconds", name, value=_moment(drill.ended_at))
+        report = report_of(drill.records, objectives=Objectives())
+        yield _sample("drill_rto_seconds", name, value=report.rto_seconds)
 
 
 def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:
@@ -225,7 +244,7 @@ def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:
 def _verified(overview: Overview) -> dict[str, float]:
     """Return when a snapshot of each flow was last found sound: by a look at it, or by the schedule that took it."""
     sound = [(one.flow or "", one.verified_at) for one in overview.snapshots or () if one.is_sound]
-    sound += [(one.flow, one.last_success_at) for one in overview.schedules or ()]
+    sound += [(one.flow, one.last_success_at) for one in overview.schedules or () if one.kind == "snapshot"]
     found: dict[str, float] = {}
     for flow, moment in sound:
         if moment is not None:

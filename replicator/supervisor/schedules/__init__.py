@@ -1,8 +1,9 @@
-"""Schedules of snapshots: when they run, what they do, how they went.
+"""Schedules of snapshots and drills: when they run, what they do, how they went.
 
-Owns the runs of this process alone. What was run before is asked of the repository, which survives us.
+Owns the runs of this process alone. What was run before is asked of the repository or the journal, which survive us.
 """
 
+from replicator.supervisor.schedules.drills import DrillWork
 from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner, Work
 from replicator.supervisor.schedules.snapshots import (
     SnapshotWork,
@@ -13,6 +14,7 @@ from replicator.supervisor.schedules.snapshots import (
 )
 
 __all__ = [
+    "DrillWork",
     "Schedule",
     "ScheduleRunner",
     "SnapshotWork",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.model.flow import Flow
 from replicator.model.names import FlowName
 from replicator.model.supervision.overview import ScheduleStatus
 from replicator.settings import ScheduleSettings, zone_of
@@ -12,12 +13,13 @@ from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.schedule import Timetable
 from replicator.supervisor.flows.loops import FlowLoops
 from replicator.supervisor.loop import Loop
-from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner
+from replicator.supervisor.schedules.drills import DrillWork
+from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner, Work
 from replicator.supervisor.schedules.snapshots import SnapshotWork
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 60.0
-"""Asking the repository for a schedule's last run, once a term; the runs themselves are no part of it."""
+"""Asking for a schedule's last run, once a term; the runs themselves are no part of it."""
 
 
 def to_schedule(name: str, settings: ScheduleSettings) -> Schedule:
@@ -27,8 +29,17 @@ def to_schedule(name: str, settings: ScheduleSettings) -> Schedule:
         flow=FlowName(settings.flow),
         cron=settings.cron,
         timezone=settings.timezone,
+        kind=settings.kind,
         timetable=Timetable(settings.cron, zone_of(settings.timezone)),
     )
+
+
+def make_work(world: World, schedule: Schedule, flow: Flow, *, clock: Clock) -> Work:
+    """Return what a schedule does."""
+    settings = world.settings
+    if schedule.kind == "drill":
+        return DrillWork(settings, flow, world.journal(flow.target), schedule=schedule.name, clock=clock)
+    return SnapshotWork(settings, flow, world.cluster(flow.target), schedule=schedule.name, clock=clock)
 
 
 class Scheduled:
@@ -37,8 +48,8 @@ class Scheduled:
     def __init__(self, world: World, schedule: Schedule, loops: FlowLoops, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._loops = loops
         self._term = -1
-        flow = loops.flow
-        work = SnapshotWork(world.settings, flow, world.cluster(flow.target), schedule=schedule.name, clock=clock)
+        self._kind = schedule.kind
+        work = make_work(world, schedule, loops.flow, clock=clock)
         self.runner = ScheduleRunner(schedule, work, may_run=self._may_run, clock=clock)
         self.loop = Loop(
             f"schedule:{schedule.name}",
@@ -50,7 +61,10 @@ class Scheduled:
         )
 
     def _may_run(self) -> bool:
-        return self._loops.board.operation_id is None
+        """An operation comes first; and a flow that has moved has no failover that could be rehearsed."""
+        board = self._loops.board
+        has_moved = board.active == self._loops.flow.target
+        return board.operation_id is None and not (has_moved and self._kind == "drill")
 
     def _tick(self, deadline: Deadline) -> None:
         if self._term != self._loops.leadership.term:

@@ -1,4 +1,4 @@
-"""Runs one schedule: captures when it is due, verifies what was captured, and tells how that went."""
+"""Runs one schedule: does its work when it is due, and tells how that went."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class Schedule:
     cron: str
     timezone: str
     timetable: Timetable
+    kind: str = "snapshot"
 
 
 class Work(Protocol):
     """What a schedule does."""
 
     def last_run(self) -> datetime | None:
-        """Return when a run of this schedule last succeeded, as the repository tells; None for never."""
+        """Return when a run of this schedule last succeeded, as what survives us tells; None for never."""
         ...
 
     def run(self, deadline: Deadline) -> None:
-        """Return once a snapshot was taken and proven. Raises: what kept it from being either."""
+        """Return once the work is done and proven. Raises: what kept it from being either."""
         ...
 
 
@@ -65,6 +66,7 @@ class ScheduleRunner:
             flow=schedule.flow,
             cron=schedule.cron,
             timezone=schedule.timezone,
+            kind=schedule.kind,
             next_run_at=schedule.timetable.next_after(clock.now()),
         )
 
@@ -79,13 +81,13 @@ class ScheduleRunner:
         return self._thread is not None and self._thread.is_alive()
 
     def forget(self) -> None:
-        """Ask the repository again for the last run: another supervisor may have led in between."""
+        """Ask again for the last run: another supervisor may have led in between."""
         self._standing = None
 
     def tick(self, deadline: Deadline) -> None:  # noqa: ARG002 - the work has a budget of its own
         """Begin a run if one is due.
 
-        Raises: what kept the repository from telling when the last run was; asked again at the next tick.
+        Raises: what kept us from being told when the last run was; asked again at the next tick.
         """
         now = self._clock.now()
         if self._standing is None:

@@ -417,10 +417,24 @@ def test_an_unknown_operation_is_not_found() -> None:
 def test_an_open_operation_of_another_kind_comes_first() -> None:
     """Its own resume or abort."""
     desk = Desk()
-    desk.begin("op-1", kind=OperationKind.DRILL)
-    with pytest.raises(PreflightBlocked, match="open drill") as caught:
+    desk.begin("op-1", kind=OperationKind.SWITCHOVER)
+    with pytest.raises(PreflightBlocked, match="open switchover") as caught:
         find_target(desk.writer.records, FLOW, order(), writer="main")
     assert "op abort op-1" in str(caught.value.hint)
+
+
+def test_a_drill_that_stands_still_gives_way_to_a_failover_alone() -> None:
+    """An outage waits for no rehearsal; a planned move does, and so does another supervisor's drill."""
+    desk = Desk()
+    desk.begin("op-1", kind=OperationKind.DRILL)
+    records = desk.writer.records
+    assert find_target(records, FLOW, order(), writer="main") is None
+    for refused in (
+        lambda: find_target(records, FLOW, order(kind=OperationKind.SWITCHOVER), writer="main"),
+        lambda: find_target(records, FLOW, order(), writer="other"),
+    ):
+        with pytest.raises(PreflightBlocked, match="open drill"):
+            refused()
 
 
 def test_an_operation_being_aborted_only_goes_back() -> None:

@@ -100,6 +100,15 @@ def test_schedules_need_a_flow_a_store_and_something_to_keep() -> None:
     assert any("snapshots.store: is required" in line for line in lines)
 
 
+def test_a_drill_needs_no_store_and_keeps_nothing() -> None:
+    """A schedule of drills goes without a store; retention is about snapshots and refused."""
+    drill = {"cron": "0 4 * * 0", "flow": "orders", "kind": "drill"}
+    kept = {**drill, "keep": {"last": 3}}
+    lines = told(snapshots={"schedules": {"weekly": {**drill, "flow": "gone"}, "kept": {**kept, "flow": "gone"}}})
+    assert [line for line in lines if "is about snapshots" in line]
+    assert not [line for line in lines if "is required" in line]
+
+
 def test_hook_fence_needs_its_hook() -> None:
     """To fence by hook, the hook must be there."""
     assert told(failover={"fence": "hook"}) == ["failover.fence: `hook` needs failover.hooks.fence"]

@@ -1,0 +1,330 @@
+"""Drills that a schedule orders, and forecasts that a supervisor makes: on real brokers, judged from the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from replicator.api.views import status_view
+from replicator.api.wiring import SupervisorSource
+from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.failover import DRILL
+from replicator.journal import Journal, list_operations
+from replicator.kafka import KafkaCluster, Outgoing
+from replicator.lab import Lab
+from replicator.model.cluster import TopicSpec
+from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.operations import OperationKind
+from replicator.settings import Settings, load_settings
+from replicator.supervisor.assemble import World
+from replicator.supervisor.daemon import Supervisor
+from replicator.supervisor.metrics.collect import collect
+from replicator.supervisor.schedules import DrillWork, ScheduleRunner
+from replicator.supervisor.schedules.loops import to_schedule
+from tests.pages import said
+
+pytestmark = pytest.mark.lab
+
+RECORDS, READ = 300, 120
+
+
+@dataclass
+class Scene:
+    """One flow between the shared clusters, with a store whose documents are signed."""
+
+    config: Path
+    store: Path
+    flow: str
+    topic: TopicName
+    east: KafkaCluster
+    west: KafkaCluster
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, loaded."""
+        return load_settings(self.config, {})
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Return how a fresh process ended."""
+        command = [sys.executable, "-m", "replicator", "-c", str(self.config), *arguments]
+        environment = {"HOME": str(self.config.parent), "PATH": os.environ["PATH"]}
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+
+    def answer(self, *arguments: str) -> dict[str, Any]:
+        """Return the item of a JSON answer."""
+        ended = self.run(*arguments, "-o", "json")
+        assert ended.returncode == 0, ended.stderr
+        item: dict[str, Any] = json.loads(ended.stdout)["item"]
+        return item
+
+    def drills(self) -> dict[str, str]:
+        """Return the state of each drill of the flow, oldest first."""
+        records = Journal(self.west).read(Deadline.after(30))
+        found = [one for one in list_operations(records).values() if one.flow == self.flow]
+        return {one.id: one.state.value for one in found if one.kind is OperationKind.DRILL}
+
+    def traces(self) -> list[str]:
+        """Return every group and topic that a drill of this flow has made and not removed."""
+        ids = tuple(self.drills())
+        groups = self.west.groups.list(Deadline.after(30))
+        topics = self.west.topics.names(Deadline.after(30))
+        return [name for name in [*groups, *topics] if "drill." in name and any(one in name for one in ids)]
+
+    def copies(self) -> int:
+        """Return how many records of the topic west holds."""
+        found = 0
+        for n in range(2):
+            tp = TopicPartition(self.topic, n)
+            end = self.west.positions.ends([tp], Deadline.after(30))[tp]
+            read = self.west.read_range(
+                tp, end.log_start, end.last_stable, deadline=Deadline.after(30), records_max=10**6
+            )
+            found += len(read.records)
+        return found
+
+
+class Jumping(Clock):
+    """A clock whose wall time is set by hand; the rest is the machine's."""
+
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return SYSTEM_CLOCK.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        SYSTEM_CLOCK.sleep(seconds)
+
+
+def wait_until(is_reached: Callable[[], Any], *, what: str, seconds: float = 120) -> None:
+    """Return once it is so."""
+    deadline = Deadline.after(seconds)
+    while not is_reached():
+        deadline.check(what)
+        time.sleep(0.1)
+
+
+def write_key(path: Path) -> None:
+    """Leave a private key to sign with."""
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    path.chmod(0o600)
+
+
+@pytest.fixture(scope="module")
+def scene(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """The flow applied, everything mirrored, a group part of the way."""
+    folder = tmp_path_factory.mktemp("rehearsals")
+    suffix = f"{time.time_ns() % 10**9:x}"
+    flow, topic = f"rehearsed-{suffix}", TopicName(f"rehearsed-{suffix}")
+    write_key(folder / "signing.pem")
+    sections = {
+        "flows": {
+            flow: {
+                "source": "east",
+                "target": "west",
+                "topics": {"include": [topic]},
+                "groups": {"include": [f"{topic}*"]},
+                "objectives": {"rto_seconds": 600},
+                "connector": {"tasks.max": 1},
+            }
+        },
+        "snapshots": {
+            "store": str(folder / "store"),
+            "signing_key": f"file:{folder / 'signing.pem'}",
+            "schedules": {"rehearsal": {"cron": "* * * * *", "flow": flow, "kind": "drill"}},
+        },
+        "supervisor": {"session_seconds": 6, "id": flow},
+    }
+    text = lab.config_path.read_text().replace("flows: {}\n", "")
+    config = folder / "replicator.yaml"
+    config.write_text(text + "".join(f"{name}: {json.dumps(section)}\n" for name, section in sections.items()))
+    with KafkaCluster(lab.east) as east, KafkaCluster(lab.west) as west:
+        made = Scene(config, folder / "store", flow, topic, east, west)
+        east.topics.create([TopicSpec(name=topic, partitions=2)], Deadline.after(30))
+        writer = east.writer("test")
+        for number in range(RECORDS):
+            writer.send(Outgoing(topic, None, str(number).encode(), partition=number % 2))
+        writer.flush(Deadline.after(30))
+        writer.close()
+        group = GroupName(f"{topic}.readers")
+        east.groups.commit(group, {TopicPartition(topic, n): READ // 2 for n in range(2)}, Deadline.after(30))
+        for command in (("repo", "init"), ("apply", flow)):
+            ended = made.run(*command)
+            assert ended.returncode == 0, ended.stderr
+        wait_until(lambda: made.copies() == RECORDS, what="the load is mirrored")
+        yield made
+
+
+def test_a_schedule_drills_and_its_report_is_signed(scene: Scene) -> None:
+    """Due once a minute has passed: one drill, passed, every step timed; its report proves itself, nothing is left."""
+    settings = scene.settings
+    flow = settings.flow(scene.flow)
+    schedule = to_schedule("rehearsal", settings.snapshots.schedules["rehearsal"])
+    with World(settings) as world:
+        work = DrillWork(settings, flow, world.journal("west"), schedule="rehearsal", clock=SYSTEM_CLOCK)
+        assert work.last_run() is None
+        clock = Jumping(datetime.now(UTC))
+        runner = ScheduleRunner(schedule, work, may_run=lambda: True, clock=clock)
+        runner.tick(Deadline.after(30))
+        assert not runner.is_running, "a new schedule waits for its turn"
+        clock.at += timedelta(seconds=61)
+        runner.tick(Deadline.after(30))
+        wait_until(lambda: not runner.is_running, what="the drill ends")
+        assert runner.status.error is None
+        assert (runner.status.kind, runner.status.last_success_at) == ("drill", clock.at)
+        ((drill, state),) = scene.drills().items()
+        assert state == "done"
+        last = work.last_run()
+        assert last is not None
+        assert datetime.now(UTC) - last < timedelta(minutes=10)
+    assert scene.traces() == []
+
+    kept = scene.answer(*said("a-planned-move", 3, flow=scene.flow, operation=drill))
+    assert kept["is_passed"] is True
+    assert kept["signed_by"] is not None
+    report = kept["report"]
+    assert report["rto_seconds"] > 0
+    assert report["actor"].startswith("schedule:rehearsal@")
+    assert [step["step"] for step in report["steps"]] == [step.name for step in DRILL.steps]
+    assert all(step["seconds"] >= 0 for step in report["steps"])
+    assert report["evidence"]["compared"]["same"] >= 2
+
+    asked = scene.run("forecast", scene.flow, "-o", "json")
+    assert asked.returncode == 4, "no supervisor has observed the groups yet"
+    foreseen = json.loads(asked.stdout)["item"]
+    assert foreseen["last_drill_at"] is not None
+    gates = {gate["name"]: gate["is_open"] for gate in foreseen["gates"]}
+    assert gates["drilled_lately"] is True
+    assert gates["standby_is_healthy"] is True
+    assert gates["standby_has_room"] is not None, "brokers of this version tell their disks"
+
+    path = scene.store / "reports" / drill
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"is_passed": true', b'"is_passed": null'))
+    forged = scene.run("audit", "report", drill)
+    path.write_bytes(whole)
+    assert forged.returncode == 1, forged.stdout
+    assert "SHA-256" in forged.stderr
+
+
+def test_a_drill_that_was_left_open_is_taken_back_by_the_next(scene: Scene) -> None:
+    """Clones and probe of an unfinished drill go before a new one begins; its time does not count against the new."""
+    held = scene.run("drill", scene.flow, "--yes", "--hold-before", "clean_up")
+    assert held.returncode == 9, held.stderr
+    assert [name for name in scene.traces() if name.startswith("__replicator.drill.")], "the probe has its own topic"
+    assert [name for name in scene.traces() if name.startswith("drill.")], "groups are cloned"
+    left = next(drill for drill, state in scene.drills().items() if state == "halted")
+    settings = scene.settings
+    with World(settings) as world:
+        work = DrillWork(
+            settings, settings.flow(scene.flow), world.journal("west"), schedule="rehearsal", clock=SYSTEM_CLOCK
+        )
+        report = work.drill(Deadline.after(240))
+    assert report.exceptions == ()
+    assert scene.drills()[left] == "aborted"
+    assert scene.drills()[report.operation_id] == "done"
+    assert scene.traces() == []
+
+
+def test_a_stranger_who_writes_a_copy_is_seen(scene: Scene) -> None:
+    """What the flow mirrors is no stranger's; a record that an application writes on the standby is."""
+    with World(scene.settings) as world:
+        (loops,) = Supervisor(world).flows
+        for look in (loops.steps.read_journal, loops.steps.sweep, loops.steps.read_mirrored, loops.read_sides):
+            look(Deadline.after(60))
+        before = scene.copies()
+        writer = scene.east.writer("test")
+        writer.send(Outgoing(scene.topic, None, b"mirrored", partition=0))
+        writer.flush(Deadline.after(30))
+        writer.close()
+        wait_until(lambda: scene.copies() == before + 1, what="one more is mirrored")
+        loops.read_sides(Deadline.after(60))
+        assert loops.board.sides is not None
+        assert loops.board.sides.foreign_partitions == ()
+        writer = scene.west.writer("stranger")
+        writer.send(Outgoing(scene.topic, None, b"foreign", partition=1))
+        writer.flush(Deadline.after(30))
+        writer.close()
+        loops.read_sides(Deadline.after(60))
+        assert loops.board.sides.foreign_partitions == (TopicPartition(scene.topic, 1),)
+
+
+def test_a_supervisor_forecasts_at_every_tick(scene: Scene) -> None:
+    """What a failover would cost stands in status and metrics, newer at every look; each red gate names its fix."""
+    flow = FlowName(scene.flow)
+    with World(scene.settings) as world:
+        supervisor = Supervisor(world)
+        source = SupervisorSource(supervisor, world)
+        supervisor.start()
+        source.start()
+        try:
+            wait_until(lambda: _is_whole(source, flow), what="a whole forecast")
+            first = source.overview().forecasts[flow]
+            wait_until(lambda: source.overview().forecasts[flow].computed_at > first.computed_at, what="a later tick")
+            overview = source.overview()
+        finally:
+            source.stop()
+            supervisor.stop()
+    view = status_view(overview).flow(flow)
+    assert view is not None
+    assert view.forecast is not None
+    told = view.forecast
+    assert told.is_ready
+    assert told.loss is not None
+    assert told.loss.known_lost == 0
+    assert told.lost_seconds_max is not None
+    assert told.groups == 1
+    assert told.groups_unavailable == ()
+    assert told.reread_records_max is not None
+    assert told.expected_rto_seconds is not None, "drills were timed"
+    assert told.last_drill_at is not None
+    assert all(gate.fix for gate in told.gates if gate.is_open is False)
+    series = {(one.family, one.labels) for one in collect(overview, answers={})}
+    for name in ("failover_lost_seconds_max", "failover_replay_records_max", "drill_rto_seconds"):
+        assert (f"replicator_{name}", (flow,)) in series, name
+    assert ("replicator_failover_gate_open", (flow, "drilled_lately")) in series
+
+
+def _is_whole(source: SupervisorSource, flow: FlowName) -> bool:
+    """Whether every part of the flow's forecast has been looked at."""
+    found = source.overview().forecasts.get(flow)
+    return (
+        found is not None
+        and found.gates_read_at is not None
+        and found.reread_records_max is not None
+        and found.expected_rto_seconds is not None
+        and found.loss is not None
+        and source.overview().operations is not None
+    )
+
+
+def test_an_outage_waits_for_no_rehearsal(scene: Scene) -> None:
+    """A failover takes a drill that stands still back and begins."""
+    held = scene.run("drill", scene.flow, "--yes", "--hold-before", "clean_up")
+    assert held.returncode == 9, held.stderr
+    left = next(drill for drill, state in scene.drills().items() if state == "halted")
+    ended = scene.run(
+        "failover", scene.flow, "--confirm", scene.flow, "--accept", "split-brain,stale-groups", "-o", "json"
+    )
+    assert ended.returncode in (0, 3), ended.stderr
+    assert json.loads(ended.stdout)["item"]["is_past_promote"] is True
+    assert scene.drills()[left] == "aborted"
+    assert scene.traces() == []
