@@ -3,35 +3,28 @@
 One exactly-once flow mirrors a plain, a transactional and a compacted topic. Groups stand 0 … 100,000 records
 behind. MM2's checkpoint connector and we translate while the source lives; then the source is killed (SIGKILL), all
 groups are committed on the target, read back, and a ledger counts what each skips and reads twice. Then, without
-brokers, how fast a warm map of 10,000 partitions answers, and what a million syncs take in memory.
+brokers, what a map of 10,000 partitions takes in memory, cold and warm, and how fast groups are translated on it.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import tempfile
-import time
-import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 
+from benchmarks.offsets_map import measure_map
 from benchmarks.offsets_stage import PLANES, TOPICS, Stage, group_of
 from benchmarks.report import Report
 from replicator.clock import Deadline
 from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, PartitionEnds
-from replicator.model.offsets import Grade, GroupTranslation, OffsetSync, Translation
-from replicator.offsets import OffsetMapBuilder, PartitionMap, commit_group, with_proofs
-from replicator.offsets.ground import Ground, prepare
-from replicator.offsets.reads import Standing, Visible
-from replicator.offsets.rules import translate_offset
-from replicator.offsets.warm import WarmPlaces
+from replicator.model.observations import GroupObservation
+from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.offsets import commit_group, with_proofs
 
 LAGS = (0, 1, 10, 100, 1_000, 10_000, 100_000)
 MM2, OURS, MAP = "MM2's checkpoint", "ours", "ours, the map alone"
@@ -44,11 +37,11 @@ class Scale:
 
     records: int
     samples: int
-    queries: int
+    groups: int
 
 
-FULL = Scale(110_000, 300, 2_000_000)
-QUICK = Scale(11_000, 60, 200_000)
+FULL = Scale(110_000, 300, 1_000)
+QUICK = Scale(11_000, 60, 50)
 
 
 def measure_groups(stage: Stage, scale: Scale, report: Report, console: Console) -> None:
@@ -149,77 +142,6 @@ def judge_groups(report: Report, lags: Sequence[int]) -> None:
     report.promise("compacted topic: EXACT at random positions, %", target=95, measured=planes)
 
 
-class NoReads:
-    """A warm map reads nothing."""
-
-    def target(self, from_offset: int, to_offset: int, *, records_max: int | None = None) -> Visible | None:
-        """Return nothing: not read."""
-        del from_offset, to_offset, records_max
-
-    def source(self, from_offset: int, to_offset: int | None) -> Visible | None:
-        """Return nothing: not read."""
-        del from_offset, to_offset
-
-
-def build_map(syncs: int) -> dict[TopicPartition, PartitionMap]:
-    """Return a map of 10,000 partitions with so many syncs, a hundred records apart."""
-    builder = OffsetMapBuilder()
-    partitions = [TopicPartition(TopicName("bench"), number) for number in range(PARTITIONS)]
-    for number in range(syncs // PARTITIONS):
-        for tp in partitions:
-            builder.add(OffsetSync(tp, 100 * number, 101 * number))
-    return dict(builder.build().partitions)
-
-
-def measure_map(scale: Scale, report: Report) -> None:
-    """Add translations per second of a warm map, one thread, and its memory per million syncs."""
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    points = build_map(1_000_000)
-    used = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    report.add("map memory", "1,000,000 syncs of 10,000 partitions", [used / 2**20], "MiB")
-    report.promise("map memory per million syncs, MiB", target=64, measured=used / 2**20, is_at_most=True)
-    grounds = [made for tp, one in points.items() if (made := warm_ground(tp, one)) is not None]
-    began = time.perf_counter()
-    warm = [WarmPlaces(ground) for ground in grounds]
-    report.add("warm map of 10,000 partitions", "made in", [time.perf_counter() - began], "s")
-    measure_speed(grounds, warm, scale, report)
-
-
-def warm_ground(tp: TopicPartition, points: PartitionMap) -> Ground | None:
-    """Return the ground of a partition that is mirrored a hundred records beyond its last point."""
-    end = points.last_target + 100
-    ends = PartitionEnds(partition=tp.partition, log_start=0, last_stable=end, end=end)
-    mirrored = points.last_source + 100
-    standing = Standing(partition=tp, target_partition=tp, target=ends, target_now=None, mirrored=mirrored)
-    return prepare(standing, points, NoReads())
-
-
-def measure_speed(grounds: Sequence[Ground], warm: Sequence[WarmPlaces], scale: Scale, report: Report) -> None:
-    """Add answers per second: places with bounds from the warm map, and whole translations by the rules."""
-    rng = random.Random(5)
-    top = grounds[0].mirrored or 1
-    asked = [[rng.randrange(top) for _ in range(scale.queries // PARTITIONS)] for _ in range(PARTITIONS)]
-    runs = []
-    for _ in range(5):
-        began = time.perf_counter()
-        for places, offsets in zip(warm, asked, strict=True):
-            places.places_of(offsets)
-        runs.append(scale.queries / (time.perf_counter() - began))
-    report.add("warm map of 10,000 partitions", "places and bounds", runs, "per second")
-    report.promise("translations per second", target=1_000_000, measured=median(runs))
-    reads, runs, count = NoReads(), [], 0
-    for _ in range(5):
-        began = time.perf_counter()
-        for ground, offsets in zip(grounds, asked, strict=True):
-            for offset in offsets[: scale.queries // PARTITIONS // 20]:
-                translate_offset(offset, ground.standing, ground, reads)
-        count = PARTITIONS * (scale.queries // PARTITIONS // 20)
-        runs.append(count / (time.perf_counter() - began))
-    report.add("warm map of 10,000 partitions", "graded, with evidence", runs, "per second")
-
-
 def measure_on_brokers(folder: Path, scale: Scale, report: Report, console: Console) -> None:
     """Run the part that needs brokers."""
     with Stage(folder, records=scale.records) as stage:
@@ -239,7 +161,7 @@ def main(argv: Sequence[str]) -> int:
     report = Report("Moving groups: MM2's checkpoints and ours", is_quick=asked.quick)
     report.facts |= {"kafka": "4.3.1", "records": scale.records, "delivery": "exactly once", "topics": list(TOPICS)}
     if asked.part != "groups":
-        measure_map(scale, report)
+        measure_map(report, partitions=PARTITIONS, groups=scale.groups)
     if asked.part != "map":
         with tempfile.TemporaryDirectory(prefix="replicator-bench-") as folder:
             measure_on_brokers(Path(folder), scale, report, console)

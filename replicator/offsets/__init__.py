@@ -21,6 +21,7 @@ from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, Pa
 from replicator.offsets.proofs import with_proof, with_proofs
 from replicator.offsets.rules import RULES
 from replicator.offsets.views import SourceView, TargetView, open_source
+from replicator.offsets.warm import PlacedGroup, WarmMap
 
 __all__ = [
     "INVERSE_RULES",
@@ -31,10 +32,12 @@ __all__ = [
     "OffsetMapBuilder",
     "PartitionComparison",
     "PartitionMap",
+    "PlacedGroup",
     "SourceView",
     "StretchEnd",
     "TargetView",
     "Translator",
+    "WarmMap",
     "commit_group",
     "compare_group",
     "invert_offset",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Delivery, Flow
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import Offset, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation
-from replicator.model.offsets import GroupTranslation, Translation
+from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets.ground import Ground, prepare
 from replicator.offsets.inverse import invert_offset
 from replicator.offsets.points import OffsetMap
@@ -18,6 +22,17 @@ from replicator.offsets.proofs import COPY_ID
 from replicator.offsets.reads import Standing
 from replicator.offsets.rules import translate_offset
 from replicator.offsets.views import PartitionReads, SourceView, TargetView, open_source
+from replicator.offsets.warm import (
+    EMPTY_CHART,
+    Chart,
+    ChartColumns,
+    Placed,
+    PlacedGroup,
+    TopicCharts,
+    WarmMap,
+    chart_of,
+    runs_from,
+)
 
 Mirrored = Mapping[TopicPartition, int]
 
@@ -25,8 +40,48 @@ SETTLE_ATTEMPTS = 5
 SETTLE_SECONDS = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes translations of rows that the warm map answered. It holds numbers only: results outlive their views."""
+
+    flow: Flow
+    copy_ids: Mapping[TopicName, str]
+    charts: Mapping[TopicName, Mapping[int, ChartColumns]]
+
+    def seen_at(self, observed_at: datetime) -> Callable[[TopicPartition, int, int], Translation]:
+        """Return what makes rows of a group read at that moment."""
+
+        def make(tp: TopicPartition, offset: int, place: int) -> Translation:
+            chart = Chart(*self.charts[tp.topic][tp.partition])
+            rule, evidence = chart.evidence_of(offset, place)
+            found = Translation(
+                partition=tp,
+                target_partition=TopicPartition(self.flow.remote_topic(tp.topic), tp.partition),
+                source_offset=Offset(offset),
+                target_offset=Offset(place),
+                grade=Grade.EXACT,
+                reread_records_max=0,
+                rule=rule,
+                evidence=evidence,
+                is_clamped=offset > chart.mirrored,
+                observed_at=observed_at,
+            )
+            return self.with_copy_id(found)
+
+        return make
+
+    def with_copy_id(self, found: Translation) -> Translation:
+        """Return the translation with the incarnation of the copy that it is of."""
+        copy_id = self.copy_ids.get(found.target_partition.topic)
+        return found if copy_id is None else replace(found, evidence={**found.evidence, COPY_ID: copy_id})
+
+
 class Translator:
-    """Translates groups of one flow on one view of both sides; what groups share is read once."""
+    """Translates groups of one flow on one view of both sides; what groups share is read once.
+
+    What costs nothing and is proven is answered from the warm map, the rest by the rules; what these prove is put on
+    the map. Give it the `warm` of an earlier translator of the flow, and nothing is proven twice.
+    """
 
     def __init__(
         self,
@@ -37,6 +92,7 @@ class Translator:
         target: TargetView,
         source: SourceView | None,
         deadline: Deadline,
+        warm: WarmMap | None = None,
     ) -> None:
         self._flow = flow
         self._offset_map = offset_map
@@ -44,13 +100,69 @@ class Translator:
         self._target = target
         self._source = source
         self._deadline = deadline
+        self._warm = WarmMap() if warm is None else warm
         self._grounds: dict[TopicPartition, tuple[Standing, Ground | None, PartitionReads]] = {}
+        self._told: dict[TopicPartition, dict[int, Translation]] = {}
+        self._charts: dict[TopicName, TopicCharts] = {}
+        self._is_carried: dict[TopicName, bool] = {}
+        copy_ids = {topic: state.topic_id for topic, state in target.states.items()}
+        self._rows = RowMaker(flow, copy_ids, self._charts)
 
     def translate(self, observation: GroupObservation) -> GroupTranslation:
         """Return every position of the group on topics the flow carries, translated."""
-        carried = {tp: at for tp, at in observation.committed.items() if self._flow.carries_topic(tp.topic)}
-        answers = tuple(self._translate(tp, at, observation) for tp, at in sorted(carried.items()))
-        return GroupTranslation(self._flow.name, observation.group, answers)
+        committed = observation.committed
+        if not all(map(self._carries, {tp.topic for tp in committed})):
+            committed = {tp: at for tp, at in committed.items() if self._carries(tp.topic)}
+        told: dict[int, Translation] = {}
+        places = self._place(committed, told, observation)
+        make_row = self._rows.seen_at(observation.observed_at)
+        placed = Placed(list(committed), array("q", committed.values()), places, told, make_row)
+        return PlacedGroup(self._flow.name, observation.group, placed)
+
+    def _place(
+        self, committed: Mapping[TopicPartition, int], told: dict[int, Translation], observation: GroupObservation
+    ) -> array[int]:
+        """Return the place of every position; `told` gets those that the rules answered. The hot loop: no call in it
+        but where a partition is met first, or the rules are asked."""
+        places = array("q")
+        charts, note, find = self._charts, places.append, bisect_right
+        for index, (tp, at) in enumerate(committed.items()):
+            mirrored, end, starts, stops, shifts = charts[tp.topic][tp.partition]
+            if at >= mirrored:
+                note(end)
+                continue
+            run = find(starts, at) - 1
+            if at < stops[run]:
+                note(at + shifts[run])
+                continue
+            found = self._tell(tp, at)
+            told[index] = replace(found, observed_at=observation.observed_at)
+            note(-1 if found.target_offset is None else found.target_offset)
+        return places
+
+    def _carries(self, topic: TopicName) -> bool:
+        known = self._is_carried.get(topic)
+        if known is None:
+            known = self._is_carried[topic] = self._flow.carries_topic(topic)
+            self._charts[topic] = TopicCharts(_chart_maker(weakref.ref(self), topic))
+        return known
+
+    def chart_of(self, tp: TopicPartition) -> Chart:
+        """Return the chart of a source partition on what both sides hold."""
+        standing, ground, _ = self._ground_of(tp)
+        state = self._target.states.get(standing.target_partition.topic)
+        return chart_of(ground, self._warm, copy_id="" if state is None else state.topic_id)
+
+    def _tell(self, tp: TopicPartition, offset: int) -> Translation:
+        """Return the rules' answer, worked out once for all groups that stand there, and learn from it."""
+        told = self._told.setdefault(tp, {})
+        if offset not in told:
+            standing, ground, reads = self._ground_of(tp)
+            found = translate_offset(offset, standing, ground, reads)
+            if ground is not None:
+                self._warm.add(tp, runs_from(found, ground, reads))
+            told[offset] = self._rows.with_copy_id(found)
+        return told[offset]
 
     def translate_back(self, observation: GroupObservation) -> GroupTranslation:
         """Return where on the source the group resumes, for every position it has on a copy of this flow.
@@ -70,13 +182,6 @@ class Translator:
         ends = None if self._source is None else self._source.ends.get(tp)
         found = invert_offset(offset, standing, self._offset_map.of(tp), reads, source=ends)
         return replace(found, observed_at=observation.observed_at)
-
-    def _translate(self, tp: TopicPartition, offset: int, observation: GroupObservation) -> Translation:
-        standing, ground, reads = self._ground_of(tp)
-        found = translate_offset(offset, standing, ground, reads)
-        state = self._target.states.get(standing.target_partition.topic)
-        evidence = found.evidence if state is None else {**found.evidence, COPY_ID: state.topic_id}
-        return replace(found, observed_at=observation.observed_at, evidence=evidence)
 
     def _ground_of(self, tp: TopicPartition) -> tuple[Standing, Ground | None, PartitionReads]:
         if tp not in self._grounds:
@@ -102,6 +207,16 @@ class Translator:
             is_target_compacted=target_state is not None and target_state.is_compacted,
             is_source_compacted=source_state is not None and source_state.is_compacted,
         )
+
+
+def _chart_maker(owner: weakref.ref[Translator], topic: TopicName) -> Callable[[int], Chart]:
+    """Return what makes a topic's charts. Results hold charts, and must not keep a translator with its views alive."""
+
+    def make(number: int) -> Chart:
+        translator = owner()
+        return EMPTY_CHART if translator is None else translator.chart_of(TopicPartition(topic, number))
+
+    return make
 
 
 def translate_group(

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from replicator.model.names import TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.offsets.warm.placed import PlacedGroup
 
 COPY_ID = "target_topic_id"
 """The evidence that says which incarnation of the target's topic a translation is of."""
@@ -22,9 +23,26 @@ def with_proofs(fresh: GroupTranslation, proven: GroupTranslation | None) -> Gro
     """Return the translation with what was proven earlier, partition by partition, where that is worth more."""
     if proven is None:
         return fresh
-    known: dict[TopicPartition, Translation] = {t.partition: t for t in proven.translations}
+    if isinstance(fresh, PlacedGroup):
+        return _with_told_proofs(fresh, proven)
+    known = _rows_of(proven, {t.partition for t in fresh.translations})
     rows = tuple(with_proof(t, known.get(t.partition)) for t in fresh.translations)
     return replace(fresh, translations=rows)
+
+
+def _with_told_proofs(fresh: PlacedGroup, proven: GroupTranslation) -> GroupTranslation:
+    """Return the same where only rows that cost something can gain: the others are exact already."""
+    placed = fresh.placed
+    known = _rows_of(proven, {t.partition for t in placed.told.values()}) if placed.told else {}
+    told = {index: with_proof(t, known.get(t.partition)) for index, t in placed.told.items()}
+    return PlacedGroup(fresh.flow, fresh.group, replace(placed, told=told))
+
+
+def _rows_of(proven: GroupTranslation, wanted: set[TopicPartition]) -> dict[TopicPartition, Translation]:
+    if isinstance(proven, PlacedGroup):
+        placed = proven.placed
+        return {tp: placed.row(index) for index, tp in enumerate(placed.partitions) if tp in wanted}
+    return {t.partition: t for t in proven.translations if t.partition in wanted}
 
 
 def with_proof(fresh: Translation, proven: Translation | None) -> Translation:

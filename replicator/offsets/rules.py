@@ -32,6 +32,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "rank": "records were counted between true points",
         "counted_at_source": "records were counted between true points, on the source too",
         "anchored": "records were found on both sides by their content",
+        "proven_run": "the place was counted between true points before; a stretch that goes on keeps its places",
         "bracket": "only the points around the position are sure: just behind the lower one",
     }
 )

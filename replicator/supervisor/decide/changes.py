@@ -132,7 +132,11 @@ def changed_translations(
     written: Mapping[GroupName, GroupTranslation], current: Mapping[GroupName, GroupTranslation]
 ) -> dict[GroupName, GroupTranslation]:
     """Return the translations that say something else than what was written; when they were made is not enough."""
-    return {name: one for name, one in current.items() if name not in written or _gist(one) != _gist(written[name])}
+    return {name: one for name, one in current.items() if not _says_the_same(written.get(name), one)}
+
+
+def _says_the_same(before: GroupTranslation | None, one: GroupTranslation) -> bool:
+    return before is one or (before is not None and _gist(before) == _gist(one))
 
 
 def _gist(translation: GroupTranslation) -> list[object]:

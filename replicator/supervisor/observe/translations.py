@@ -17,6 +17,7 @@ from replicator.offsets import (
     SourceView,
     TargetView,
     Translator,
+    WarmMap,
     open_source,
     topics_of,
     with_proofs,
@@ -52,6 +53,7 @@ class TranslationObserver:
         self._offsets_topic = offsets_topic
         self._mirrored: MirroredPositions | None = None
         self._history = OffsetHistory(target, flow)
+        self._warm = WarmMap()
         self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
 
     def remember(self, translations: Mapping[GroupName, GroupTranslation]) -> None:
@@ -112,6 +114,7 @@ class TranslationObserver:
             target=view,
             source=self._open_source(groups, deadline),
             deadline=deadline,
+            warm=self._warm,
         )
 
     def _log_starts(self, view: TargetView) -> dict[TopicPartition, int]:
