@@ -73,7 +73,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern_to_regex(pattern))
 
 
-ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats", "*.orphans.failback-*")
+ORPHANS = "*.orphans.failback-*"
+"""Topics that keep what only an old active had."""
+
+ALWAYS_EXCLUDED_TOPICS = ("__*", "*.replica", "*.internal", "heartbeats", "*.heartbeats", ORPHANS)
 """Topics no flow carries as data: Kafka's and our own, MM2's, heartbeats (they travel by themselves), and the
 quarantine of records that a failback has left behind."""
 

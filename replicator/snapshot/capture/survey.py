@@ -11,7 +11,7 @@ from replicator.errors import DataCorrupt, NotFound, PreflightBlocked
 from replicator.kafka import KafkaCluster
 from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Manifest
 from replicator.model.cluster import ClusterDescription, TopicDescription
-from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, Selection
+from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, ORPHANS, Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, PartitionEnds
 from replicator.snapshot.capture.increments import (
@@ -28,6 +28,8 @@ from replicator.wire.client import AT_END, AT_LOG_START
 
 LOOK_BACK_SNAPSHOTS = 50
 _NEVER = Selection(include=ALWAYS_EXCLUDED_TOPICS)
+_ONLY_BY_NAME = Selection(include=(ORPHANS,))
+"""Orphans are captured where they are asked for by their whole name, as a failback does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _select_topics(
     chosen = {
         name: topic
         for name, topic in sorted(described.items())
-        if selection.matches(name) and not _NEVER.matches(name) and not topic.is_internal
+        if selection.matches(name) and not _is_left_out(name, selection) and not topic.is_internal
     }
     if not chosen:
         raise NotFound(
@@ -92,6 +94,11 @@ def _select_topics(
             hint="replicator snapshot create --topics 'GLOB'",
         )
     return chosen
+
+
+def _is_left_out(name: TopicName, selection: Selection) -> bool:
+    """Whether a topic is none of the data, whatever pattern selects it."""
+    return _NEVER.matches(name) and not (name in selection.include and _ONLY_BY_NAME.matches(name))
 
 
 def read_cut(raw: RawClient, topics: Mapping[TopicName, TopicDescription], *, clock: Clock, deadline: Deadline) -> Cut:
