@@ -22,6 +22,7 @@ from replicator.model.names import FlowName, OperationId
 from replicator.model.operations import JournalRecord
 
 VERSION = 1
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 GENESIS = "0" * 64
 """What the first record of a writer names as the one before it."""
 
@@ -81,7 +82,7 @@ class Chain:
 
 def canonical_json(value: object) -> bytes:
     """Return the one JSON form of a value: keys sorted, no spaces, pure ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def seal(entry: Entry, *, head: Head, writer: str, epoch: int, written_at: datetime) -> JournalRecord:

@@ -147,6 +147,7 @@ class JournalWriter:
             return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
         except OutcomeUnknown:
             if not self._settle(deadline):
+                self._unsettled = records
                 return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
             return tuple(self._records[-len(records) :])
 
@@ -179,10 +180,11 @@ class JournalWriter:
     def _settle(self, deadline: Deadline) -> bool:
         """Whether the unsettled records are in the log; they count from then on, or it is as if they never were.
 
-        Opening again ends a transaction that was left open, so nothing can turn up later.
+        Opening again ends a transaction that was left open, so nothing can turn up later. Where the log cannot be
+        read they stay unsettled: written again, they would break the chain.
         """
         self.require_lease()
-        records, self._unsettled = self._unsettled, []
+        records = self._unsettled
         self._writer.close()
         self._writer = self._log.open_writer(self.writer_id, deadline)
         chain = verify(self._log.read(deadline))
@@ -192,6 +194,7 @@ class JournalWriter:
             self._keep(records, offsets)
         if chain.heads.get(self.writer_id, Head()) != self._head:
             raise Fenced("another process has written the journal meanwhile", hint="see `replicator op list`")
+        self._unsettled = []
         return bool(offsets)
 
     def _keep(self, records: list[JournalRecord], offsets: list[int]) -> tuple[JournalRecord, ...]:

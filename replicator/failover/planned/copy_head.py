@@ -49,6 +49,7 @@ def write_head(world: World, told: list[Entry] | None = None) -> dict[str, objec
     }
     journal = Journal(world.source, world.identity.topic_prefix, clock=world.clock)
     journal.ensure_topic(world.deadline(ACT_SECONDS))
+    log.require_lease()  # opening the copies' writer would fence a newer holder's
     writer = journal.open_writer(
         copy_writer(world.identity.supervisor_id),
         is_allowed=log.is_lease_held,

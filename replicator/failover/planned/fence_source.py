@@ -140,6 +140,7 @@ def do_fence(world: World) -> None:
         mine = set(rules_of(log.fact(NAME, RULES_ITEM))) | set(_missing_rules(world))
         log.add_fact(NAME, RULES_ITEM, {"cluster": world.flow.source, "rows": [rule_to_row(r) for r in sorted(mine)]})
         world.crashpoint(f"{NAME}.before_rules")
+        log.require_lease()
         world.source.acls.create(mine, world.deadline(ACT_SECONDS))
     elif grade is FenceGrade.HOOK:
         call_hooks(world, world.fencing.fence_hooks, step=NAME)

@@ -48,6 +48,7 @@ def open_partitions(ends: dict[TopicPartition, PartitionEnds]) -> list[TopicPart
 def do_fence(world: World) -> None:
     """Take over every transactional id that a task of the flow can have, then journal which."""
     ids = transactional_ids(world)
+    world.logbook.require_lease()
     world.target.fence_transactional_ids(ids, world.deadline(ACT_SECONDS))
     world.crashpoint(f"{NAME}.before_fact")
     world.logbook.add_fact(NAME, FENCED, {"ids": ids})

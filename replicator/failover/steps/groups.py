@@ -171,6 +171,7 @@ def _commit_one(world: World, move: GroupMove, seen: GroupObservation) -> tuple[
         return item, {"outcome": Outcome.COMMITTED.value}
     if seen.state is GroupState.ACTIVE:
         return item, _exception(Outcome.ACTIVE, f"it has {seen.members} members on {world.flow.target}")
+    world.logbook.require_lease()
     try:
         world.target.groups.commit(move.group, move.positions, world.deadline(ACT_SECONDS))
     except (Unreachable, Fenced):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import pytest
 
 from replicator.clock import Deadline
-from replicator.errors import Fenced, LimitExceeded, OutcomeUnknown, PreflightBlocked
+from replicator.errors import Fenced, LimitExceeded, OutcomeUnknown, PreflightBlocked, Unreachable
 from replicator.journal import Entry, Journal, MemoryLog
 from replicator.journal.chain import Stored
 from replicator.journal.log import LogWriter
@@ -132,6 +133,34 @@ def test_an_append_cut_off_midway_is_settled_before_the_next(is_written: bool) -
     writer.append([entry("halted")], soon())
     assert [r.step for r in journal.read(soon())] == (["a", "halted"] if is_written else ["halted"])
     assert writer.records == journal.read(soon())
+
+
+def test_an_append_whose_log_cannot_be_read_back_stays_unsettled() -> None:
+    """The record is in the log and nobody could look: the next append looks again and does not write over it."""
+    log = LossyLog(is_written=True)
+    journal = Journal(log)
+    writer = journal.open_writer("main", is_allowed=lambda: True, deadline=soon())
+    with mock.patch.object(log, "read", side_effect=Unreachable("no answer")), pytest.raises(Unreachable):
+        writer.append([entry("a")], soon())
+    writer.append([entry("halted")], soon())
+    assert [r.step for r in journal.read(soon())] == ["a", "halted"]
+    assert writer.records == journal.read(soon())
+
+
+def test_an_answer_lost_twice_leaves_a_chain_that_the_next_record_fits() -> None:
+    """The second try is as unknown as the first was: the next append settles it."""
+    log = LossyLog(is_written=False)
+    journal = Journal(log)
+    writer = journal.open_writer("main", is_allowed=lambda: True, deadline=soon())
+
+    def lose_once_more(_inner: MemoryLog) -> None:
+        log.losses_left, log._is_written, log._meanwhile = 1, True, lambda _: None
+
+    log._meanwhile = lose_once_more
+    with pytest.raises(OutcomeUnknown):
+        writer.append([entry("a")], soon())
+    writer.append([entry("halted")], soon())
+    assert [r.step for r in journal.read(soon())] == ["a", "halted"]
 
 
 def test_an_answer_lost_twice_is_told_as_unknown() -> None:

@@ -1,0 +1,270 @@
+"""One seed: undisturbed first, then with faults; both must hold, and both must end alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from replicator.errors import ReplicatorError
+from replicator.failover import Identity, Order, World, abort_operation, run_operation
+from replicator.failover import Worker as WorkerFacts
+from replicator.failover.steps import groups as groups_module
+from replicator.failover.steps import survey as survey_module
+from replicator.journal import Journal, chain, list_operations
+from replicator.model.names import OperationId
+from replicator.model.observations import Reachability
+from replicator.model.operations import Operation, OperationState
+from tests.simulation.connect import CONFIGS_TOPIC, GROUP_ID, OFFSETS_TOPIC, SimConnect
+from tests.simulation.judge import Ending, Judge, journal_of
+from tests.simulation.ports import Line, SimCluster
+from tests.simulation.stage import FLOW, Stage, make_stage
+from tests.simulation.wires import Endless, Fault, Killed, Process, Violation, Wires
+
+WORKER = WorkerFacts(group_id=GROUP_ID, offsets_topic=OFFSETS_TOPIC, configs_topic=CONFIGS_TOPIC, tasks_max=1)
+ATTEMPTS_MAX = 16
+PATIENCE = 3
+"""An operator who is told the same this often without a fault goes back instead."""
+FAULTS_MAX = 4
+WEIGHTS = {
+    Fault.LOST_REQUEST: 2,
+    Fault.LOST_REPLY: 4,
+    Fault.LATE: 3,
+    Fault.TWICE: 2,
+    Fault.KILL_BEFORE: 4,
+    Fault.KILL_AFTER: 4,
+    Fault.PAUSE: 3,
+    Fault.CLOCK_STEP: 1,
+    Fault.ROGUE: 2,
+}
+
+
+@dataclass(slots=True)
+class Played:
+    """How one seed ended, or what was broken; `trail` is what happened on the way."""
+
+    seed: int
+    violation: str | None
+    trail: list[str]
+    calls: int
+
+
+class OneByOne(Executor):
+    """Does at once and in order what a pool does side by side: a seed is the same every time."""
+
+    def __init__(self, **_options: Any) -> None:
+        """Take what a pool takes."""
+
+    def map(self, fn: Any, *iterables: Any, **_options: Any) -> Iterator[Any]:
+        return iter([fn(*row) for row in zip(*iterables, strict=True)])
+
+
+def _once_for_each(prove: Any) -> Any:
+    """Return the function, asked once for the same bytes: a journal is read dozens of times in a world's life."""
+    known: dict[Any, Any] = {}
+
+    def cached(told: Any, **more: Any) -> Any:
+        key = (told.value, told.offset) if isinstance(told, chain.Stored) else tuple(more.values())
+        if key not in known:
+            known[key] = prove(told, **more)
+        return known[key]
+
+    return cached
+
+
+class Theatre:
+    """One world and the processes that come and go in it."""
+
+    def __init__(self, seed: int, faults: dict[int, Fault]) -> None:
+        self.stage: Stage = make_stage(seed)
+        self.wires = Wires(faults, random.Random(seed + 1), self.stage.clock, tick=self.stage.tick)
+        self.wires.on_pause = self._on_pause
+        self.wires.on_rogue = lambda: self.stage.go_rogue(self.wires.calls)
+        self.judge = Judge(self.stage, self.wires)
+        self._begun = 0
+
+    def run(self) -> Ending:
+        """Return how the world ends once an operator has seen the order through."""
+        with self._patched():
+            self._see_through()
+            self.wires.land_late(all_of_them=True)
+            return self.judge.on_ended()
+
+    @contextmanager
+    def _patched(self) -> Iterator[None]:
+        def probe(_listeners: Sequence[str], *, timeout_seconds: float) -> Reachability:
+            return Reachability.REFUSED if self.stage.source.is_down else Reachability.REACHABLE
+
+        with (
+            mock.patch.object(survey_module, "probe_listeners", probe),
+            mock.patch.object(groups_module, "ThreadPoolExecutor", OneByOne),
+            mock.patch.object(chain, "_proven_fields", _once_for_each(chain._proven_fields)),
+            mock.patch.object(chain, "_to_record", _once_for_each(chain._to_record)),
+        ):
+            yield
+
+    def _see_through(self) -> None:
+        told: list[str] = []
+        for _ in range(ATTEMPTS_MAX):
+            faults_left = len(self.wires.faults)
+            operation = self._last()
+            is_stuck = len(told) >= PATIENCE
+            can_go_back = operation is not None and not operation.state.is_terminal
+            wants_back = self.stage.aborts_after is not None and self._begun >= self.stage.aborts_after
+            word = self._run_process(is_abort=can_go_back and (wants_back or is_stuck))
+            if operation is not None and operation.is_past_promote:
+                self.stage.aborts_after = None
+            told = [*told, word] if len(self.wires.faults) == faults_left else []
+            operation = self._last()
+            if operation is None or not operation.state.is_terminal:
+                continue
+            if operation.state is not OperationState.ABORTED or is_stuck or not self.stage.goes_on:
+                return
+            self.stage.aborts_after = None
+
+    def _last(self) -> Operation | None:
+        operations = list(list_operations(journal_of(self.stage.target)).values())
+        return operations[-1] if operations else None
+
+    def _run_process(self, *, is_abort: bool) -> str:
+        self.wires.land_late(all_of_them=True)
+        self._begun += 1
+        process = Process(self.wires, f"process-{self._begun}{' (abort)' if is_abort else ''}")
+        self.stage.clock.seconds += 1.0
+        try:
+            word = self._act(process, is_abort=is_abort)
+        except Killed:
+            word = "killed"
+        except ReplicatorError as error:
+            word = f"{type(error).__name__}: {error.message}"
+        self.wires.trail.append(f"{self.wires.calls} {process.name}: {word}")
+        self.judge.on_process_end(process)
+        return word
+
+    def _act(self, process: Process, *, is_abort: bool) -> str:
+        world = self._world(process)
+        order = Order(
+            kind=self.stage.kind,
+            actor="simulation",
+            commanded_at=self.stage.clock.now(),
+            fresh_id=OperationId(f"op-{self._begun:02}"),
+        )
+        act = abort_operation if is_abort else run_operation
+        report = act(world, order, announce=lambda _id: None)
+        return report.state.value
+
+    def _world(self, process: Process) -> World:
+        stage = self.stage
+        source = SimCluster(Line(stage.source, process, stage.clock, lambda *_: None))
+        line = Line(stage.target, process, stage.clock, self.judge.on_append)
+        target = WatchedCluster(line, self.judge)
+        source.positions = Swept(source.positions, self)  # type: ignore[assignment]
+        peer = ()
+        if stage.is_planned:
+            peer = Journal(source, clock=stage.clock).read(_soon(stage))
+        return World(
+            flow=FLOW,
+            source=source,
+            target=target,
+            connect=SimConnect(stage.worker, process),  # type: ignore[arg-type]
+            worker=WORKER,
+            identity=Identity(session_seconds=10.0),
+            is_planned=stage.is_planned,
+            fencing=stage.fencing,
+            peer_records=peer,
+            clock=stage.clock,
+            crashpoint=process.crashpoint,
+        )
+
+    def _on_pause(self, process: Process) -> None:
+        """Freeze a process until another has done what it was to do."""
+        before = dict(self.stage.target.holders)
+        held = [group for group, lease in before.items() if lease._line.process is process]
+        process.is_frozen = True
+        self.stage.clock.sleep(60.0)
+        self._run_process(is_abort=False)
+        process.is_frozen = False
+        if any(self.stage.target.holders.get(group) is not before[group] for group in held):
+            process.was_frozen = True
+
+
+def _soon(stage: Stage) -> Any:
+    from replicator.clock import Deadline
+
+    return Deadline.after(30.0, clock=stage.clock)
+
+
+class WatchedCluster(SimCluster):
+    """The target: what is read of its groups is noted, for nothing is promoted that was not read back."""
+
+    def __init__(self, line: Line, judge: Judge) -> None:
+        super().__init__(line)
+        committed = self.groups.committed
+
+        def noted(names: Any, deadline: Any) -> Any:
+            found = committed(names, deadline)
+            judge.read_back |= {name: dict(seen.committed) for name, seen in found.items()}
+            return found
+
+        self.groups.committed = noted  # type: ignore[method-assign]
+
+
+class Swept:
+    """The source's positions: when they were asked last is noted."""
+
+    def __init__(self, positions: Any, theatre: Theatre) -> None:
+        self._positions = positions
+        self._theatre = theatre
+
+    def ends(self, partitions: Any, deadline: Any) -> Any:
+        """Return the ends."""
+        found = self._positions.ends(partitions, deadline)
+        self._theatre.judge.swept_at = self._theatre.wires.calls
+        return found
+
+
+def draw_faults(seed: int, calls: int) -> dict[int, Fault]:
+    """Return what happens at which call, of a run that makes about so many."""
+    rng = random.Random(seed + 2)
+    count = 1 + rng.randrange(FAULTS_MAX)
+    kinds = rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
+    return {1 + rng.randrange(int(calls * 1.3)): kind for kind in kinds}
+
+
+def play(seed: int) -> Played:
+    """Return how a seed went: first undisturbed, then with its faults."""
+    calm = Theatre(seed, {})
+    try:
+        meant = calm.run()
+        if meant.state not in (OperationState.DONE.value, OperationState.DONE_WITH_EXCEPTIONS.value):
+            return Played(seed, f"undisturbed: ends {meant.state}", calm.wires.trail, calm.wires.calls)
+    except (Violation, ReplicatorError, Endless) as error:
+        return Played(seed, f"undisturbed: {type(error).__name__}: {error}", calm.wires.trail, calm.wires.calls)
+    faults = draw_faults(seed, calm.wires.calls)
+    rough = Theatre(seed, faults)
+    try:
+        found = rough.run()
+        if not rough.stage.rogue_calls:
+            _compare(
+                meant, found, has_lost=any("lost_re" in line or line.endswith("late") for line in rough.wires.trail)
+            )
+    except (Violation, ReplicatorError, Endless) as error:
+        return Played(seed, f"{type(error).__name__}: {error}", rough.wires.trail, rough.wires.calls)
+    return Played(seed, None, rough.wires.trail, rough.wires.calls)
+
+
+def _compare(meant: Ending, found: Ending, *, has_lost: bool) -> None:
+    """A translation that could not read the source goes back further, and says so; nothing else may differ."""
+    if found.state in (OperationState.ABORTED.value, "nothing was begun"):
+        return
+    for name in ("active", "outcomes", "rules", "states", "known_lost"):
+        if getattr(meant, name) != getattr(found, name):
+            raise Violation(f"{name}: {getattr(found, name)}, undisturbed {getattr(meant, name)}")
+    is_equal = all(found.ranks[group] == ranks for group, ranks in meant.ranks.items())
+    is_below = all(found.ranks[group][tp] <= at for group, ranks in meant.ranks.items() for tp, at in ranks.items())
+    if not (is_below if has_lost else is_equal):
+        raise Violation(f"groups stand behind {found.ranks}, undisturbed {meant.ranks} records")

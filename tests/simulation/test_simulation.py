@@ -1,0 +1,50 @@
+"""The runbooks in a disturbed world: some hundred seeds here, ten thousand by `make simulation`; planted faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.plants import PLANTS
+from tests.simulation.play import draw_faults, play
+from tests.simulation.wires import Fault
+
+SEEDS = 300
+CHUNKS = 6
+SEEDS_TO_FIND_MAX = 400
+"""Within so many seeds, from the first on, each planted fault is found."""
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_whatever_happens_the_promises_hold(chunk: int) -> None:
+    """Each seed ends as it does undisturbed, or is refused or taken back with nothing half-done."""
+    size = SEEDS // CHUNKS
+    failed = [played for seed in range(chunk * size, (chunk + 1) * size) if (played := play(seed)).violation]
+    told = [f"{p.violation}\n  again: python -m tests.simulation --seed {p.seed}" for p in failed]
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_fault_is_found(name: str) -> None:
+    """A product that is wrong in one way breaks a promise within a bounded number of seeds."""
+    with PLANTS[name]():
+        found = next((seed for seed in range(SEEDS_TO_FIND_MAX) if play(seed).violation), None)
+    assert found is not None, f"{name} lived through {SEEDS_TO_FIND_MAX} seeds"
+
+
+def test_there_are_as_many_plants_as_promised() -> None:
+    """Twenty at least."""
+    assert len(PLANTS) >= 20
+
+
+def test_a_seed_is_the_same_every_time() -> None:
+    """Its trail and its calls repeat, so that a failing seed can be looked at."""
+    for seed in range(12):
+        first, again = play(seed), play(seed)
+        assert (first.trail, first.calls) == (again.trail, again.calls)
+
+
+def test_every_kind_of_fault_is_drawn_and_leaves_a_trail() -> None:
+    """A fault that never happens proves nothing: each kind is met at some call of the first seeds."""
+    lines = [line for seed in range(80) for line in play(seed).trail]
+    assert {fault for fault in Fault if any(line.endswith(f": {fault.value}") for line in lines)} == set(Fault)
+    assert {fault for seed in range(200) for fault in draw_faults(seed, 150).values()} == set(Fault)
