@@ -8,11 +8,13 @@ from replicator.clock import Deadline
 from replicator.connect import decode_offset_sync
 from replicator.errors import DataCorrupt
 from replicator.kafka import KafkaCluster, Record
-from replicator.model.flow import Flow
+from replicator.model.flow import Delivery, Flow
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.offsets import OffsetSync
 from replicator.offsets.points import OffsetMap, OffsetMapBuilder
 
+POINTS_MAX = 4_000_000
+"""Points a flow's map holds: 16 bytes each."""
 CHUNK_RECORDS = 10_000
 """Syncs read at once: bounds the memory of reading a history of millions."""
 
@@ -33,6 +35,7 @@ class OffsetHistory:
         self._topic_id: str | None = None
         self._builder = OffsetMapBuilder()
         self._next = 0
+        self._pruned: set[TopicPartition] = set()
         self._since: dict[TopicName, int] = {}
         self.unreadable_count = 0
 
@@ -55,10 +58,26 @@ class OffsetHistory:
         """Forget points below the target's log starts, given by source partition."""
         self._builder.prune(log_starts)
 
+    def prune_behind(self, slowest: Mapping[TopicPartition, int], *, visible_to: Mapping[TopicPartition, int]) -> None:
+        """Forget points behind the slowest group of each source partition, where no other translation needs them.
+
+        `visible_to` is the last stable offset of each copy, by source partition."""
+        if self._flow.delivery is Delivery.EXACTLY_ONCE:
+            self._pruned |= self._builder.prune_behind(slowest, visible_to=visible_to)
+
+    def read_anew(self, partition: TopicPartition) -> bool:
+        """Have the next `refresh` read the whole topic, if points of the partition were forgotten behind its groups:
+        one of them was set back since. Return whether that is so."""
+        is_wanted = partition in self._pruned
+        if is_wanted:
+            self._topic_id = None
+        return is_wanted
+
     def _begin_anew(self, topic_id: str | None) -> None:
         self._topic_id = topic_id
         self._builder = OffsetMapBuilder()
         self._next = 0
+        self._pruned = set()
         self.unreadable_count = 0
 
     def _read_on(self, deadline: Deadline) -> None:
@@ -75,6 +94,7 @@ class OffsetHistory:
             )
             for record in read.records:
                 self._take(record)
+            self._builder.keep_within(POINTS_MAX)
             position = ends.end if read.is_complete else read.next_offset
 
     def _take(self, record: Record) -> None:

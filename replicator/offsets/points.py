@@ -180,6 +180,20 @@ class _Columns:
             self._append(source, target)
         self.gaps_seen = gaps_seen
 
+    def keep_from(self, index: int) -> None:
+        """Forget the points before one, in new columns: maps that were handed out keep the old ones."""
+        pruned = self.freeze().without_older_than(index)
+        self.sources, self.targets, self.breaks = pruned.sources, pruned.targets, list(pruned.breaks)
+
+    def thin(self) -> None:
+        """Forget every other point, in new columns, but those at either end of a stretch and of missing history."""
+        last = len(self.sources) - 1
+        edges = {0, last, *(i for b in self.breaks for i in (b.index - 1, b.index))}
+        kept = [index for index in range(last + 1) if index % 2 == 0 or index in edges]
+        self.sources = array("q", [self.sources[index] for index in kept])
+        self.targets = array("q", [self.targets[index] for index in kept])
+        self.breaks = [StretchBreak(bisect_left(kept, b.index), b.kind) for b in self.breaks]
+
     def _append(self, source: int, target: int) -> None:
         self.sources.append(source)
         self.targets.append(target)
@@ -220,10 +234,48 @@ class OffsetMapBuilder:
         for partition, log_start in log_starts.items():
             columns = self._columns.get(partition)
             if columns is not None and (index := bisect_left(columns.targets, log_start) - 1) > 0:
-                pruned = columns.freeze().without_older_than(index)
-                columns.sources, columns.targets = pruned.sources, pruned.targets
-                columns.breaks = list(pruned.breaks)
+                columns.keep_from(index)
                 self._frozen.pop(partition, None)
+
+    def prune_behind(
+        self, slowest: Mapping[TopicPartition, int], *, visible_to: Mapping[TopicPartition, int]
+    ) -> set[TopicPartition]:
+        """Drop points before the last visible one at or below the slowest group's position; return where.
+
+        Both are by source partition; `visible_to` is the copy's last stable offset. Only where the flow never went
+        back and nothing is missing, under exactly-once: there a translation needs the points around it and no others.
+        A group that is set back further needs the history read again.
+        """
+        pruned = set()
+        for partition, position in slowest.items():
+            columns = self._columns.get(partition)
+            if columns is None or columns.breaks or partition not in visible_to:
+                continue
+            visible = bisect_left(columns.targets, visible_to[partition])
+            if (index := min(bisect_right(columns.sources, position), visible) - 1) > 0:
+                columns.keep_from(index)
+                self._frozen.pop(partition, None)
+                pruned.add(partition)
+        return pruned
+
+    def keep_within(self, points_max: int) -> None:
+        """Hold at most so many points: while there are more, every other one is dropped.
+
+        Neighbours drawn apart cost reads, and exactness where the source has holes; never a record: what a stretch
+        begins and ends with stays.
+        """
+        while self.points_count > points_max:
+            before = self.points_count
+            for columns in self._columns.values():
+                columns.thin()
+            self._frozen.clear()
+            if self.points_count == before:
+                return
+
+    @property
+    def points_count(self) -> int:
+        """How many points are held."""
+        return sum(len(columns.sources) for columns in self._columns.values())
 
     def build(self) -> OffsetMap:
         """Return the map of all that was given so far; later syncs do not change it."""

@@ -11,7 +11,7 @@ from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
-from replicator.model.offsets import GroupTranslation
+from replicator.model.offsets import Grade, GroupTranslation
 from replicator.offsets import (
     OffsetHistory,
     SourceView,
@@ -26,6 +26,8 @@ from replicator.supervisor.samples import GroupsSample, TranslationsSample
 
 GROUPS_MAX = 200
 """So many groups are translated in one step; with more of them each waits its turn, the stalest first."""
+POINTS_MANY = 1_000_000
+"""With more points than this, those behind the slowest group are forgotten, too."""
 READ_RECORDS_MAX = 20_000
 """How much of each side one partition's proof may read; what needs more is bounded instead of exact."""
 SOURCE_SECONDS = 3.0
@@ -54,6 +56,7 @@ class TranslationObserver:
         self._mirrored: MirroredPositions | None = None
         self._history = OffsetHistory(target, flow)
         self._warm = WarmMap()
+        self._all_groups: Mapping[GroupName, GroupObservation] = {}
         self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
 
     def remember(self, translations: Mapping[GroupName, GroupTranslation]) -> None:
@@ -66,10 +69,12 @@ class TranslationObserver:
         Raises: what the target refused or failed with.
         """
         began_at = self._clock.now()
+        self._all_groups = groups.groups
         listed = self._target.groups.list(deadline)
         self._known = {name: known for name, known in self._known.items() if name in groups.groups}
         chosen = stalest(groups.groups, {name: at for name, (at, _) in self._known.items()}, count=GROUPS_MAX)
         for group, translation in self._translate([groups.groups[name] for name in chosen], deadline):
+            self._remember_set_back(translation)
             _, earlier = self._known.get(group, (0.0, None))
             self._known[group] = (self._clock.monotonic(), with_proofs(translation, earlier))
         return TranslationsSample(
@@ -97,12 +102,18 @@ class TranslationObserver:
             except DeadlineExceeded:
                 return
 
+    def _remember_set_back(self, translation: GroupTranslation) -> None:
+        """Have the history read again where a group stands below what is left of the map."""
+        if translation.grade is Grade.FLOOR:
+            floors = (t.partition for t in translation.translations if t.grade is Grade.FLOOR)
+            any(self._history.read_anew(partition) for partition in floors)
+
     def _open_translator(self, groups: Sequence[GroupObservation], deadline: Deadline) -> Translator:
         """Open the target before the positions are read: only what was visible then is sure to lie below them."""
         topics = sorted({self._flow.remote_topic(tp.topic) for group in groups for tp in group.committed})
         view = TargetView.open(self._target, topics, deadline, records_max=READ_RECORDS_MAX)
         offset_map = self._history.refresh(deadline)
-        self._history.prune(self._log_starts(view))
+        self._prune(view, is_large=offset_map.points_count > POINTS_MANY)
         if self._mirrored is None:
             self._mirrored = MirroredPositions(self._target, self._offsets_topic, self._flow.source_connector)
         positions = self._mirrored.refresh(deadline)
@@ -117,14 +128,14 @@ class TranslationObserver:
             warm=self._warm,
         )
 
-    def _log_starts(self, view: TargetView) -> dict[TopicPartition, int]:
-        """Return the log start of each copy by its source partition: what is known below it helps no group."""
+    def _prune(self, view: TargetView, *, is_large: bool) -> None:
+        """Forget what is known below the copies' log starts, and of a large map what all groups have passed."""
         named = {copy: self._flow.source_topic(copy.topic) for copy in view.ends}
-        return {
-            TopicPartition(topic, copy.partition): view.ends[copy].log_start
-            for copy, topic in named.items()
-            if topic is not None
-        }
+        ends = {TopicPartition(topic, copy.partition): view.ends[copy] for copy, topic in named.items() if topic}
+        self._history.prune({tp: seen.log_start for tp, seen in ends.items()})
+        if is_large:
+            visible_to = {tp: seen.last_stable for tp, seen in ends.items()}
+            self._history.prune_behind(slowest_positions(self._all_groups), visible_to=visible_to)
 
     def _open_source(self, groups: Sequence[GroupObservation], deadline: Deadline) -> SourceView | None:
         if self._source is None or not self._is_source_answering():
@@ -137,6 +148,15 @@ class TranslationObserver:
         """Let go of the reader."""
         if self._mirrored is not None:
             self._mirrored.close()
+
+
+def slowest_positions(groups: Mapping[GroupName, GroupObservation]) -> dict[TopicPartition, int]:
+    """Return the lowest position that any group has, by partition."""
+    slowest: dict[TopicPartition, int] = {}
+    for seen in groups.values():
+        for tp, at in seen.committed.items():
+            slowest[tp] = min(at, slowest.get(tp, at))
+    return slowest
 
 
 def stalest(

@@ -89,3 +89,40 @@ def test_points_hold_sixteen_bytes_each() -> None:
     """A million syncs cost sixteen megabytes, not a gigabyte of objects."""
     found = map_of(*((i, i) for i in range(1000)))
     assert found.sources.itemsize + found.targets.itemsize == 16
+
+
+def test_points_behind_the_slowest_group_are_dropped_where_nothing_else_needs_them() -> None:
+    """What every group has passed goes, but for the point below the slowest; after a step back all points stay."""
+    builder = OffsetMapBuilder()
+    for point in [(0, 0), (5, 5), (9, 9), (14, 20), (18, 30)]:
+        builder.add(OffsetSync(ORDERS, *point))
+    assert builder.prune_behind({ORDERS: 13}, visible_to={}) == set()
+    assert builder.prune_behind({ORDERS: 17}, visible_to={ORDERS: 15}) == {ORDERS}
+    assert list(builder.build().of(ORDERS).points()) == [(9, 9), (14, 20), (18, 30)]
+    assert builder.prune_behind({ORDERS: 9}, visible_to={ORDERS: 99}) == set()
+    builder.add(OffsetSync(ORDERS, 12, 40))
+    assert builder.prune_behind({ORDERS: 18}, visible_to={ORDERS: 99}) == set()
+    assert builder.points_count == 4
+
+
+def test_a_map_too_large_is_thinned_but_keeps_the_ends_of_stretches() -> None:
+    """Every other point goes until the bound holds; a step back and missing history stand where they stood."""
+    builder = OffsetMapBuilder()
+    for number in range(100):
+        builder.add(OffsetSync(ORDERS, 10 * number, 10 * number))
+    whole = builder.build().of(ORDERS)
+    builder.add(OffsetSync(ORDERS, 500, 1001))
+    builder.note_gap()
+    builder.add(OffsetSync(ORDERS, 600, 1200))
+    builder.add(OffsetSync(ORDERS, 700, 1300))
+    before = builder.build().of(ORDERS)
+    builder.keep_within(40)
+    found = builder.build().of(ORDERS)
+    assert len(found) <= 40
+    assert set(found.points()) <= set(before.points())
+    assert found.source_max == before.source_max == 990
+    rewind, gap = found.starts_of(BreakKind.REWIND)[0], found.starts_of(BreakKind.GAP)[0]
+    assert [*found.points()][rewind - 1 : gap + 1] == [(990, 990), (500, 1001), (600, 1200)]
+    assert len(whole) == 100
+    builder.keep_within(1)
+    assert {(0, 0), (990, 990), (500, 1001), (600, 1200), (700, 1300)} == set(builder.build().of(ORDERS).points())

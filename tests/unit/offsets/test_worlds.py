@@ -41,6 +41,28 @@ def test_no_world_finds_a_fault(shape: str, seed: int) -> None:
     assert find_faults(world_of(shape, seed)) == []
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_thinned_map_finds_no_fault_either(shape: str) -> None:
+    """Dropping points to stay within a bound costs exactness, never a record nor the truth of a bound."""
+    for seed in range(150):
+        world = world_of(shape, seed)
+        world.points_max = 3
+        assert find_faults(world) == [], seed
+
+
+def test_a_map_pruned_behind_the_slowest_group_answers_the_same() -> None:
+    """Under exactly-once no position at or above the slowest group's is answered otherwise than from the whole map."""
+    shape = Shape(has_rewinds=False, has_gaps=False)
+    compared = 0
+    for seed in range(200):
+        world = make_world(random.Random(f"slowest/{seed}"), shape)
+        whole = world.translate_all()
+        world.slowest = random.Random(seed).randint(0, world.source_end)
+        assert world.translate_all()[world.slowest :] == whole[world.slowest :], seed
+        compared += len(world.points()) < len(whole)
+    assert compared > 100
+
+
 def test_a_quiet_exactly_once_flow_is_exact_from_the_standby_alone() -> None:
     """Without holes on the source, every position behind the first point is EXACT with the source dead."""
     shape = Shape(

@@ -65,6 +65,8 @@ class World:
     is_source_alive: bool = True
     is_mirrored_known: bool = True
     unread: set[str] = field(default_factory=set)
+    points_max: int = 10**9
+    slowest: int | None = None
 
     def ends_now(self) -> PartitionEnds:
         """Return the copy's ends as they are now."""
@@ -90,6 +92,9 @@ class World:
             builder.note_gap() if sync is None else builder.add(sync)
         if self.copy_start % 2 and not is_whole:  # every other copy that retention has shortened
             builder.prune({SOURCE: self.copy_start})
+        if self.slowest is not None and self.swept is not None:
+            builder.prune_behind({SOURCE: self.slowest}, visible_to={SOURCE: self.swept.last_stable})
+        builder.keep_within(self.points_max)
         return builder.build().ended(self.ends).of(SOURCE)
 
     def translate_all(self) -> list[Translation]:
