@@ -20,6 +20,7 @@ from replicator.journal import (
     OPERATION_STEP,
     Hold,
     Journal,
+    KeptHead,
     active_cluster,
     find_operation,
     is_being_aborted,
@@ -75,8 +76,11 @@ def run_operation(
     with _held(world, order, announce=announce, epoch_elsewhere=epoch_elsewhere) as log:
         log.begin(_request_body(world, order))
         engine = _engine(world, order.kind, onlooker)
-        engine.run(hold_before=order.hold_before)
-        return _finish(world, log)
+        try:
+            engine.run(hold_before=order.hold_before)
+            return _finish(world, log)
+        finally:
+            _leave_witness(world, log)
 
 
 def abort_operation(
@@ -90,6 +94,7 @@ def abort_operation(
     """
     with _held(world, order, announce=announce, is_abort=True, epoch_elsewhere=epoch_elsewhere) as log:
         _engine(world, order.kind, onlooker).abort()
+        _leave_witness(world, log)
         return report_of(log.records, objectives=world.flow.objectives)
 
 
@@ -298,6 +303,23 @@ def _fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fen
     """Return the fencing with the grade that the operation was begun with; one fence is not swapped for another."""
     told = records[0].body.get("fence") if records else None
     return fencing if told is None else replace(fencing, grade=FenceGrade(told))
+
+
+def _leave_witness(world: World, log: Logbook) -> None:
+    """Leave the end of the chain in the store once the operation is over, however it ended. A copy that fails costs a
+    witness, nothing else."""
+    if world.keep_head is None or not log.operation.state.is_terminal:
+        return
+    last = log.records[-1]
+    head = KeptHead(
+        cluster=world.flow.target,
+        writer=last.writer,
+        sequence=last.sequence,
+        digest=last.digest,
+        kept_at=last.written_at,
+    )
+    with suppress(ReplicatorError):
+        world.keep_head(head)
 
 
 def _finish(world: World, log: Logbook) -> OperationReport:

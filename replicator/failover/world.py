@@ -15,7 +15,7 @@ from replicator.failover.facts import Survey
 from replicator.failover.hooks import HookCommand
 from replicator.failover.sources import read_source
 from replicator.flow import FlowWiring, MirroredPositions
-from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, Observations, Observed
+from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, KeptHead, Observations, Observed
 from replicator.kafka import KafkaCluster, Record, Tail
 from replicator.model.cluster import ClusterAccess
 from replicator.model.flow import Flow
@@ -101,6 +101,10 @@ Capture = Callable[[KafkaCluster, tuple[TopicName, ...], str], str]
 """Captures topics of a cluster as a snapshot under a tag, and returns its id."""
 
 
+KeepHead = Callable[[KeptHead], None]
+"""Keeps the head of a journal's chain where neither cluster can change it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class World:
     """One flow's world. `connect` None or dead is met by fencing through Kafka alone; `log` None is a rehearsal.
@@ -109,8 +113,8 @@ class World:
     name of the configured flow where `flow` is derived from it. `is_planned`: the source lives, and is itself
     asked instead of what was observed of it. `peer_records` are the journal of the source's cluster, as far as
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
-    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot where there is a store;
-    `plan_digest` is that of the plan which is carried out, where one was given.
+    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot, and `keep_head` the end of the
+    journal, where there is a store; `plan_digest` is that of the plan which is carried out, where one was given.
     """
 
     flow: Flow
@@ -128,6 +132,7 @@ class World:
     forward: World | None = None
     wiring: FlowWiring | None = None
     capture: Capture | None = None
+    keep_head: KeepHead | None = None
     plan_digest: str | None = None
     log: Logbook | None = None
     clock: Clock = SYSTEM_CLOCK

@@ -30,7 +30,7 @@ from replicator.journal.operations import (
     running_operation,
     to_operation,
 )
-from replicator.journal.witness import JournalProof, prove_journals
+from replicator.journal.witness import JournalProof, KeptHead, prove_journals
 
 __all__ = [
     "ACTIVE_ITEM",
@@ -46,6 +46,7 @@ __all__ = [
     "Journal",
     "JournalProof",
     "JournalWriter",
+    "KeptHead",
     "MemoryLog",
     "Observation",
     "Observations",

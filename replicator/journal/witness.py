@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from replicator.errors import DataCorrupt
 from replicator.journal.chain import Chain, Stored, verify
@@ -33,8 +34,21 @@ class JournalProof:
         return not self.findings
 
 
-def prove_journals(stored: Mapping[ClusterName, Iterable[Stored]]) -> tuple[JournalProof, ...]:
-    """Return the proof of every journal, each held against the heads that the others have kept of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptHead:
+    """Where a cluster's chain of one writer ended when somebody else took a copy of its head."""
+
+    cluster: ClusterName
+    writer: str
+    sequence: int
+    digest: str
+    kept_at: datetime
+
+
+def prove_journals(
+    stored: Mapping[ClusterName, Iterable[Stored]], *, kept_elsewhere: Iterable[KeptHead] = ()
+) -> tuple[JournalProof, ...]:
+    """Return the proof of every journal, each held against the heads that the others, and others still, have kept."""
     chains: dict[ClusterName, Chain] = {}
     broken: dict[ClusterName, str] = {}
     for name, values in stored.items():
@@ -42,7 +56,8 @@ def prove_journals(stored: Mapping[ClusterName, Iterable[Stored]]) -> tuple[Jour
             chains[name] = verify(values)
         except DataCorrupt as exc:
             broken[name] = exc.message
-    kept = [record for chain in chains.values() for record in chain.records if is_head(record)]
+    kept = [to_kept(record) for chain in chains.values() for record in chain.records if is_head(record)]
+    kept += kept_elsewhere
     return tuple(_broken(name, broken[name]) if name in broken else _prove(name, chains[name], kept) for name in stored)
 
 
@@ -51,12 +66,24 @@ def is_head(record: JournalRecord) -> bool:
     return record.step == HEAD_STEP and record.phase == StepPhase.FACT
 
 
+def to_kept(record: JournalRecord) -> KeptHead:
+    """Return the head that a record keeps."""
+    body = record.body
+    return KeptHead(
+        cluster=ClusterName(body["cluster"]),
+        writer=body["writer"],
+        sequence=body["sequence"],
+        digest=body["digest"],
+        kept_at=record.written_at,
+    )
+
+
 def _broken(name: ClusterName, finding: str) -> JournalProof:
     return JournalProof(cluster=name, records=0, heads={}, witnesses=0, findings=(finding,))
 
 
-def _prove(name: ClusterName, chain: Chain, kept: Iterable[JournalRecord]) -> JournalProof:
-    witnesses = [record for record in kept if record.body.get("cluster") == name]
+def _prove(name: ClusterName, chain: Chain, kept: Iterable[KeptHead]) -> JournalProof:
+    witnesses = [head for head in kept if head.cluster == name]
     digests = {(record.writer, record.sequence): record.digest for record in chain.records}
     findings = [found for witness in witnesses if (found := _contradiction(witness, digests)) is not None]
     return JournalProof(
@@ -68,12 +95,10 @@ def _prove(name: ClusterName, chain: Chain, kept: Iterable[JournalRecord]) -> Jo
     )
 
 
-def _contradiction(witness: JournalRecord, digests: Mapping[tuple[str, int], str]) -> str | None:
+def _contradiction(witness: KeptHead, digests: Mapping[tuple[str, int], str]) -> str | None:
     """Return what a kept head says against the chain; None when the chain holds it."""
-    body = witness.body
-    writer, sequence = body["writer"], body["sequence"]
-    found = digests.get((writer, sequence))
-    if found == body["digest"]:
+    found = digests.get((witness.writer, witness.sequence))
+    if found == witness.digest:
         return None
-    told = f"record {sequence} of {writer}, kept at {witness.written_at:%Y-%m-%d %H:%M:%S} UTC"
+    told = f"record {witness.sequence} of {witness.writer}, kept at {witness.kept_at:%Y-%m-%d %H:%M:%S} UTC"
     return f"{told}, is missing: the tail was cut" if found is None else f"{told}, is another one: it was written anew"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,15 +19,18 @@ from replicator.failover import (
     Fencing,
     HookCommand,
     Identity,
+    KeepHead,
     Worker,
     World,
     crashpoint_from,
     reverse_of,
 )
 from replicator.flow import FlowWiring
-from replicator.journal import Journal
+from replicator.journal import Journal, KeptHead
 from replicator.kafka import KafkaCluster, probe_listeners
+from replicator.log import get_logger
 from replicator.model.flow import Flow
+from replicator.model.forms.text import safe_text
 from replicator.model.names import TopicName
 from replicator.model.observations import Reachability
 from replicator.model.operations import OperationKind
@@ -34,6 +38,8 @@ from replicator.settings import HookSettings, Settings
 
 _PEER_SECONDS = 10.0
 _CAPTURE_SECONDS = 24 * 3600.0
+HEAD_SECONDS = 10.0
+"""An operation that is over waits this long for a witness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,7 @@ def _open_one(desk: Desk, flow: Flow, choices: Choices, *, is_planned: bool, fen
             identity=_identity(settings),
             choices=choices,
             hooks=_commands(settings.failover.hooks.promote),
+            keep_head=_keep_head(desk) if settings.store else None,
             is_planned=is_planned,
             fencing=_fencing(settings, flow, fence),
             clock=desk.clock,
@@ -130,6 +137,35 @@ def _capture(desk: Desk) -> Capture:
         return manifest.id
 
     return capture
+
+
+def _keep_head(desk: Desk) -> KeepHead:
+    """Return what keeps heads in the store; one that does not answer is waited for no longer than HEAD_SECONDS."""
+
+    def keep(head: KeptHead) -> None:
+        from replicator.supervisor.witnesses import put_head
+
+        failures: list[ReplicatorError] = []
+        thread = threading.Thread(target=_noting(failures, put_head), args=(desk.settings, head), daemon=True)
+        thread.start()
+        thread.join(HEAD_SECONDS)
+        if failures or thread.is_alive():
+            told = failures[0].message if failures else "the store has not answered yet"
+            get_logger().warning("journal_head_not_kept", cause=safe_text(told), cluster=head.cluster)
+
+    return keep
+
+
+def _noting(
+    failures: list[ReplicatorError], act: Callable[[Settings, KeptHead], None]
+) -> Callable[[Settings, KeptHead], None]:
+    def run(settings: Settings, head: KeptHead) -> None:
+        try:
+            act(settings, head)
+        except ReplicatorError as error:
+            failures.append(error)
+
+    return run
 
 
 def _commands(hooks: Sequence[HookSettings]) -> tuple[HookCommand, ...]:

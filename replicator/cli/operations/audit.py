@@ -12,6 +12,7 @@ from replicator.errors import DataCorrupt, ReplicatorError, Unreachable
 from replicator.model.forms.figures import show_count, show_moment, show_seconds
 
 if TYPE_CHECKING:
+    from replicator.journal import KeptHead
     from replicator.journal.chain import Stored
     from replicator.model.names import ClusterName
 
@@ -26,16 +27,16 @@ def audit() -> None:
 @audit.command()
 @pass_app
 def verify(app: App) -> None:
-    """Prove every journal that answers: each link of its chain, and the heads that the other clusters keep of it.
+    """Prove every journal that answers: each link of its chain, and the heads that other clusters and the store keep.
 
     Exits 1 when a byte was changed, records are missing, the tail was cut or the chain was written anew.
     """
     from replicator.journal import prove_journals
 
     stored, warnings = _read_all(app)
-    proofs = prove_journals(stored)
+    proofs = prove_journals(stored, kept_elsewhere=_read_heads(app, warnings))
     warnings += [
-        f"no other cluster keeps a head of {one.cluster}'s journal: that its tail is whole cannot be told"
+        f"nobody else keeps a head of {one.cluster}'s journal: that its tail is whole cannot be told"
         for one in proofs
         if one.records and not one.witnesses
     ]
@@ -109,6 +110,25 @@ def export(app: App) -> None:
         ),
         warnings=warnings,
     )
+
+
+def _read_heads(app: App, warnings: list[str]) -> tuple[KeptHead, ...]:
+    """Return the heads that the configured store keeps; that it cannot be read is a warning, a changed one an error.
+
+    Raises:
+        DataCorrupt: a kept head was changed.
+    """
+    from replicator.supervisor.witnesses import read_heads
+
+    if app.settings.store is None:
+        return ()
+    try:
+        return read_heads(app.settings)
+    except DataCorrupt:
+        raise
+    except ReplicatorError as error:
+        warnings.append(f"the heads in the store were left out: {error.message}")
+        return ()
 
 
 def _read_all(app: App) -> tuple[dict[ClusterName, list[Stored]], list[str]]:

@@ -207,6 +207,12 @@ def test_a_schedule_drills_and_its_report_is_signed(scene: Scene) -> None:
     assert all(step["seconds"] >= 0 for step in report["steps"])
     assert report["evidence"]["compared"]["same"] >= 2
 
+    assert list((scene.store / "heads" / "west" / scene.flow).iterdir()), "the journal's end is kept in the store"
+    proven = scene.run("audit", "verify", "-o", "json")
+    assert proven.returncode == 0, proven.stderr
+    west = next(one for one in json.loads(proven.stdout)["items"] if one["cluster"] == "west")
+    assert west["witnesses"] >= 1
+
     asked = scene.run("forecast", scene.flow, "-o", "json")
     assert asked.returncode == 4, "no supervisor has observed the groups yet"
     foreseen = json.loads(asked.stdout)["item"]

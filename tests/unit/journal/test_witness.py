@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from replicator.journal import HEAD_ITEM, HEAD_STEP, Entry, prove_journals
+from replicator.journal import HEAD_ITEM, HEAD_STEP, Entry, KeptHead, prove_journals
 from replicator.journal.chain import Head, Stored, canonical_json, encode, next_head, seal
 from replicator.model.names import ClusterName, FlowName, OperationId
 
@@ -101,3 +101,16 @@ def test_a_forged_record_breaks_the_next_link() -> None:
     digest = hashlib.sha256(canonical_json(fields)).hexdigest()
     forged = Stored(1, canonical_json({**fields, "digest": digest}))
     assert any("offset 2" in told for told in findings([JOURNAL[0], forged, *JOURNAL[2:]]))
+
+
+def test_a_head_that_is_kept_elsewhere_is_a_witness_too() -> None:
+    """With no other cluster's journal at hand, a cut tail and a rewrite show beside the head in the store."""
+    last = json.loads(JOURNAL[-1].value)
+    head = KeptHead(cluster=WEST, writer="main", sequence=last["sequence"], digest=last["digest"], kept_at=NOW)
+    (whole,) = prove_journals({WEST: JOURNAL}, kept_elsewhere=[head])
+    assert (whole.is_whole, whole.witnesses) == (True, 1)
+    (cut,) = prove_journals({WEST: JOURNAL[:-1]}, kept_elsewhere=[head])
+    assert "the tail was cut" in cut.findings[0]
+    anew = chain_of([entry(step) for step in ("survey", "cut", "commit", "promote", "verified")])
+    (forged,) = prove_journals({WEST: anew}, kept_elsewhere=[head])
+    assert "it was written anew" in forged.findings[0]
