@@ -135,7 +135,7 @@ def _held(
         if before:
             announce(chosen)
         request = Request(operation_id=chosen, flow=world.name, kind=order.kind, actor=order.actor)
-        world.log = Logbook(hold.writer, request, clock=world.clock)
+        world.log = Logbook(hold.writer, request, clock=world.clock, crashpoint=world.crashpoint)
         if world.forward is not None:
             world.forward.log = world.log
         world.choices = merge_choices(world.choices, world.log.records)
@@ -159,7 +159,7 @@ def _end_rehearsal(world: World, hold: Hold, order: Order, *, writer: str) -> No
     if drill is None or not gives_way(drill, order, writer=writer):
         return
     request = Request(operation_id=drill.id, flow=world.name, kind=drill.kind, actor=order.actor)
-    world.log = Logbook(hold.writer, request, clock=world.clock)
+    world.log = Logbook(hold.writer, request, clock=world.clock, crashpoint=world.crashpoint)
     _engine(world, drill.kind, nobody_looks).abort()
     world.log = None
 

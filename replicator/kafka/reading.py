@@ -20,7 +20,7 @@ from replicator.model.rights import READERS
 
 CONSUME_BATCH = 2000
 POLL_SECONDS = 0.05
-"""How long one call waits for more: a call returns only when its batch is full or this has passed."""
+"""How long one call waits for the first message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class RangeReader:
         records: list[Record] = []
         position = start
         while position < stop:
-            for message in consumer.consume(CONSUME_BATCH, timeout=deadline.capped(POLL_SECONDS)):
+            for message in take_messages(consumer, deadline):
                 if is_end_of_partition(message):
                     return RangeRead(tuple(records), max(position, message.offset() or 0), is_complete=True)
                 record = to_record(message)
@@ -159,7 +159,7 @@ class Tail:
         records: list[Record] = []
         while behind := [tp for tp, end in targets.items() if self._next[tp] < end]:
             with self._connection.translated(f"tail {', '.join(self._wanted)}"):
-                messages = self._consumer.consume(CONSUME_BATCH, timeout=deadline.capped(POLL_SECONDS))
+                messages = take_messages(self._consumer, deadline)
             records += self._take(messages)
             if not messages and deadline.is_over:
                 self._rewind(records)
@@ -206,6 +206,13 @@ class Tail:
     def close(self) -> None:
         """Let go of the consumer."""
         self._consumer.close()
+
+
+def take_messages(consumer: Consumer, deadline: Deadline) -> list[Message]:
+    """Return what has arrived, at most a batch, waiting only for the first: a call for a whole batch returns when the
+    batch is full or its time has passed, and most reads are far smaller than that."""
+    first = consumer.consume(1, timeout=deadline.capped(POLL_SECONDS))
+    return [*first, *consumer.consume(CONSUME_BATCH - 1, timeout=0)] if first else first
 
 
 def is_end_of_partition(message: Message) -> bool:

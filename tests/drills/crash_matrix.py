@@ -40,6 +40,7 @@ TABLE = TopicName("matrix.table")
 ROWS = TopicPartition(TABLE, 0)
 GROUP = GroupName("matrix.readers")
 RECORDS, READ, SINCE = 300, 120, 50
+WRITES_MAX = 80
 PASSED_OVER = frozenset({"hold_lease", "drain", "translate.after_effect", "clean_up.after_effect"})
 """Goals that hold before anybody acts: no lease is left to take, nothing to drain without writers; and with a single
 group the place inside `translate` and `clean_up` lies behind their whole effect."""
@@ -194,6 +195,24 @@ def test_a_drill_killed_everywhere_leaves_no_clone(site: Site) -> None:
     killed = kill_everywhere(site, DRILL, "drill", FLOW, "--yes")
     assert_all_passed(site, DRILL, killed)
     assert site.operations("drill") == ["done"]
+    names = site.clusters["west"].groups.list(Deadline.after(30))
+    assert not [name for name in names if name.startswith("drill.")]
+
+
+def test_a_drill_killed_at_each_write_to_its_journal_is_passed_by_the_next_run(site: Site) -> None:
+    """A drill for each write: killed behind it, run again, passed; no clone is left."""
+    killed = 0
+    for number in range(1, WRITES_MAX):
+        ended = site.run("drill", FLOW, "--yes", crash_at=f"journal.after_{number}")
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        killed += 1
+        again = site.run("drill", FLOW, "--yes")
+        assert again.returncode == 0, f"after write {number}: {again.stderr}"
+    print(f"drill: killed behind {killed} writes to the journal")
+    assert killed >= len(DRILL.steps) * 2, "each step is journaled twice at least: begun and done"
+    assert set(site.operations("drill")) == {"done"}
     names = site.clusters["west"].groups.list(Deadline.after(30))
     assert not [name for name in names if name.startswith("drill.")]
 

@@ -100,8 +100,9 @@ class SimCluster(KafkaCluster):
         return SimTransactionalWriter(line, transactional_id, generation)
 
     def fence_transactional_ids(self, ids: Iterable[str], deadline: Deadline) -> None:
-        for transactional_id in ids:
-            self.transactional_writer(transactional_id, deadline)
+        with self._line.process.one_act():
+            for transactional_id in ids:
+                self.transactional_writer(transactional_id, deadline)
 
     def elect(self, group: str, *, topic: TopicName, session_seconds: float = 10.0) -> Any:  # noqa: ARG002
         return SimLease(self._line, group, session_seconds)
@@ -212,20 +213,12 @@ class SimGroups:
     def commit(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
         if not offsets:
             return
-        process = self._line.process
-        was_frozen, was_in_flight = process.was_frozen, process.is_in_flight
-        try:
-            self._commit(group, offsets, deadline, is_one_act=not was_frozen)
-        finally:
-            process.is_in_flight = was_in_flight
+        with self._line.process.one_act():
+            self._commit(group, offsets, deadline)
 
-    def _commit(
-        self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline, *, is_one_act: bool
-    ) -> None:
-        """Set the group in three requests. A process that freezes between them sends the rest when it wakes up."""
+    def _commit(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
         if self.committed([group], deadline)[group].state is GroupState.ACTIVE:
             raise PreflightBlocked(f"cluster {self._line.broker.name}: group {group} has members")
-        self._line.process.is_in_flight = is_one_act
         self.alter(group, offsets)
         seen = self.committed([group], deadline)[group].committed
         if any(seen.get(tp) != offset for tp, offset in offsets.items()):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -106,6 +107,7 @@ class Process:
         self.is_frozen = False
         self.was_frozen = False
         self.is_in_flight = False
+        self._is_within_act = False
         self.acted_frozen: list[str] = []
         self._wires = wires
 
@@ -113,6 +115,16 @@ class Process:
         """End this process here."""
         self.is_dead = True
         raise Killed(self.name)
+
+    @contextmanager
+    def one_act(self) -> Iterator[None]:
+        """Count the requests of one call of a door as one: a process that freezes among them sends the rest later."""
+        is_begun_awake, was_within = not self.was_frozen, self._is_within_act
+        self._is_within_act = is_begun_awake or was_within
+        try:
+            yield
+        finally:
+            self._is_within_act = was_within
 
     def crashpoint(self, name: str) -> None:
         """A place that the product itself names as one where it may die."""
@@ -131,7 +143,7 @@ class Process:
         wires.clock.seconds += CALL_SECONDS
         wires.tick()
         wires.land_late()
-        if changes and self.was_frozen and not self.is_in_flight:
+        if changes and self.was_frozen and not self._is_within_act:
             self.acted_frozen.append(what)
         fault = wires.faults.pop(wires.calls, None)
         if fault is None:

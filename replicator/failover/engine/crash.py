@@ -1,8 +1,9 @@
 """Kill points: places where a test lets the process die, to prove that the same command then goes on.
 
-Set REPLICATOR_CRASH_AT to a point's name (`commit.after_intent`) and the process kills itself there with
-SIGKILL, as a lost machine would; with REPLICATOR_PAUSE_AT it stands still there instead, alive, until a
-signal ends it or its patience does. Without the variables a point costs nothing.
+Set REPLICATOR_CRASH_AT to a point's name (`commit.after_intent`; `journal.after_7` is behind the process's seventh
+write to its operation's journal) and the process kills itself there with SIGKILL, as a lost machine would; with
+REPLICATOR_PAUSE_AT it stands still there instead, alive, until a signal ends it or its patience does. Without the
+variables a point costs nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ AFTER_INTENT = "after_intent"
 AFTER_EFFECT = "after_effect"
 AFTER_DONE = "after_done"
 AFTER_UNDO = "after_undo"
+BEFORE_WRITE = "before"
+AFTER_WRITE = "after"
 AROUND_EVERY_STEP = (BEFORE_INTENT, AFTER_INTENT, AFTER_EFFECT, AFTER_DONE)
 
 Crashpoint = Callable[[str], None]
@@ -39,6 +42,11 @@ def crashpoint_from(environ: Mapping[str, str] = os.environ) -> Crashpoint:
             time.sleep(PAUSE_SECONDS)
 
     return strike
+
+
+def write_point(number: int, side: str) -> str:
+    """Return the name of the place before or after a process's write number `number` to its operation's journal."""
+    return f"journal.{side}_{number}"
 
 
 def never_crash(_name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.failover.engine.crash import AFTER_WRITE, BEFORE_WRITE, Crashpoint, never_crash, write_point
 from replicator.journal import (
     OPERATION_STEP,
     Entry,
@@ -38,8 +39,17 @@ class Request:
 class Logbook:
     """Writes one operation's records and reads only those back: yesterday's facts are another operation's."""
 
-    def __init__(self, writer: JournalWriter, request: Request, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        writer: JournalWriter,
+        request: Request,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        crashpoint: Crashpoint = never_crash,
+    ) -> None:
         self.request = request
+        self._crashpoint = crashpoint
+        self._writes = 0
         self._writer = writer
         self._clock = clock
         self._records = [r for r in writer.records if r.operation_id == request.operation_id]
@@ -141,5 +151,8 @@ class Logbook:
         self._append([self._entry(step, phase, item=item, body=body)])
 
     def _append(self, entries: list[Entry]) -> None:
+        self._writes += 1
+        self._crashpoint(write_point(self._writes, BEFORE_WRITE))
         deadline = Deadline.after(APPEND_SECONDS, clock=self._clock)
         self._records.extend(self._writer.append(entries, deadline))
+        self._crashpoint(write_point(self._writes, AFTER_WRITE))

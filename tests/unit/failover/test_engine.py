@@ -183,8 +183,6 @@ class Station:
             self._operations += 1
         id_ = found.id if found else OperationId(f"op-{self._operations}")
         request = Request(operation_id=id_, flow=FLOW, kind=OperationKind.FAILOVER, actor="ann")
-        world.log = Logbook(writer, request)
-        world.log.begin({"source": "east", "target": "west"})
 
         def crash(name: str) -> None:
             if name == die_at:
@@ -192,6 +190,8 @@ class Station:
                 raise Killed(name)
 
         world.crashpoint = crash
+        world.log = Logbook(writer, request, crashpoint=crash)
+        world.log.begin({"source": "east", "target": "west"})
         return Engine(RUNBOOK, world, world.log, crashpoint=crash, onlooker=self.events.append)
 
     def phases(self) -> list[str]:
@@ -564,6 +564,28 @@ def test_onlookers_hear_every_step() -> None:
     station.process(world).run()
     heard = [(event.step, event.phase) for event in station.events if event.step == "stop_flow"]
     assert heard == [("stop_flow", None), ("stop_flow", StepPhase.INTENT), ("stop_flow", StepPhase.DONE)]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_run_killed_at_any_write_to_the_journal_is_resumed_to_the_same_end(
+    expected: tuple[Any, ...], side: str
+) -> None:
+    """Every write of a run has a place before it and one behind it; a fresh process goes on from any of them."""
+    killed = 0
+    for number in range(1, 100):
+        station, world = Station(), World()
+        try:
+            station.process(world, die_at=f"journal.{side}_{number}").run()
+            finish(world)
+            break
+        except Killed:
+            killed += 1
+        if station.phases()[-1:] != ["operation ended"]:
+            run_to_end(station, world)
+        *state, reports = world.state()
+        assert [*state] == [*expected[:-1]]
+        assert reports <= 1, "the toy counts a report behind its write"
+    assert killed == len(station.phases()), "as many places as records"
 
 
 def test_every_kill_point_of_a_run_is_named() -> None:
