@@ -6,24 +6,17 @@ Within v1 fields are only added, and a client leaves out of account what it does
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
-from replicator.clock import to_rfc3339
+from replicator.api.shapes.base import Moment
+from replicator.api.shapes.base import Travelling as Travelling  # noqa: PLC0414 - clients find it here
+from replicator.api.shapes.outlook import AdviceView, GateView
 
 API_VERSION = "replicator/v1"
 
 T = TypeVar("T")
-Moment = Annotated[datetime, PlainSerializer(to_rfc3339, return_type=str, when_used="json")]
-"""An aware moment; on the wire RFC 3339 in UTC with milliseconds."""
-
-
-class Travelling(BaseModel):
-    """Base of all that travels: frozen, read from values by attribute, unknown fields left out."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", from_attributes=True)
 
 
 class ItemEnvelope(Travelling, Generic[T]):
@@ -165,16 +158,6 @@ class ReadinessView(Travelling):
     loss: LossView | None = None
 
 
-class GateView(Travelling):
-    """One condition of a failover that goes well; `is_open` None: not known. `fix` mends a red one."""
-
-    name: str
-    is_open: bool | None
-    told: str
-    fix: str | None
-    is_blocking: bool
-
-
 class ForecastView(Travelling):
     """What a failover would cost at this moment; None is unknown."""
 
@@ -236,6 +219,7 @@ class FlowView(Travelling):
     operation_id: str | None = None
     readiness: ReadinessView | None = None
     forecast: ForecastView | None = None
+    advice: AdviceView | None = None
     groups: GroupCountsView | None = None
 
 

@@ -19,13 +19,15 @@ from replicator.api.schema import (
     TopicLagView,
     TranslationView,
 )
+from replicator.api.shapes.outlook import AdviceView
 from replicator.model.lag import FlowLag, TopicLag
 from replicator.model.offsets import Grade, Translation
 from replicator.model.supervision.forecasts import FlowForecast
+from replicator.model.supervision.outages import Advice
 from replicator.model.supervision.overview import GroupStatus, Overview, Readiness
 from replicator.model.supervision.status import FlowStatus
 
-_FLOW_EXTRAS = ("readiness", "forecast", "groups")
+_FLOW_EXTRAS = ("readiness", "forecast", "advice", "groups")
 
 
 def status_view(overview: Overview) -> StatusView:
@@ -49,6 +51,7 @@ def flow_view(flow: FlowStatus, *, overview: Overview) -> FlowView:
         fields
         | {
             "readiness": readiness_view(overview.readiness_of(flow.flow)),
+            "advice": advice_view(overview.advice.get(flow.flow)),
             "forecast": forecast_view(overview.forecasts.get(flow.flow)),
             "groups": group_counts(overview.groups_of(flow.flow)),
         }
@@ -61,6 +64,11 @@ def readiness_view(readiness: Readiness | None) -> ReadinessView | None:
         return None
     loss = None if readiness.loss is None else LossView.model_validate(readiness.loss)
     return ReadinessView(answer=readiness.answer.value, reasons=readiness.reasons, fixes=readiness.fixes, loss=loss)
+
+
+def advice_view(advice: Advice | None) -> AdviceView | None:
+    """Return what is advised; None where nobody watches."""
+    return None if advice is None else AdviceView.model_validate(advice)
 
 
 def forecast_view(forecast: FlowForecast | None) -> ForecastView | None:

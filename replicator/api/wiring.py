@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.failover.loss import account_loss
 from replicator.journal import list_operations, merge_records
 from replicator.model.archive.snapshots import Manifest
-from replicator.model.flow import Delivery, Flow
+from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, FlowName, SnapshotId, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.operations import JournalRecord, LossReport, Operation
@@ -20,8 +19,8 @@ from replicator.snapshot import Repository, load_keys
 from replicator.supervisor.assemble import World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.daemon import Supervisor
-from replicator.supervisor.decide.changes import topic_observations
-from replicator.supervisor.decide.forecast import ForecastFacts, decide_forecast
+from replicator.supervisor.decide.outlook.exposure import loss_now
+from replicator.supervisor.decide.outlook.forecast import ForecastFacts, decide_forecast
 from replicator.supervisor.decide.readiness import judge_readiness
 from replicator.supervisor.loop import Loop
 
@@ -118,7 +117,7 @@ class SupervisorSource:
         boards = {one.flow.name: (one.flow, one.board) for one in self._supervisor.flows}
         gathered = Gathered(self._journals, self._catalog.entries if self._catalog is not None else None)
         overview = compose_overview(self._supervisor.status, boards=boards, gathered=gathered)
-        return replace(overview, schedules=self._supervisor.schedules)
+        return replace(overview, schedules=self._supervisor.schedules, advice=self._supervisor.advice)
 
 
 def compose_overview(
@@ -164,23 +163,7 @@ def forecast_facts(flow: Flow, board: FlowBoard) -> ForecastFacts:
 
 def loss_of(flow: Flow, board: FlowBoard, status: FlowStatus) -> LossReport | None:
     """Return what a failover would lose now, from the newest samples; None while the source was never read."""
-    sample, mirrored = board.source, board.mirrored
-    if sample is None or mirrored is None:
-        return None
-    observed = topic_observations(flow.source, sample=sample, mirrored=mirrored, tails=board.tails, peaks=board.peaks)
-    # Heartbeats have positions too: nobody loses them, and a topic nobody observes would leave all unknown.
-    carried = {topic for topic in {tp.topic for tp in mirrored.positions} if flow.carries_topic(topic)}
-    report = account_loss(
-        observed,
-        {tp: position for tp, position in mirrored.positions.items() if tp.topic in carried},
-        window_seconds=status.window_seconds,
-        is_exactly_once=flow.delivery is Delivery.EXACTLY_ONCE,
-    )
-    return LossReport(
-        known_lost=report.known_lost,
-        unknown_window_seconds=report.unknown_window_seconds,
-        possible_lost_max=report.possible_lost_max,
-    )
+    return loss_now(flow, board, window_seconds=status.window_seconds)
 
 
 def group_statuses(flow: Flow, board: FlowBoard) -> tuple[GroupStatus, ...] | None:

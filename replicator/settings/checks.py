@@ -25,6 +25,7 @@ def find_problems(document: Document) -> list[Problem]:
         *_all_flows(document),
         *_flow_pairs(document),
         *_all_schedules(document),
+        *_automat(document),
         *_hooks(document),
         *_api(document),
     ]
@@ -183,6 +184,16 @@ def _all_schedules(document: Document) -> Iterator[Problem]:
             yield Problem((*path, "keep"), "is about snapshots: a drill leaves nothing but its report")
     if document.snapshots.store is None and any(one.kind == "snapshot" for one in schedules.values()):
         yield Problem(("snapshots", "store"), "is required by snapshots.schedules")
+
+
+def _automat(document: Document) -> Iterator[Problem]:
+    """Who lets a failover begin by itself says how much it may lose."""
+    if document.failover.mode != "auto" or document.failover.loss_max is not None:
+        return
+    for name, flow in document.flows.items():
+        if flow.objectives.rpo_records is None:
+            why = f"`auto` needs failover.loss_max, or objectives.rpo_records of flow {name}"
+            yield Problem(("failover", "mode"), why)
 
 
 def _hooks(document: Document) -> Iterator[Problem]:

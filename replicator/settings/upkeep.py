@@ -111,6 +111,17 @@ class FailoverSettings(Section):
     fence: Literal["acl", "hook", "attested", "none"] = Field(
         default="acl", description="How the old active is kept from accepting writes while it still answers."
     )
+    outage_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="So long must every sign of an outage hold before it is taken for one.",
+    )
+    loss_max: int | None = Field(
+        default=None,
+        ge=0,
+        description="auto: where more records may be lost, a human decides; by default the flow's rpo_records.",
+    )
     hooks: HooksSettings = Field(default=HooksSettings(), description="Commands of yours.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from replicator import __version__
@@ -11,12 +11,14 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.journal import observations_topic
 from replicator.log import get_logger
 from replicator.model.flow import FlowState
-from replicator.model.names import ClusterName
+from replicator.model.names import ClusterName, FlowName
+from replicator.model.supervision.outages import Advice
 from replicator.model.supervision.overview import ScheduleStatus
 from replicator.model.supervision.status import CollectorStatus, FlowStatus, Status
 from replicator.supervisor.assemble import World
 from replicator.supervisor.decide.status import decide_flow
 from replicator.supervisor.flows.loops import FlowLoops
+from replicator.supervisor.flows.outages import OutageWatch
 from replicator.supervisor.leadership import Leadership, election_group
 from replicator.supervisor.loop import Loop
 from replicator.supervisor.schedules.loops import make_schedules
@@ -41,6 +43,7 @@ class Supervisor:
         parts = world.flows()
         self._leaderships = {name: self._leadership(name) for name in {part.flow.target for part in parts}}
         self.flows = tuple(FlowLoops(world, part, self._leaderships[part.flow.target], clock=clock) for part in parts)
+        self._outages = tuple(OutageWatch(world.settings, one, clock=clock) for one in self.flows)
         self._schedules = make_schedules(world, {one.flow.name: one for one in self.flows}, clock=clock)
         self._elections = tuple(
             Loop(
@@ -72,6 +75,11 @@ class Supervisor:
         """How every schedule is doing; None when none is configured."""
         return tuple(one.status for one in self._schedules) or None
 
+    @property
+    def advice(self) -> Mapping[FlowName, Advice]:
+        """What is advised for each flow; none where nobody watches for outages."""
+        return {one.advice.flow: one.advice for one in self._outages if one.advice is not None}
+
     def _leadership(self, cluster: ClusterName) -> Leadership:
         prefix = self._world.topic_prefix
         return Leadership(
@@ -85,7 +93,11 @@ class Supervisor:
     @property
     def _loops(self) -> tuple[Loop, ...]:
         flow_loops = (loop for flow in self.flows for loop in flow.loops)
-        return (*self._elections, *flow_loops, *(one.loop for one in self._schedules), self._decider)
+        return (*self._elections, *flow_loops, *self._watching, self._decider)
+
+    @property
+    def _watching(self) -> tuple[Loop, ...]:
+        return (*(one.loop for one in self._schedules), *(one.loop for one in self._outages))
 
     def start(self) -> None:
         """Let every loop run."""

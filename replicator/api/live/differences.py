@@ -10,6 +10,7 @@ from replicator.model.flow import FlowState
 from replicator.model.observations import Reachability
 from replicator.model.operations import JournalRecord, Operation, OperationState, StepPhase
 from replicator.model.supervision.events import Event, Severity
+from replicator.model.supervision.outages import OutagePhase
 from replicator.model.supervision.overview import Answer, Overview
 from replicator.model.supervision.status import ClusterStatus, CollectorStatus, FlowStatus, Role, Status
 
@@ -32,6 +33,13 @@ _SEVERITY_OF_ANSWER = {
 _SEVERITY_OF_PHASE = {StepPhase.BLOCKED: Severity.WARNING, StepPhase.FAILED: Severity.CRITICAL}
 
 
+_OUTAGES = {
+    OutagePhase.NONE: ("outage_over", Severity.INFO),
+    OutagePhase.SUSPECTED: ("outage_suspected", Severity.WARNING),
+    OutagePhase.CONFIRMED: ("outage_confirmed", Severity.CRITICAL),
+}
+
+
 def find_events(before: Overview | None, after: Overview) -> list[Event]:
     """Return what happened between two overviews, oldest cause first; before the first one, what is found."""
     status = after.status
@@ -42,6 +50,7 @@ def find_events(before: Overview | None, after: Overview) -> list[Event]:
     events += _flow_events(earlier, status)
     events += _collector_events(earlier, status)
     events += _readiness_events(before, after)
+    events += _outage_events(before, after)
     events += _operation_events(before, after)
     events += _snapshot_events(before, after)
     return events
@@ -50,6 +59,19 @@ def find_events(before: Overview | None, after: Overview) -> list[Event]:
 def _started(status: Status) -> Event:
     text = f"supervisor {status.supervisor} {status.version} answers"
     return Event(at=status.computed_at, kind="supervisor_started", severity=Severity.INFO, text=text)
+
+
+def _outage_events(before: Overview | None, after: Overview) -> Iterator[Event]:
+    """Tell each change of an outage's phase, with what every probe sees and the command that is advised."""
+    for flow, advice in after.advice.items():
+        earlier = before.advice.get(flow) if before is not None else None
+        was = OutagePhase.NONE if earlier is None else earlier.phase
+        if advice.phase is was:
+            continue
+        kind, severity = _OUTAGES[advice.phase]
+        told = "; ".join(advice.signs)
+        text = f"{told}: {advice.command}" if advice.command else told
+        yield Event(at=after.status.computed_at, kind=kind, severity=severity, text=text, flow=flow)
 
 
 def _flow_events(before: Status | None, after: Status) -> Iterator[Event]:

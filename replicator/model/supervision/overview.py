@@ -15,6 +15,7 @@ from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import GroupTranslation
 from replicator.model.operations import LossReport, Operation
 from replicator.model.supervision.forecasts import FlowForecast
+from replicator.model.supervision.outages import Advice
 from replicator.model.supervision.status import Status
 
 
@@ -108,11 +109,12 @@ class ScheduleStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything at one moment. `readiness`, `forecasts` and `groups` by flow; operations newest last."""
+    """Everything at one moment. `readiness`, `forecasts`, `advice` and `groups` by flow; operations newest last."""
 
     status: Status
     readiness: Mapping[FlowName, Readiness] = field(default_factory=dict)
     forecasts: Mapping[FlowName, FlowForecast] = field(default_factory=dict)
+    advice: Mapping[FlowName, Advice] = field(default_factory=dict)
     groups: Mapping[FlowName, tuple[GroupStatus, ...]] | None = None
     operations: tuple[Operation, ...] | None = None
     snapshots: tuple[SnapshotEntry, ...] | None = None

@@ -16,6 +16,7 @@ from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import Operation, OperationKind, OperationState
 from replicator.model.supervision.forecasts import FlowForecast
+from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
 from replicator.model.supervision.status import CollectorStatus, FlowStatus, Role, Status
 
@@ -42,6 +43,7 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
         yield _sample("last_replicated_timestamp_seconds", flow.flow, value=_replicated_until(flow, overview.status))
         yield from _exposure(flow, overview)
         yield from _forecast(overview.forecasts.get(flow.flow))
+        yield from _outage(overview.advice.get(flow.flow))
         yield from _clusters(flow)
         for connector in flow.connectors:
             yield from _connector(flow, connector)
@@ -132,6 +134,12 @@ def _forecast(forecast: FlowForecast | None) -> Iterator[Sample]:
     yield _sample("retention_runway_seconds", name, value=forecast.retention_runway_seconds)
     for gate in forecast.gates:
         yield _sample("failover_gate_open", name, gate.name, value=gate.is_open)
+
+
+def _outage(advice: Advice | None) -> Iterator[Sample]:
+    if advice is not None:
+        for phase in OutagePhase:
+            yield _sample("outage_phase", advice.flow, phase.value, value=advice.phase is phase)
 
 
 def _clusters(flow: FlowStatus) -> Iterator[Sample]:

@@ -59,6 +59,7 @@ FAMILIES = (
     _gauge("failover_groups_unavailable", "flow", "Groups that a failover now could not set on some partition."),
     _gauge("failover_expected_rto_seconds", "flow", "Median time of the flow's last moves and drills."),
     _gauge("failover_gate_open", "flow gate", "1 if the gate is open, 0 if it is closed; absent while unknown."),
+    _gauge("outage_phase", "flow phase", "1 for what is made of an outage of the source: none, suspected, confirmed."),
     _gauge("retention_runway_seconds", "flow", "Until the oldest record not mirrored is deleted at the source."),
     _gauge("unknown_window_seconds", "flow", "Seconds of the source's writes that nobody has read."),
     _gauge("cluster_reachable", "flow cluster", "1 if the cluster answers."),

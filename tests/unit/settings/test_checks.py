@@ -199,3 +199,18 @@ def test_a_host_of_the_api_is_a_name(name: str) -> None:
     """Names by which the API is called hold no scheme, port or blank."""
     with pytest.raises(ValueError, match="host name"):
         document(supervisor={"api": {"hosts": [name]}})
+
+
+def test_auto_says_how_much_it_may_lose() -> None:
+    """For all flows, or by the promise of each."""
+    flows = {"orders": flow("east", "west", "orders")}
+    promised = {"orders": {**flows["orders"], "objectives": {"rpo_records": 5}}}
+
+    def automatic(lines: list[str]) -> list[str]:
+        return [line for line in lines if line.startswith("failover.mode")]
+
+    (line,) = automatic(told(flows=flows, failover={"mode": "auto"}))
+    assert "failover.loss_max" in line
+    assert automatic(told(flows=flows, failover={"mode": "auto", "loss_max": 100})) == []
+    assert automatic(told(flows=promised, failover={"mode": "auto"})) == []
+    assert automatic(told(flows=flows, failover={"mode": "advise"})) == []

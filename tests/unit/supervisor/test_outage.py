@@ -1,0 +1,158 @@
+"""When a source is taken for lost, and what keeps a failover from beginning by itself: by table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicator.clock import Deadline
+from replicator.failover.engine.logbook import Logbook, Request
+from replicator.journal import Journal, MemoryLog
+from replicator.model.names import FlowName, OperationId
+from replicator.model.observations import Reachability
+from replicator.model.operations import OperationKind, OperationState
+from replicator.model.supervision.outages import OutagePhase
+from replicator.supervisor.decide.outlook.outage import (
+    AUTOMATIC,
+    AutomatFacts,
+    Outage,
+    OutageRules,
+    SourceSigns,
+    find_holds,
+    follow_outage,
+    needs_acknowledgement,
+)
+
+T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RULES = OutageRules(outage_seconds=30)
+LIVES, REFUSES, SILENT = "lives", "refuses", "silent"
+COPIES = "copies"
+"""We cannot reach the source, and MirrorMaker can."""
+HALF = "half"
+"""Its listeners take connections, and nothing can be read."""
+
+
+def at(seconds: float) -> datetime:
+    """Return a moment of the story."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def play(story: Sequence[str]) -> list[Outage]:
+    """Return how the outage stands second by second; each word is what the source does for one second."""
+    outage, read_at, moved_at, found = Outage(), at(-1), at(-60), []
+    for second, word in enumerate(story):
+        now = at(second)
+        read_at = now if word == LIVES else read_at
+        moved_at = now if word in (LIVES, COPIES) else moved_at
+        reachability = {LIVES: Reachability.REACHABLE, HALF: Reachability.REACHABLE, REFUSES: Reachability.REFUSED}
+        signs = SourceSigns(
+            reachability=reachability.get(word, Reachability.SILENT), read_at=read_at, moved_at=moved_at
+        )
+        outage = follow_outage(outage, signs, now=now, rules=RULES)
+        found.append(outage)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("story", "phase"),
+    [
+        ([LIVES] * 100, OutagePhase.NONE),
+        # Ten seconds until MirrorMaker is known to stand, then thirty.
+        ([LIVES] * 5 + [REFUSES] * 39, OutagePhase.SUSPECTED),
+        ([LIVES] * 5 + [REFUSES] * 45, OutagePhase.CONFIRMED),
+        ([LIVES] * 5 + [SILENT] * 45, OutagePhase.CONFIRMED),
+        # Never while what is mirrored moves, nor while a listener takes connections.
+        ([LIVES] * 5 + [COPIES] * 300, OutagePhase.SUSPECTED),
+        ([LIVES] * 5 + [HALF] * 300, OutagePhase.SUSPECTED),
+        # A source that flaps is never lost; one that is read for a while is well.
+        (([REFUSES] * 35 + [LIVES] * 3) * 5, OutagePhase.SUSPECTED),
+        ([LIVES] * 5 + [REFUSES] * 50 + [LIVES] * 5, OutagePhase.SUSPECTED),
+        ([LIVES] * 5 + [REFUSES] * 50 + [LIVES] * 12, OutagePhase.NONE),
+    ],
+)
+def test_an_outage_is_what_all_probes_agree_on_for_long_enough(story: list[str], phase: OutagePhase) -> None:
+    """The phase at the end of the story."""
+    assert play(story)[-1].phase is phase
+
+
+def test_a_flapping_source_is_never_confirmed() -> None:
+    """Thirty-five seconds away, three back, again and again: the time begins anew each time."""
+    found = play(([REFUSES] * 35 + [LIVES] * 3) * 20)
+    assert OutagePhase.CONFIRMED not in {outage.phase for outage in found[60:]}
+
+
+@given(st.lists(st.sampled_from([LIVES, REFUSES, SILENT, COPIES, HALF]), max_size=200))
+def test_confirmed_means_that_nothing_spoke_for_life(story: list[str]) -> None:
+    """Whatever happens, an outage is confirmed only after thirty seconds in which no sign of life was seen."""
+    for second, outage in enumerate(play(story)):
+        if outage.phase is OutagePhase.CONFIRMED:
+            assert not set(story[max(0, second - 30) : second + 1]) & {LIVES, COPIES, HALF}
+
+
+LOST = SourceSigns(reachability=Reachability.REFUSED, read_at=at(-60), moved_at=at(-60))
+MAY = AutomatFacts(
+    outage=Outage(phase=OutagePhase.CONFIRMED, since=at(-31)),
+    signs=LOST,
+    is_leader=True,
+    is_standby_answering=True,
+    is_active_already=False,
+    open_operation=None,
+    possible_lost_max=10,
+    loss_allowed=10,
+    last_operation=None,
+)
+
+
+def test_a_failover_may_begin_when_nothing_holds_it() -> None:
+    """Confirmed, refused, still, within the allowed loss, and nobody is at work."""
+    assert find_holds(MAY, now=T0, rules=RULES) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"outage": Outage(phase=OutagePhase.SUSPECTED, since=at(-12))}, "12s of 30s"),
+        ({"outage": Outage()}, "not confirmed"),
+        ({"signs": replace(LOST, reachability=Reachability.SILENT)}, "no verified fence"),
+        ({"signs": replace(LOST, moved_at=at(-2))}, "still moves"),
+        ({"is_leader": False}, "does not lead"),
+        ({"is_standby_answering": False}, "standby does not answer"),
+        ({"is_active_already": True}, "active already"),
+        ({"open_operation": "drill-1"}, "drill-1 is not over"),
+        ({"possible_lost_max": 11}, "11 records may be lost, 10 are allowed"),
+        ({"possible_lost_max": None}, "an unknown number of records"),
+        ({"loss_allowed": None}, "no loss is allowed"),
+    ],
+)
+def test_one_hold_is_enough(changes: dict[str, Any], told: str) -> None:
+    """Each by itself keeps the failover from beginning, and says why."""
+    (held,) = find_holds(replace(MAY, **changes), now=T0, rules=RULES)
+    assert told in held
+
+
+def log_of(actor: str) -> Logbook:
+    """Return the journal of a failover somebody ordered."""
+    writer = Journal(MemoryLog()).open_writer("main", is_allowed=lambda: True, deadline=Deadline.after(5))
+    request = Request(
+        operation_id=OperationId("failover-1"), flow=FlowName("shop"), kind=OperationKind.FAILOVER, actor=actor
+    )
+    log = Logbook(writer, request)
+    log.begin({"source": "east", "target": "west"})
+    log.end(OperationState.ABORTED)
+    return log
+
+
+def test_what_was_begun_unasked_waits_for_a_human() -> None:
+    """However it ended; an operation that a human ordered since is the word."""
+    unasked, ordered = log_of(f"{AUTOMATIC}main@host").operation, log_of("ann@host").operation
+    assert needs_acknowledgement(unasked)
+    assert not needs_acknowledgement(ordered)
+    assert not needs_acknowledgement(None)
+    (held,) = find_holds(replace(MAY, last_operation=unasked), now=T0, rules=RULES)
+    assert "failover-1 was begun unasked" in held
