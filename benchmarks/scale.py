@@ -46,7 +46,7 @@ def measure_looks(stage: Stage, size: Size, report: Report) -> None:
             "source: topics, ids, start, LSO, end": lambda: SourceObserver(
                 flow, stage.east, ClusterWatch(stage.lab.east)
             ).observe(Deadline.after(60)),
-            "target: ends": lambda: stage.west.positions.ends(stage.partitions, Deadline.after(60)),
+            "target: ends": lambda: stage.west.positions.stable_ends(stage.partitions, Deadline.after(60)),
             "target: mirrored positions": lambda: mirrored.refresh(Deadline.after(60)),
             "groups with positions": lambda: groups.observe(Deadline.after(60)),
         }

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
+if TYPE_CHECKING:
+    import structlog
+
+_waiting: list[Callable[[], None]] = []
+"""What was configured before anybody wanted a logger: importing structlog is a tenth of a short command."""
 
 
 def get_logger(**bound: Any) -> structlog.typing.FilteringBoundLogger:
     """Return a logger with `bound` ids (flow, cluster, operation_id, step) on every event."""
+    import structlog
+
+    while _waiting:
+        _waiting.pop()()
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(**bound))
 
 
@@ -41,6 +50,20 @@ def _disarm(_logger: object, _method: str, event: structlog.typing.EventDict) ->
 
 def configure(*, is_json: bool | None = None, level: str = "info", stream: TextIO | None = None) -> None:
     """Send events to `stream` (stderr by default): JSON when it is no terminal, else columns."""
+
+    def apply() -> None:
+        _apply(is_json, level, stream)
+
+    _waiting.clear()
+    if "structlog" in sys.modules:
+        apply()
+    else:
+        _waiting.append(apply)
+
+
+def _apply(is_json: bool | None, level: str, stream: TextIO | None) -> None:
+    import structlog
+
     target = stream or sys.stderr
     as_json = (not target.isatty()) if is_json is None else is_json
     renderer: Any = (

@@ -71,7 +71,7 @@ def _states(flow: Flow, facts: HealthFacts, verdicts: tuple[Verdict, ...]) -> It
     for verdict in verdicts:
         if verdict.is_held is False:
             yield FlowState.LAGGING, f"{verdict.objective} is broken: {verdict.evidence}"
-    yield FlowState.HEALTHY, "records move"
+    yield FlowState.HEALTHY, _calm(flow, facts.lag)
 
 
 def _asked(flow: Flow, facts: HealthFacts, source: Connector | None) -> Iterator[tuple[FlowState, str]]:
@@ -98,6 +98,13 @@ def _stall(facts: HealthFacts) -> str:
     count = facts.lag.stalled_partitions if facts.lag is not None else None
     told = f"{count} partitions have records to mirror and stand still"
     return f"{told}: {facts.stall_cause}" if facts.stall_cause else told
+
+
+def _calm(flow: Flow, lag: FlowLag | None) -> str:
+    if lag is not None and lag.lag_records == 0 and not lag.topics:
+        told = f"no topic on {flow.source} matches its selection yet, so there is nothing to mirror"
+        return f"{told}; if there should be, see flows.{flow.name}.topics"
+    return "records move"
 
 
 def _weakness(flow: Flow, facts: HealthFacts, failure: str | None) -> Iterator[str]:

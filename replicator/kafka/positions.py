@@ -49,6 +49,13 @@ class Positions:
             for tp in wanted
         }
 
+    def stable_ends(self, partitions: Iterable[TopicPartition], deadline: Deadline) -> Offsets:
+        """Return the last stable offset of each partition alone, for a third of what `ends` costs.
+
+        Raises: as `ends`.
+        """
+        return self._ask(list(partitions), OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, deadline)
+
     def _ask(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline
     ) -> Offsets:

@@ -28,7 +28,9 @@ _STORE_SCHEMES = ("file", "s3", "gs", "az", "azure", "abfs", "abfss")
 class Section(BaseModel):
     """One section of the configuration: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=True
+    )
 
 
 def refusal(why: str) -> PydanticCustomError:

@@ -80,6 +80,7 @@ def test_open_transactions_hold_the_last_stable_offset(east: KafkaCluster, topic
     while (ends := east.positions.ends([tp], deadline)[tp]).end < 4:
         deadline.check("the coordinator answers before it writes the marker of the abort")
     assert (ends.log_start, ends.last_stable, ends.end) == (0, 4, 4)
+    assert east.positions.stable_ends([tp], Deadline.after(30)) == {tp: 4}
     read = east.read_range(tp, 0, 4, deadline=Deadline.after(30))
     assert (values(read.records), read.is_complete, read.next_offset) == ([1], True, 4)
     seen = east.read_range(tp, 0, 4, deadline=Deadline.after(30), is_committed_only=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -56,3 +58,20 @@ def test_levels_are_kept() -> None:
     log.get_logger().info("quiet")
     log.get_logger().warning("loud")
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["loud"]
+
+
+def test_a_short_command_does_not_load_the_logging_library() -> None:
+    """What was configured before anybody logs waits, and holds for the first logger."""
+    script = (
+        "import io, sys\n"
+        "from replicator import log\n"
+        "stream = io.StringIO()\n"
+        "log.configure(level='error', stream=stream)\n"
+        "assert 'structlog' not in sys.modules\n"
+        "logger = log.get_logger(flow='orders')\n"
+        "logger.warning('passed_over')\n"
+        "logger.error('told')\n"
+        "assert 'passed_over' not in stream.getvalue(), stream.getvalue()\n"
+        'assert \'"event": "told"\' in stream.getvalue(), stream.getvalue()\n'
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

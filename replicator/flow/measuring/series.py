@@ -71,7 +71,10 @@ class LagSeries:
             trail.add(observation.observed_at, ends, position, observation.tails.get(partition))
 
     def measure(self, now: datetime) -> FlowLag:
-        """Return the flow's lag as it is known at `now`."""
+        """Return the flow's lag as it is known at `now`; of a source that holds nothing for it that is 0."""
+        newest = self._newest
+        if newest is not None and newest.ends is not None and not newest.ends and self._is_fresh(newest, now):
+            return nothing_to_mirror(self.flow, observed_at=newest.observed_at)
         measured = [self._partition(partition, trail, now) for partition, trail in sorted(self._trails.items())]
         return flow_lag(self.flow, measured)
 
@@ -101,7 +104,10 @@ class LagSeries:
         """Whether the source was read in the newest observation, and not too long ago."""
         if self._newest is None or self._newest.ends is None:
             return False
-        return (now - newest.observed_at).total_seconds() <= self.rules.age_seconds_max
+        return self._is_fresh(newest, now)
+
+    def _is_fresh(self, seen: Sample | LagObservation, now: datetime) -> bool:
+        return (now - seen.observed_at).total_seconds() <= self.rules.age_seconds_max
 
     def _is_stalled(self, trail: Trail) -> bool | None:
         return trail.is_stalled(observations=self.rules.stalled_observations, seconds=self.rules.stalled_seconds)
@@ -142,6 +148,21 @@ def _unknown(
 def unknown_lag(flow: FlowName, partitions: Iterable[TopicPartition], *, observed_at: datetime) -> FlowLag:
     """Return the lag of a flow of which no more is known than that it has these partitions."""
     return flow_lag(flow, [_unknown(partition, observed_at) for partition in sorted(partitions)])
+
+
+def nothing_to_mirror(flow: FlowName, *, observed_at: datetime) -> FlowLag:
+    """Return the lag of a flow whose source was read and has no topic that the flow selects: 0 of 0 partitions."""
+    return FlowLag(
+        flow=flow,
+        lag_records=0,
+        lag_seconds=0.0,
+        rate_in=0.0,
+        rate_out=0.0,
+        eta_seconds=0.0,
+        stalled_partitions=0,
+        observed_at=observed_at,
+        topics=(),
+    )
 
 
 def flow_lag(flow: FlowName, partitions: Iterable[PartitionLag]) -> FlowLag:

@@ -113,7 +113,7 @@ class SidesObserver:
             return None
         described = target.topics.describe([flow.remote_topic(topic) for topic in topics], deadline)
         partitions = [TopicPartition(name, p.partition) for name, t in described.items() for p in t.partitions]
-        ends = {tp: found.last_stable for tp, found in target.positions.ends(partitions, deadline).items()}
+        ends = target.positions.stable_ends(partitions, deadline)
         return self._strangers.look(ends, now=self._clock.now(), deadline=deadline)
 
     def _find_plain(self, tp: TopicPartition, start: int, stop: int, deadline: Deadline) -> int | None:

@@ -11,12 +11,23 @@ import pytest
 from replicator.flow import HealthFacts, decide_health, find_damage
 from replicator.model.connectors import Connector, ConnectorState, TaskStatus
 from replicator.model.flow import Flow, FlowState
-from replicator.model.lag import FlowLag
+from replicator.model.lag import FlowLag, TopicLag
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.model.objectives import Objectives
 from replicator.model.observations import PartitionEnds
 
 P0 = TopicPartition(TopicName("orders"), 0)
+ORDERS = TopicLag(
+    topic=P0.topic,
+    lag_records=0,
+    lag_seconds=0.0,
+    rate_in=None,
+    rate_out=None,
+    eta_seconds=None,
+    stalled_partitions=0,
+    observed_at=None,
+    partitions=(),
+)
 
 
 def lag(records: int | None = 0, seconds: float | None = 0.0, *, stalled: int | None = 0) -> FlowLag:
@@ -30,7 +41,7 @@ def lag(records: int | None = 0, seconds: float | None = 0.0, *, stalled: int | 
         eta_seconds=None,
         stalled_partitions=stalled,
         observed_at=None,
-        topics=(),
+        topics=(ORDERS,),
     )
 
 
@@ -67,6 +78,7 @@ def failed(connector: Connector) -> Connector:
         ({"target_cause": "west is away"}, FlowState.UNKNOWN, "west is away"),
         ({"connectors": None, "connect_cause": "no REST"}, FlowState.UNKNOWN, "no REST"),
         ({"lag": None}, FlowState.UNKNOWN, "not known yet"),
+        ({"lag": replace(lag(), topics=())}, FlowState.HEALTHY, "no topic on east matches its selection yet"),
         ({"lag": lag(None, None, stalled=None)}, FlowState.UNKNOWN, "not known yet"),
         ({"lag": lag(None, None, stalled=None), "damage": ("truncated",)}, FlowState.DEGRADED, "truncated"),
         ({"is_failed_over": True, "source_cause": "east is away"}, FlowState.FAILED_OVER, "west is active"),

@@ -269,3 +269,13 @@ def test_memory_is_bounded_and_ages_are_never_told_too_short() -> None:
     behind = one(series.measure(at(20_000))).lag_seconds
     assert behind is not None
     assert 10_000 - 2 <= behind <= 10_000 + 200
+
+
+def test_a_source_without_a_topic_of_ours_leaves_nothing_to_mirror() -> None:
+    """0 of 0 partitions is known; once the source is not read, or not any more, it is unknown again."""
+    empty = LagObservation(observed_at=at(0), ends={}, positions=None)
+    found = measure(empty)
+    assert (found.lag_records, found.lag_seconds, found.stalled_partitions, found.topics) == (0, 0.0, 0, ())
+    assert measure(empty, now=LagRules().age_seconds_max + 1).lag_records is None
+    assert measure(empty, seen(1, None, None)).lag_records is None
+    assert measure(empty, seen(1, 5, -1)).lag_records == 5
