@@ -22,7 +22,7 @@ from replicator.journal.chain import Stored, verify
 from replicator.model.connectors import ConnectorState
 from replicator.model.names import GroupName, OperationId, TopicName, TopicPartition
 from replicator.model.objectives import Objectives
-from replicator.model.operations import JournalRecord, Operation, OperationState, StepPhase
+from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
 from tests.simulation.brokers import Broker
 from tests.simulation.stage import FLOW, Stage
 from tests.simulation.wires import Process, Violation, Wires
@@ -63,6 +63,7 @@ class Judge:
         self._appended_at = 0
         self.read_back: dict[str, dict[TopicPartition, int]] = {}
         self._epochs: dict[int, str] = {}
+        self._sent_late: list[str] = []
 
     def on_append(self, topic: TopicName, values: Sequence[bytes], process: Process) -> None:
         """Hold a new record of the target's journal against the world."""
@@ -143,6 +144,7 @@ class Judge:
 
     def on_process_end(self, process: Process) -> None:
         """Hold what a process did after it had lost the lease against what it may."""
+        self._sent_late += process.sent_late
         acted = [what for what in process.acted_frozen if not what.endswith(HARMLESS_LATE)]
         if acted:
             raise Violation(f"{process.name} had lost the lease, woke up and did: {acted}")
@@ -163,6 +165,9 @@ class Judge:
         if last.state is OperationState.ABORTED:
             self._check_restored()
             return _ending(stage, last.state.value, None, {})
+        if stage.kind is OperationKind.DRILL:
+            self._check_drill(last)
+            return _ending(stage, last.state.value, None, {})
         report = report_of(last.records, objectives=Objectives())
         outcomes = {g.group: g.outcome.value if g.outcome else "none" for g in report.groups}
         self._check_no_skip(last, outcomes)
@@ -175,7 +180,21 @@ class Judge:
         known = report.loss.known_lost if report.loss else None
         return _ending(stage, last.state.value, known, outcomes)
 
+    def _check_drill(self, operation: Operation) -> None:
+        """A drill has shown that no clone skips, and has left nothing behind."""
+        self._check_restored()
+        fact = facts_of(operation.records, "verify").get("verified")
+        if fact is None:
+            raise Violation("the drill is over and has compared nothing")
+        if fact["findings"]:
+            raise Violation(f"the drill has found: {fact['findings'][:2]}")
+
     def _check_restored(self) -> None:
+        late = {what.rpartition(" ")[2] for what in self._sent_late}
+        clones = [name for name in self._stage.target.groups if name.startswith("drill.") and name not in late]
+        topics = [name for name in self._stage.target.topics if ".drill." in name]
+        if clones or topics:
+            raise Violation(f"it is over, and {clones + topics} are left")
         now, start = self._stage.standing(), self._stage.start
         if now.groups != start.groups:
             raise Violation(f"aborted, and groups stand at {now.groups}, not at {start.groups}")

@@ -158,6 +158,15 @@ class SimTopics:
 
         return self._line.ask("create topics", act, changes=True)
 
+    def delete(self, names: Sequence[TopicName], deadline: Deadline) -> None:  # noqa: ARG002
+        known = self._line.broker.topics
+
+        def act() -> None:
+            for name in names:
+                known.pop(name, None)
+
+        self._line.ask("delete topics", act, changes=True)
+
     def configs(self, names: Sequence[TopicName], deadline: Deadline) -> dict[TopicName, dict[str, ConfigValue]]:  # noqa: ARG002
         known = self._line.broker.topics
 

@@ -33,6 +33,7 @@ FLOW = Flow(
 )
 MM2 = "User:mm2"
 APP_WRITES_MAX = 4
+KINDS = (OperationKind.FAILOVER, OperationKind.SWITCHOVER, OperationKind.DRILL)
 
 
 def rule(principal: str, kind: ResourceType, name: str, right: Right) -> AclBinding:
@@ -82,7 +83,7 @@ class Stage:
     @property
     def is_planned(self) -> bool:
         """Whether the source lives."""
-        return self.kind is OperationKind.SWITCHOVER
+        return self.kind is not OperationKind.FAILOVER
 
     def write(self, tp: TopicPartition, count: int) -> None:
         """Write records to the source: plain, in transactions, and in some that are aborted."""
@@ -146,7 +147,7 @@ class Stage:
 def make_stage(seed: int) -> Stage:
     """Return the world of a seed."""
     rng = random.Random(seed)
-    kind = rng.choice((OperationKind.FAILOVER, OperationKind.SWITCHOVER))
+    kind = rng.choices(KINDS, weights=(2, 2, 1))[0]
     grade = rng.choice((FenceGrade.ACL, FenceGrade.ATTESTED))
     clock = SimClock()
     source = Broker("east", has_authorizer=grade is FenceGrade.ACL)

@@ -109,6 +109,7 @@ class Process:
         self.is_in_flight = False
         self._is_within_act = False
         self.acted_frozen: list[str] = []
+        self.sent_late: list[str] = []
         self._wires = wires
 
     def die(self) -> None:
@@ -143,8 +144,8 @@ class Process:
         wires.clock.seconds += CALL_SECONDS
         wires.tick()
         wires.land_late()
-        if changes and self.was_frozen and not self._is_within_act:
-            self.acted_frozen.append(what)
+        if changes and self.was_frozen:
+            (self.sent_late if self._is_within_act else self.acted_frozen).append(what)
         fault = wires.faults.pop(wires.calls, None)
         if fault is None:
             return act()
