@@ -16,6 +16,7 @@ from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
 from replicator.model.objectives import Verdict
 from replicator.model.supervision.events import Event, Severity
+from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, Overview
 from replicator.model.supervision.status import Drift, Role
 
@@ -172,3 +173,26 @@ def test_drift_is_told_once_and_its_end_too(make: Any) -> None:
 def test_a_restart_is_told(kinds: Callable[..., dict[str, Event]]) -> None:
     """A connector that healing restarted makes an event that says how often."""
     assert "(2 times" in kinds(restarts={"orders.source": 2})["connector_restarted"].text
+
+
+def test_an_outage_is_told_with_its_signs_and_the_command(make: Any) -> None:
+    """Each change of the phase is one fact, critical once confirmed; what did not change is told once."""
+    flow = make.flow().flow
+    usual = make.overview()
+
+    def seen(phase: OutagePhase, command: str | None = None) -> Overview:
+        advice = Advice(flow=flow, phase=phase, since=None, signs=("every listener refuses",), command=command)
+        return replace(usual, advice={flow: advice})
+
+    lost = seen(OutagePhase.CONFIRMED, "replicator failover orders --confirm orders")
+    story = [usual, seen(OutagePhase.SUSPECTED), seen(OutagePhase.SUSPECTED), lost, seen(OutagePhase.NONE)]
+    told = [[event for event in find_events(a, b) if event.kind.startswith("outage")] for a, b in pairwise(story)]
+    assert [[event.kind for event in events] for events in told] == [
+        ["outage_suspected"],
+        [],
+        ["outage_confirmed"],
+        ["outage_over"],
+    ]
+    (event,) = told[2]
+    assert event.severity is Severity.CRITICAL
+    assert event.text == "every listener refuses: replicator failover orders --confirm orders"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from replicator.clock import Deadline
 from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.facts import Cut, CutPartition, cut_to_facts
+from replicator.failover.failback.reconcile import find_obstacle
 from replicator.failover.failback.seams import (
     MOVE,
     NAME,
+    REBUILDING_ITEM,
     SEED_STEP,
     SEEDS_ITEM,
     Seam,
@@ -22,12 +26,14 @@ from replicator.failover.failback.seams import (
     find_move,
     orphan_count,
     read_seams,
+    rebuilt_topics,
     reverse_of,
     seams_to_facts,
     seeds_of,
 )
+from replicator.failover.world import World
 from replicator.journal import ACTIVE_ITEM, PROMOTE_STEP, Journal, JournalWriter, MemoryLog
-from replicator.model.flow import Flow
+from replicator.model.flow import Flow, Naming
 from replicator.model.names import ClusterName, FlowName, OperationId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.model.operations import OperationKind
@@ -142,3 +148,23 @@ def test_the_way_home_has_connectors_of_its_own() -> None:
     assert (back.source, back.target) == (WEST, EAST)
     assert back.source_connector != FLOW.source_connector
     assert (back.topics, back.groups) == (FLOW.topics, FLOW.groups)
+
+
+def test_a_rebuilt_topic_is_known_to_later_tries() -> None:
+    """Made anew by one failback of the move, a topic's old offsets mean nothing to the next; not to another move's."""
+    writer = open_journal()
+    move_to_west(writer, "op-1")
+    back = begin(writer, "back-1", OperationKind.FAILBACK, source=WEST, target=EAST)
+    back.add_fact(NAME, MOVE, {"operation_id": "op-1", "parts": 0, "partitions": 0})
+    assert rebuilt_topics(writer.records, "op-1") == frozenset()
+    back.add_fact(SEED_STEP, REBUILDING_ITEM, {"topics": {"orders": "id"}, "untold": []})
+    assert rebuilt_topics(writer.records, "op-1") == {"orders"}
+    assert rebuilt_topics(writer.records, "op-2") == frozenset()
+
+
+def test_a_prefixed_flow_has_no_way_back() -> None:
+    """The refusal comes before anything is asked, and says why."""
+    world = cast("World", SimpleNamespace(flow=replace(FLOW, naming=Naming.PREFIX)))
+    blocked = find_obstacle(world, None)
+    assert blocked is not None
+    assert "only identity naming has a way back" in blocked.reason
