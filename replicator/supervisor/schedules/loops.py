@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.journal import open_operation
 from replicator.model.flow import Flow
 from replicator.model.names import FlowName
+from replicator.model.operations import OperationKind
 from replicator.model.supervision.overview import ScheduleStatus
 from replicator.settings import ScheduleSettings, zone_of
 from replicator.supervisor.assemble import World
@@ -32,6 +34,17 @@ def to_schedule(name: str, settings: ScheduleSettings) -> Schedule:
         kind=settings.kind,
         timetable=Timetable(settings.cron, zone_of(settings.timezone)),
     )
+
+
+def may_begin(kind: str, *, is_open: bool, open_kind: OperationKind | None, has_moved: bool) -> bool:
+    """Whether a schedule of this kind may run now: an operation of the flow that is not over comes first.
+
+    A drill that is not over stands in no drill's way: left by a process that has ended, it is taken back by the next.
+    A flow that has moved has no failover that could be rehearsed.
+    """
+    if kind != "drill":
+        return not is_open
+    return not has_moved and (not is_open or open_kind is OperationKind.DRILL)
 
 
 def make_work(world: World, schedule: Schedule, flow: Flow, *, clock: Clock) -> Work:
@@ -61,10 +74,15 @@ class Scheduled:
         )
 
     def _may_run(self) -> bool:
-        """An operation comes first; and a flow that has moved has no failover that could be rehearsed."""
-        board = self._loops.board
-        has_moved = board.active == self._loops.flow.target
-        return board.operation_id is None and not (has_moved and self._kind == "drill")
+        board, flow = self._loops.board, self._loops.flow
+        operation = None if board.operation_id is None else open_operation(board.records(), flow.name)
+        is_open = board.operation_id is not None
+        return may_begin(
+            self._kind,
+            is_open=is_open,
+            open_kind=None if operation is None else operation.kind,
+            has_moved=board.active == flow.target,
+        )
 
     def _tick(self, deadline: Deadline) -> None:
         if self._term != self._loops.leadership.term:

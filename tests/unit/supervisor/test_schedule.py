@@ -12,8 +12,10 @@ import pytest
 from replicator.clock import Deadline
 from replicator.errors import Unreachable
 from replicator.model.names import FlowName
+from replicator.model.operations import OperationKind
 from replicator.supervisor.decide.schedule import MISSED_MAX, Standing, Timetable, decide_run
 from replicator.supervisor.schedules import Schedule, ScheduleRunner
+from replicator.supervisor.schedules.loops import may_begin
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOURLY = Timetable("0 * * * *", UTC)
@@ -65,6 +67,25 @@ def test_counting_is_bounded() -> None:
 def test_a_cron_is_read_in_its_zone(after: datetime, due: datetime) -> None:
     """Due moments are those of the zone's clock, told in UTC."""
     assert Timetable("0 2 * * *", ZoneInfo("Europe/Berlin")).next_after(after) == due
+
+
+@pytest.mark.parametrize(
+    ("kind", "open_kind", "has_moved", "may"),
+    [
+        ("snapshot", None, False, True),
+        ("snapshot", None, True, True),
+        ("snapshot", OperationKind.DRILL, False, False),
+        ("drill", None, False, True),
+        ("drill", None, True, False),
+        ("drill", OperationKind.FAILOVER, False, False),
+        # Left by a supervisor that was killed: the next drill takes it back.
+        ("drill", OperationKind.DRILL, False, True),
+        ("drill", OperationKind.DRILL, True, False),
+    ],
+)
+def test_what_stands_in_a_schedules_way(kind: str, open_kind: OperationKind | None, has_moved: bool, may: bool) -> None:
+    """Operations come first; a rehearsal that was left open does not keep the next one from clearing it away."""
+    assert may_begin(kind, is_open=open_kind is not None, open_kind=open_kind, has_moved=has_moved) is may
 
 
 class Work:
