@@ -160,7 +160,7 @@ class _Reader:
         self._take("[")
         window = self._next()
         self._take("]")
-        seconds = int(window[:-1]) * _UNIT_SECONDS[window[-1]]
+        seconds = seconds_of(window)
         return lambda scrapes: _select_range(scrapes, name, matchers, seconds)
 
     def _matchers(self, name: str) -> list[tuple[str, str]]:
@@ -287,3 +287,23 @@ def names_in(text: str) -> tuple[set[str], set[tuple[str, str]]]:
 def evaluate(text: str, scrapes: Sequence[Scraped]) -> list[dict[str, str]]:
     """Return the labels for which an alert's expression holds at the last of the scrapes. Raises Refused."""
     return [dict(labels) for labels in _vector(_Reader(text).read()(scrapes))]
+
+
+def seconds_of(duration: str) -> int:
+    """Return the seconds of a duration as Prometheus writes it: `90s`, `2m`, `1h`, `7d`."""
+    return int(duration[:-1]) * _UNIT_SECONDS[duration[-1]]
+
+
+def firing_moments(rule: Mapping[str, str], scrapes: Sequence[Scraped]) -> list[float]:
+    """Return the moments at which the alert fires, as Prometheus decides when it evaluates the rule at each scrape.
+
+    Labels for which the expression holds are pending from the first evaluation of an unbroken run of them, and fire
+    once that is `for` ago. Source: Prometheus' documentation, alerting rules.
+    """
+    lasting, pending, fired = seconds_of(rule["for"]), dict[Labels, float](), []
+    for count, scraped in enumerate(scrapes, start=1):
+        holding = {frozenset(labels.items()) for labels in evaluate(rule["expr"], scrapes[:count])}
+        pending = {labels: pending.get(labels, scraped.at) for labels in holding}
+        if any(scraped.at - since >= lasting for since in pending.values()):
+            fired.append(scraped.at)
+    return fired

@@ -3,8 +3,9 @@ the catalog. Every part is gathered by a loop of its own; the API only ever read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.journal import list_operations, merge_records
@@ -15,7 +16,8 @@ from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.operations import JournalRecord, LossReport, Operation
 from replicator.model.supervision.overview import GroupStatus, Overview, SnapshotEntry
 from replicator.model.supervision.status import FlowStatus, Status
-from replicator.snapshot import Repository, load_keys
+from replicator.snapshot import Repository
+from replicator.snapshot.keeping import list_verified, read_verification
 from replicator.supervisor.assemble import World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.daemon import Supervisor
@@ -23,6 +25,7 @@ from replicator.supervisor.decide.outlook.exposure import loss_now
 from replicator.supervisor.decide.outlook.forecast import ForecastFacts, decide_forecast
 from replicator.supervisor.decide.readiness import judge_readiness
 from replicator.supervisor.loop import Loop
+from replicator.supervisor.schedules import open_repository
 
 COMPOSE_PERIOD_SECONDS = 1.0
 COMPOSE_BUDGET_SECONDS = 5.0
@@ -51,7 +54,7 @@ class SupervisorSource:
         self._world = world
         self._clock = clock
         self._journals: dict[ClusterName, tuple[JournalRecord, ...]] = {}
-        self._catalog = Catalog(world) if world.settings.store else None
+        self._catalog = Catalog(lambda: open_repository(world.settings)) if world.settings.store else None
         self._overview = self._compose()
         self._loops = tuple(self._make_loops())
 
@@ -201,16 +204,17 @@ def operations_of(journals: Mapping[ClusterName, Sequence[JournalRecord]]) -> tu
 
 
 class Catalog:
-    """The repository's snapshots. A manifest is read once: it never changes."""
+    """The repository's snapshots. Manifests and notes of verifications are read once: they never change."""
 
-    def __init__(self, world: World) -> None:
-        self._settings = world.settings
+    def __init__(self, open_store: Callable[[], Repository]) -> None:
+        self._open_store = open_store
         self._repository: Repository | None = None
         self._known: dict[SnapshotId, SnapshotEntry] = {}
+        self._verified: dict[str, datetime | None] = {}
         self.entries: tuple[SnapshotEntry, ...] | None = None
 
     def read(self, deadline: Deadline) -> None:
-        """Leave the newest snapshots known.
+        """Leave the newest snapshots known, and when each was last verified.
 
         Raises: what the store refused or failed with.
         """
@@ -221,14 +225,27 @@ class Catalog:
                 deadline.check(f"reading the catalog of {repository.url}")
                 self._known[snapshot_id] = to_entry(repository.read_manifest(snapshot_id))
         self._known = {snapshot_id: self._known[snapshot_id] for snapshot_id in newest}
-        self.entries = tuple(self._known.values())
+        verified = self._read_verified(repository, deadline)
+        self.entries = tuple(with_verification(entry, verified.get(one)) for one, entry in self._known.items())
+
+    def _read_verified(self, repository: Repository, deadline: Deadline) -> Mapping[SnapshotId, datetime | None]:
+        notes = {one: key for one, key in list_verified(repository).items() if one in self._known}
+        for snapshot_id, key in notes.items():
+            if key not in self._verified:
+                deadline.check(f"reading the verifications of {repository.url}")
+                self._verified[key] = read_verification(repository, snapshot_id, key=key)
+        self._verified = {key: self._verified[key] for key in notes.values()}
+        return {one: self._verified[key] for one, key in notes.items()}
 
     def _open(self) -> Repository:
         if self._repository is None:
-            secret = self._settings.signing_key()
-            keys = load_keys(None if secret is None else secret.value)
-            self._repository = Repository.open(self._settings.store or "", keys=keys)
+            self._repository = self._open_store()
         return self._repository
+
+
+def with_verification(entry: SnapshotEntry, verified_at: datetime | None) -> SnapshotEntry:
+    """Return the line with what its newest verification says. Only proofs are kept: without one nothing is known."""
+    return replace(entry, verified_at=verified_at, is_sound=None if verified_at is None else True)
 
 
 def to_entry(manifest: Manifest) -> SnapshotEntry:

@@ -71,7 +71,7 @@ class GroupStatus:
 class SnapshotEntry:
     """One line of the catalog. Sizes in bytes; `new_bytes` is what this snapshot added to the repository.
 
-    `verified_at` None: never verified; `is_sound` is what the last verification found.
+    `verified_at` None: never verified; `is_sound` is what the last verification that was kept found.
     """
 
     id: SnapshotId

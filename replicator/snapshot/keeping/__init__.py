@@ -7,9 +7,11 @@ held, or what somebody at work may need.
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed, unlock
 from replicator.snapshot.keeping.marks import (
     hold_snapshot,
+    list_verified,
     note_verified,
     read_candidates,
     read_holds,
+    read_verification,
     read_verified,
     release_snapshot,
 )
@@ -34,10 +36,12 @@ __all__ = [
     "count_repository",
     "decide_retention",
     "hold_snapshot",
+    "list_verified",
     "note_verified",
     "plan_prune",
     "read_candidates",
     "read_holds",
+    "read_verification",
     "read_verified",
     "release_snapshot",
     "unlock",

@@ -87,21 +87,29 @@ def note_verified(repository: Repository, report: VerifyReport, *, now: datetime
     return repository.store.put(key, [data], is_create_only=True)
 
 
+def list_verified(repository: Repository) -> Mapping[SnapshotId, str]:
+    """Return the key of each snapshot's newest verification: one listing, nothing is read."""
+    newest: dict[SnapshotId, str] = defaultdict(str)
+    for entry in repository.store.list(VERIFICATIONS):
+        snapshot_id = SnapshotId(entry.key.split("/", 2)[1])
+        newest[snapshot_id] = max(newest[snapshot_id], entry.key)
+    return newest
+
+
+def read_verification(repository: Repository, snapshot_id: SnapshotId, *, key: str) -> datetime | None:
+    """Return when the snapshot was verified by that note; None where the note does not prove itself."""
+    try:
+        payload = repository.unseal("verification", repository.store.get(key), subject=snapshot_id, where=key)
+        return _Verification.model_validate_json(payload).verified_at
+    except (DataCorrupt, ValidationError, NotFound):
+        return None
+
+
 def read_verified(repository: Repository) -> Mapping[SnapshotId, datetime]:
     """Return when each snapshot was last verified; a note that does not prove itself counts for nothing."""
-    newest: dict[str, str] = defaultdict(str)
-    for entry in repository.store.list(VERIFICATIONS):
-        _, snapshot_id, note = entry.key.split("/", 2)
-        newest[snapshot_id] = max(newest[snapshot_id], note)
-    found = {}
-    for snapshot_id, note in newest.items():
-        where = f"{VERIFICATIONS}/{snapshot_id}/{note}"
-        try:
-            payload = repository.unseal("verification", repository.store.get(where), subject=snapshot_id, where=where)
-            found[SnapshotId(snapshot_id)] = _Verification.model_validate_json(payload).verified_at
-        except (DataCorrupt, ValidationError, NotFound):
-            continue
-    return found
+    notes = list_verified(repository)
+    read = {one: read_verification(repository, one, key=key) for one, key in notes.items()}
+    return {one: verified_at for one, verified_at in read.items() if verified_at is not None}
 
 
 def read_candidates(repository: Repository) -> tuple[Candidate, ...]:
