@@ -4,7 +4,7 @@ Owns the repository, capture, verification, restore and retention. Bytes travel 
 manifest names is durable and proven. Never changes the cluster it reads, never decides when to run.
 """
 
-from replicator.snapshot.capture import Compression, SnapshotRequest, create_snapshot
+from replicator.snapshot.capture import Compression, MirrorSource, SnapshotRequest, create_snapshot
 from replicator.snapshot.keeping import (
     apply_prune,
     check_repository,
@@ -30,6 +30,7 @@ __all__ = [
     "ExportFormat",
     "Keys",
     "Listed",
+    "MirrorSource",
     "Progress",
     "Report",
     "Repository",

@@ -11,7 +11,7 @@ from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.cli.snapshots.keeping import keep, prune, unkeep
 from replicator.cli.snapshots.outward import diff, export
-from replicator.errors import AccessDenied, DataCorrupt, PartlyDone, PreflightBlocked, Unreachable, UsageError
+from replicator.errors import AccessDenied, DataCorrupt, NotFound, PartlyDone, PreflightBlocked, Unreachable, UsageError
 from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
 if TYPE_CHECKING:
@@ -59,17 +59,19 @@ def create(
     )
     from replicator.model.flow import Selection
     from replicator.snapshot import SnapshotRequest, create_snapshot
+    from replicator.supervisor.schedules.snapshots import mirror_of
 
     name, flow, carried = choose_cluster(app, flow_name, cluster)
     topics = Selection(include=patterns, exclude=carried.exclude) if patterns else carried
     repository = open_repository(app, store)
     begun = app.clock.monotonic()
     with open_cluster(app, name) as (door, raw), show_progress(app) as report:
+        mirror = mirror_of(app.settings, app.settings.flow(flow), door) if flow is not None else None
         manifest = create_snapshot(
             door,
             raw,
             repository,
-            SnapshotRequest(topics=topics, flow=flow, tags=tags),
+            SnapshotRequest(topics=topics, flow=flow, mirror=mirror, tags=tags),
             clock=app.clock,
             deadline=app.deadline(LONG_SECONDS),
             report=report,
@@ -128,6 +130,7 @@ def show(app: App, reference: str, store: str | None) -> None:
 
     repository = open_repository(app, store)
     manifest, signed_by = repository.read_signed(repository.find(reference))
+    beside = count_states(repository, manifest)
     topics = [_summarise_topic(topic) for topic in manifest.topics]
     item = {
         **summarise(manifest),
@@ -135,10 +138,17 @@ def show(app: App, reference: str, store: str | None) -> None:
         "consistency": manifest.consistency,
         "topics": topics,
         "missing": manifest.missing,
+        "captured_beside": beside,
         "not_captured": manifest.not_captured,
         "totals": manifest.totals,
     }
-    emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings, view=show_view(manifest, signed_by))
+    emit(
+        "Snapshot",
+        output=app.output,
+        item=item,
+        warnings=manifest.warnings,
+        view=show_view(manifest, signed_by, beside),
+    )
 
 
 @snapshot.command()
@@ -254,6 +264,19 @@ def summarise(manifest: Manifest) -> dict[str, Any]:
         "gap_count": manifest.gap_count,
         "missing_count": len(manifest.missing),
     }
+
+
+def count_states(repository: Repository, manifest: Manifest) -> dict[str, int | None]:
+    """Return how much of each kind the snapshot holds beside records; None where its object is not whole."""
+    counts: dict[str, int | None] = {}
+    for kind in sorted(manifest.states):
+        try:
+            content = repository.read_state(manifest, kind)
+        except (DataCorrupt, NotFound):
+            counts[kind] = None
+            continue
+        counts[kind] = next((len(value) for value in content.values() if isinstance(value, list | dict)), 0)
+    return counts
 
 
 def _summarise_topic(topic: Any) -> dict[str, Any]:

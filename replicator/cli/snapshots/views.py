@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 
@@ -12,8 +12,8 @@ from replicator.model.archive.snapshots import Manifest, VerifyReport
 from replicator.model.forms.figures import show_bytes, show_count, show_moment, show_seconds
 
 
-def show_view(manifest: Manifest, signed_by: str | None) -> RenderableType:
-    """One snapshot: its head, its topics, its gaps."""
+def show_view(manifest: Manifest, signed_by: str | None, beside: Mapping[str, int | None]) -> RenderableType:
+    """One snapshot: its head, its topics, its gaps, how much of what is in it beside records, and what is not."""
     consistency = manifest.consistency
     head = [
         ("snapshot", manifest.id),
@@ -26,7 +26,7 @@ def show_view(manifest: Manifest, signed_by: str | None) -> RenderableType:
         ("size", f"{show_bytes(manifest.totals.bytes)}, {show_bytes(manifest.totals.new_bytes)} of it new"),
         ("tags", manifest.tags),
         ("signed by", signed_by),
-        ("not captured", manifest.not_captured),
+        ("beside records", [f"{kind}: {'damaged' if n is None else show_count(n)}" for kind, n in beside.items()]),
     ]
     topics = make_table("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "COMPACTED", "GAPS", numbers=_NUMBERS)
     for topic in manifest.topics:
@@ -46,7 +46,14 @@ def show_view(manifest: Manifest, signed_by: str | None) -> RenderableType:
         for gap in partition.gaps
     ]
     missing = [(topic.name, None, None, topic.reason) for topic in manifest.missing]
-    return Group(_facts(head), topics, *_lost([*rows, *missing]))
+    return Group(_facts(head), topics, *_lost([*rows, *missing]), _left_out(manifest))
+
+
+def _left_out(manifest: Manifest) -> RenderableType:
+    table = make_table("NOT CAPTURED", "REASON")
+    for one in manifest.not_captured:
+        table.add_row(*map(text_of, (one.what, one.reason)))
+    return table
 
 
 def _lost(rows: list[tuple[object, ...]]) -> Iterable[RenderableType]:

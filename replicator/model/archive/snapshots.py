@@ -186,6 +186,16 @@ class MissingTopic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotCaptured:
+    """A kind of thing that the snapshot does not hold, and why: no right, not asked for, or not told by Kafka."""
+
+    __pydantic_config__ = _CLOSED
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedCluster:
     """The cluster a snapshot was taken of."""
 
@@ -246,7 +256,7 @@ class Manifest:
     pack_sizes: Mapping[str, int]
     missing: tuple[MissingTopic, ...]
     warnings: tuple[str, ...]
-    not_captured: tuple[str, ...]
+    not_captured: tuple[NotCaptured, ...]
     totals: Totals
 
     @property

@@ -2,5 +2,6 @@
 
 from replicator.snapshot.capture.create import SnapshotRequest, create_snapshot
 from replicator.snapshot.capture.packing import Compression
+from replicator.snapshot.capture.surroundings import MirrorSource
 
-__all__ = ["Compression", "SnapshotRequest", "create_snapshot"]
+__all__ = ["Compression", "MirrorSource", "SnapshotRequest", "create_snapshot"]

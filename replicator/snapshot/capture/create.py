@@ -17,6 +17,7 @@ from replicator.model.archive.snapshots import (
     Consistency,
     Manifest,
     MissingTopic,
+    NotCaptured,
     Totals,
 )
 from replicator.model.cluster import TopicDescription
@@ -26,7 +27,15 @@ from replicator.snapshot.capture.copying import CopiedPartition, copy_partitions
 from replicator.snapshot.capture.increments import Base
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place
 from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
-from replicator.snapshot.capture.survey import Survey, find_bases, is_compacted, plan_copying, survey_cluster
+from replicator.snapshot.capture.surroundings import NEVER_CAPTURED, MirrorSource, mirror_to_json
+from replicator.snapshot.capture.survey import (
+    Survey,
+    end_survey,
+    find_bases,
+    is_compacted,
+    plan_copying,
+    survey_cluster,
+)
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository, new_snapshot_id
@@ -35,16 +44,19 @@ from replicator.wire import RawClient
 TOOL = f"replicator {__version__}"
 SURVEY_SECONDS = 120.0
 """Asking takes no longer, however long copying may: a dead cluster is told soon."""
-NOT_CAPTURED = ("acls", "quotas", "schemas", "scram_secrets", "delegation_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRequest:
-    """What to capture. `topics` are names on the cluster that is read; internal topics are never meant."""
+    """What to capture. `topics` are names on the cluster that is read; internal topics are never meant.
+
+    `mirror` tells how far the flow is that fills the cluster, so that the cut maps back to source offsets.
+    """
 
     topics: Selection = Selection()
     groups: Selection = Selection()
     flow: FlowName | None = None
+    mirror: MirrorSource | None = None
     tags: tuple[str, ...] = ()
     compression: Compression = Compression.AUTO
 
@@ -90,7 +102,15 @@ def _create(
 ) -> Manifest:
     report(Progress(stage=Stage.SURVEY))
     soon = Deadline.after(deadline.capped(SURVEY_SECONDS), clock=clock)
-    survey = survey_cluster(cluster, raw, topics=request.topics, groups=request.groups, clock=clock, deadline=soon)
+    survey = survey_cluster(
+        cluster,
+        raw,
+        topics=request.topics,
+        groups=request.groups,
+        mirror=request.mirror,
+        clock=clock,
+        deadline=soon,
+    )
     bases, warnings = find_bases(repository, survey)
     writer = PackWriter(repository, _known_chunks(bases), request.compression)
     try:
@@ -101,6 +121,7 @@ def _create(
     finally:
         writer.close()
     missing = _find_missing(cluster, survey.topics, copied, deadline)
+    survey = end_survey(survey, request.mirror, deadline=deadline)
     topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing})
     manifest = _write_manifest(
         cluster,
@@ -154,12 +175,12 @@ def _write_manifest(
             cut_skew_ms=survey.cut.skew_ms,
             finished_at=clock.now(),
         ),
-        states=_put_states(repository, topics, survey),
+        states=_put_states(repository, topics, survey, request.mirror),
         topics=topics,
         pack_sizes=_pack_sizes(topics, bases, writer),
         missing=missing,
         warnings=(*warnings, *find_positions_ahead(survey.groups, ends)),
-        not_captured=NOT_CAPTURED if survey.groups_problem is None else ("group_offsets", *NOT_CAPTURED),
+        not_captured=_list_not_captured(survey),
         totals=_sum_up(topics, writer),
     )
 
@@ -236,13 +257,30 @@ def _assemble_partition(copied: CopiedPartition, writer: PackWriter) -> Captured
     )
 
 
-def _put_states(repository: Repository, topics: Sequence[CapturedTopic], survey: Survey) -> dict[str, str]:
+def _list_not_captured(survey: Survey) -> tuple[NotCaptured, ...]:
+    groups = survey.groups_problem
+    found = [
+        *([] if groups is None else [NotCaptured(what="group_offsets", reason=f"no right: {groups}")]),
+        *([] if survey.mirror_problem is None else [survey.mirror_problem]),
+        *survey.surroundings.not_captured,
+        *NEVER_CAPTURED,
+    ]
+    return tuple(sorted(found, key=lambda one: one.what))
+
+
+def _put_states(
+    repository: Repository, topics: Sequence[CapturedTopic], survey: Survey, mirror: MirrorSource | None
+) -> dict[str, str]:
     names = [topic.name for topic in topics]
     configs = {name: dict(survey.own_settings[name]) for name in names}
-    return {
-        "configs": repository.put_state("configs", {"topics": configs}),
-        "groups": repository.put_state("groups", groups_to_json(survey.groups, names)),
+    contents = {
+        "configs": {"topics": configs},
+        "groups": groups_to_json(survey.groups, names),
+        **survey.surroundings.states,
     }
+    if mirror is not None and survey.mirrored_before is not None and survey.mirrored_after is not None:
+        contents["mirror"] = mirror_to_json(mirror, survey.mirrored_before, survey.mirrored_after)
+    return {kind: repository.put_state(kind, content) for kind, content in contents.items()}
 
 
 def _pack_sizes(topics: Sequence[CapturedTopic], bases: Mapping[str, Base], writer: PackWriter) -> dict[str, int]:

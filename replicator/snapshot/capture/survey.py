@@ -9,7 +9,7 @@ from datetime import datetime
 from replicator.clock import Clock, Deadline
 from replicator.errors import DataCorrupt, NotFound, PreflightBlocked
 from replicator.kafka import KafkaCluster
-from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Manifest
+from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Manifest, NotCaptured
 from replicator.model.cluster import ClusterDescription, TopicDescription
 from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, ORPHANS, Selection
 from replicator.model.names import TopicName, TopicPartition
@@ -22,6 +22,13 @@ from replicator.snapshot.capture.increments import (
     plan_partition,
 )
 from replicator.snapshot.capture.states import effective_settings, own_settings, read_groups
+from replicator.snapshot.capture.surroundings import (
+    MirroredOffsets,
+    MirrorSource,
+    Surroundings,
+    read_mirrored,
+    read_surroundings,
+)
 from replicator.snapshot.repository import Repository
 from replicator.wire import RawClient
 from replicator.wire.client import AT_END, AT_LOG_START
@@ -43,7 +50,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """All that is known before copying. `settings` are in force, `own_settings` set on the topics themselves."""
+    """All that is known before copying. `settings` are in force, `own_settings` set on the topics themselves.
+
+    `mirrored_before` is how far the flow was before the cut, `mirrored_after` when everything had been read.
+    """
 
     identity: ClusterDescription
     topics: Mapping[TopicName, TopicDescription]
@@ -53,20 +63,33 @@ class Survey:
     groups_problem: str | None
     groups_read_at: datetime
     cut: Cut
+    surroundings: Surroundings
+    mirrored_before: MirroredOffsets | None = None
+    mirrored_after: MirroredOffsets | None = None
+    mirror_problem: NotCaptured | None = None
 
 
 def survey_cluster(
-    cluster: KafkaCluster, raw: RawClient, *, topics: Selection, groups: Selection, clock: Clock, deadline: Deadline
+    cluster: KafkaCluster,
+    raw: RawClient,
+    *,
+    topics: Selection,
+    groups: Selection,
+    mirror: MirrorSource | None = None,
+    clock: Clock,
+    deadline: Deadline,
 ) -> Survey:
-    """Return the survey, groups read before the cut: so no group's position can be ahead of the data.
+    """Return the survey; groups and the mirror are read before the cut, so that neither can be ahead of the data.
 
     Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied.
     """
     identity = cluster.verify_identity(deadline)
     chosen = _select_topics(cluster, topics, deadline)
     configs = cluster.topics.configs(list(chosen), deadline)
+    mirrored, mirror_problem = read_mirrored(mirror, deadline=deadline)
     groups_read_at = clock.now()
     found, problem = read_groups(cluster, groups, deadline=deadline)
+    cut = read_cut(raw, chosen, clock=clock, deadline=deadline)
     return Survey(
         identity=identity,
         topics=chosen,
@@ -75,8 +98,19 @@ def survey_cluster(
         groups=found,
         groups_problem=problem,
         groups_read_at=groups_read_at,
-        cut=read_cut(raw, chosen, clock=clock, deadline=deadline),
+        cut=cut,
+        surroundings=read_surroundings(raw, [broker.id for broker in identity.brokers], deadline=deadline),
+        mirrored_before=mirrored,
+        mirror_problem=mirror_problem,
     )
+
+
+def end_survey(survey: Survey, mirror: MirrorSource | None, *, deadline: Deadline) -> Survey:
+    """Return the survey with how far the mirror is now: no captured record lies at or above that."""
+    if mirror is None or survey.mirrored_before is None:
+        return survey
+    mirrored, problem = read_mirrored(mirror, deadline=deadline)
+    return replace(survey, mirrored_after=mirrored, mirror_problem=problem)
 
 
 def _select_topics(

@@ -22,6 +22,7 @@ from replicator.model.archive.snapshots import (
     GapReason,
     Manifest,
     MissingTopic,
+    NotCaptured,
     StoredChunk,
     Totals,
 )
@@ -110,7 +111,7 @@ class _Manifest(_Document):
     packs: tuple[_Pack, ...]
     missing: tuple[MissingTopic, ...]
     warnings: tuple[str, ...]
-    not_captured: tuple[str, ...]
+    not_captured: tuple[NotCaptured | str, ...]
     totals: Totals
 
 
@@ -221,8 +222,14 @@ def _from_document(document: _Manifest, packs: list[str]) -> Manifest:
         include=document.selection.include, exclude=document.selection.exclude, consistency=document.consistency,
         states=document.states, topics=tuple(_from_topic(topic, packs) for topic in document.topics),
         pack_sizes={pack.id: pack.size_bytes for pack in document.packs}, missing=document.missing,
-        warnings=document.warnings, not_captured=document.not_captured, totals=document.totals,
+        warnings=document.warnings, not_captured=tuple(map(_with_reason, document.not_captured)),
+        totals=document.totals,
     )  # fmt: skip
+
+
+def _with_reason(told: NotCaptured | str) -> NotCaptured:
+    """A bare word is all that the first manifests of format 1 say."""
+    return told if isinstance(told, NotCaptured) else NotCaptured(what=told, reason="not asked for")
 
 
 def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:

@@ -6,14 +6,17 @@ from datetime import datetime
 
 from replicator.clock import Clock, Deadline
 from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked
+from replicator.flow import read_positions
 from replicator.flow.planning.overlap import remote_selection
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
 from replicator.model.archive.keeping import KeepRule
 from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Flow
+from replicator.model.names import TopicName
 from replicator.settings import Settings
 from replicator.snapshot import (
+    MirrorSource,
     Repository,
     SnapshotRequest,
     apply_prune,
@@ -104,6 +107,17 @@ class SnapshotWork:
         )
 
 
+def mirror_of(settings: Settings, flow: Flow, cluster: KafkaCluster) -> MirrorSource:
+    """Return what a snapshot of the flow's target asks for how far MirrorMaker is; `cluster` is that target."""
+    offsets_topic = TopicName(settings.connect_topics(flow.target).offsets_topic)
+    return MirrorSource(
+        connector=flow.source_connector,
+        source=flow.source,
+        delivery=flow.delivery,
+        read_positions=lambda deadline: read_positions(cluster, offsets_topic, flow.source_connector, deadline),
+    )
+
+
 def capture_flow(
     settings: Settings, flow: Flow, cluster: KafkaCluster, *, tags: tuple[str, ...], clock: Clock, deadline: Deadline
 ) -> Manifest:
@@ -115,7 +129,8 @@ def capture_flow(
     from replicator.wire import RawClient
 
     repository = open_repository(settings)
-    request = SnapshotRequest(topics=remote_selection(flow), flow=flow.name, tags=tags)
+    mirror = mirror_of(settings, flow, cluster)
+    request = SnapshotRequest(topics=remote_selection(flow), flow=flow.name, mirror=mirror, tags=tags)
     with RawClient(cluster.access, clock=clock) as raw:
         manifest = create_snapshot(cluster, raw, repository, request, clock=clock, deadline=deadline)
     proof = verify_snapshot(repository, manifest.id, clock=clock)

@@ -22,6 +22,7 @@ from replicator.model.archive.snapshots import (
     GapReason,
     Manifest,
     MissingTopic,
+    NotCaptured,
     StoredChunk,
     Totals,
 )
@@ -123,7 +124,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             MissingTopic(name=TopicName(name), reason=draw(words)) for name in draw(st.lists(names, max_size=2))
         ),
         warnings=tuple(draw(st.lists(words, max_size=2))),
-        not_captured=tuple(draw(st.lists(words, max_size=2))),
+        not_captured=tuple(NotCaptured(what=what, reason=draw(words)) for what in draw(st.lists(words, max_size=2))),
         totals=Totals(
             records=sum(topic.records for topic in topics),
             bytes=numbers[0],
