@@ -76,8 +76,9 @@ class KafkaCluster:
         start: str = "earliest",
         protocol: str = "classic",
         session_seconds: float = SESSION_SECONDS,
+        instance_id: str | None = None,
     ) -> GroupConsumer:
-        """Return a new member of the group, subscribed to the topics."""
+        """Return a new member of the group, subscribed to the topics; a static one with an `instance_id`."""
         return GroupConsumer(
             self._connection,
             group=group,
@@ -85,6 +86,7 @@ class KafkaCluster:
             start=start,
             protocol=protocol,
             session_seconds=session_seconds,
+            instance_id=instance_id,
         )
 
     def writer(self, client_id: str, **properties: Any) -> Writer:

@@ -37,6 +37,7 @@ class GroupConsumer:
         start: str,
         protocol: str,
         session_seconds: float = SESSION_SECONDS,
+        instance_id: str | None = None,
     ) -> None:
         self._connection = connection
         self._group = group
@@ -48,6 +49,7 @@ class GroupConsumer:
                     "client.id": f"{group}.member",
                     "group.protocol": protocol,
                     **_session(protocol, session_seconds),
+                    **({} if instance_id is None else {"group.instance.id": instance_id}),
                     "auto.offset.reset": start,
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,

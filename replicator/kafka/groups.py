@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as VendorPartition
+from confluent_kafka.admin import ConfigResource, ResourceType
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.errors import NotFound, OperationFailed, PreflightBlocked, ReplicatorError
+from replicator.errors import AccessDenied, NotFound, OperationFailed, PreflightBlocked, ReplicatorError
 from replicator.kafka.connection import Connection, patient_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.observations import GroupObservation, GroupState, GroupType
 
 T = TypeVar("T")
 
@@ -45,6 +46,16 @@ class GroupListing:
     state: GroupState
     type: str
     is_simple: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What a group's coordinator tells of it."""
+
+    state: GroupState
+    members: int
+    static_members: int
+    type: GroupType
 
 
 class Groups:
@@ -99,8 +110,10 @@ class Groups:
             group: GroupObservation(
                 cluster=self._connection.access.name,
                 group=group,
-                state=described[group][0],
-                members=described[group][1],
+                state=described[group].state,
+                members=described[group].members,
+                type=described[group].type,
+                static_members=described[group].static_members,
                 observed_at=now,
                 committed=self._positions(group, future, deadline),
             )
@@ -130,22 +143,27 @@ class Groups:
                 found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset
         return found
 
-    def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, tuple[GroupState, int]]:
+    def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, _Described]:
         with self._connection.translated("describe groups"):
             futures = self._connection.admin.describe_consumer_groups(
                 list(groups), request_timeout=patient_seconds(deadline)
             )
         return {GroupName(name): self._state_of(name, future, deadline) for name, future in futures.items()}
 
-    def _state_of(self, name: str, future: Any, deadline: Deadline) -> tuple[GroupState, int]:
+    def _state_of(self, name: str, future: Any, deadline: Deadline) -> _Described:
         try:
             answer = self._connection.wait(future, doing=f"describe group {name}", deadline=deadline)
         except ReplicatorError as exc:
             if _says_group_is_missing(exc):
-                return GroupState.DEAD, 0
+                return _Described(GroupState.DEAD, 0, 0, GroupType.UNKNOWN)
             raise
         state = _STATES.get(answer.state, GroupState.UNKNOWN)
-        return (GroupState.ACTIVE if answer.members else state), len(answer.members)
+        return _Described(
+            state=GroupState.ACTIVE if answer.members else state,
+            members=len(answer.members),
+            static_members=sum(1 for member in answer.members if member.group_instance_id),
+            type=_type_of(answer),
+        )
 
     def commit(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
         """Leave the group at exactly these positions, read back from the cluster.
@@ -164,7 +182,8 @@ class Groups:
         self._read_back(group, offsets, deadline)
 
     def _refuse_active(self, group: GroupName, deadline: Deadline) -> None:
-        state, members = self._describe([group], deadline)[group]
+        found = self._describe([group], deadline)[group]
+        state, members = found.state, found.members
         if state not in (GroupState.EMPTY, GroupState.DEAD):
             raise PreflightBlocked(
                 f"cluster {self._connection.access.name}: group {group} is {state.value} with {members} members; "
@@ -190,6 +209,25 @@ class Groups:
         if wrong:
             listed = ", ".join(f"{tp}: wanted {offsets[tp]}, reads back {got}" for tp, got in wrong.items())
             raise OperationFailed(f"cluster {self._connection.access.name}: group {group}: {listed}")
+
+    def retention_seconds(self, deadline: Deadline) -> float | None:
+        """Return how long the cluster keeps positions of an empty group; None where it does not tell us.
+
+        Raises: Unreachable, DeadlineExceeded.
+        """
+        doing = "read broker configs"
+        with self._connection.translated(doing):
+            brokers = self._connection.admin.list_topics(timeout=patient_seconds(deadline)).brokers
+            resources = [ConfigResource(ResourceType.BROKER, str(min(brokers)))] if brokers else []
+            futures = self._connection.admin.describe_configs(resources, request_timeout=patient_seconds(deadline))
+        try:
+            answers = [self._connection.wait(future, doing=doing, deadline=deadline) for future in futures.values()]
+        except AccessDenied:
+            return None
+        told = [
+            answer["offsets.retention.minutes"].value for answer in answers if "offsets.retention.minutes" in answer
+        ]
+        return min((60.0 * float(minutes) for minutes in told if minutes), default=None)
 
     def delete(self, groups: Iterable[GroupName], deadline: Deadline) -> None:
         """Leave the groups deleted; one that does not exist is no error."""
@@ -222,6 +260,11 @@ def _is_loading(exc: ReplicatorError) -> bool:
 def _vendor_error(error: KafkaError | KafkaException) -> KafkaError:
     """The errors of a listing come bare or wrapped."""
     return error if isinstance(error, KafkaError) else error.args[0]
+
+
+def _type_of(answer: Any) -> GroupType:
+    name = getattr(getattr(answer, "type", None), "name", "UNKNOWN")
+    return GroupType.__members__.get(name, GroupType.UNKNOWN)
 
 
 def _listing(entry: Any) -> GroupListing:

@@ -26,6 +26,13 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "at_least_once"
 
 
+class DeletedGroups(StrEnum):
+    """What becomes of a group on the standby that was deleted on the source."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
 class FlowState(StrEnum):
     """The first that applies, in this order."""
 
@@ -98,6 +105,7 @@ class Flow:
     delivery: Delivery = Delivery.EXACTLY_ONCE
     objectives: Objectives = Objectives()
     connector: Mapping[str, str] = field(default_factory=dict)
+    deleted_groups: DeletedGroups = DeletedGroups.KEEP
 
     @property
     def source_connector(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -80,9 +80,36 @@ class GroupState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class GroupType(StrEnum):
+    """What kind of group the broker says it is. SHARE groups keep no committed positions: there is nothing to move."""
+
+    CLASSIC = "classic"
+    CONSUMER = "consumer"
+    STREAMS = "streams"
+    SHARE = "share"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedGroup:
+    """One group as every broker's own list has it, whatever its kind."""
+
+    group: GroupName
+    type: GroupType
+    state: GroupState
+    protocol_type: str
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether groups of this kind commit positions that a flow can move: consumers, Streams, and bare commits."""
+        return self.type is not GroupType.SHARE and self.protocol_type in ("", "consumer", "streams")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupObservation:
-    """Committed positions of one group (next record to read) at one moment."""
+    """Committed positions of one group (next record to read) at one moment.
+
+    `static_members` counts members with a `group.instance.id`; None: not told."""
 
     cluster: ClusterName
     group: GroupName
@@ -91,3 +118,15 @@ class GroupObservation:
     committed: Mapping[TopicPartition, int] = field(default_factory=dict)
     members: int | None = None
     protocol_type: str = "consumer"
+    type: GroupType = GroupType.UNKNOWN
+    static_members: int | None = None
+
+
+def as_listed(seen: GroupObservation, listed: ListedGroup | None) -> GroupObservation:
+    """Return the observation with the kind that the list tells; and its state, where describing cannot find the group:
+    that knows classic and consumer groups alone."""
+    if listed is None:
+        return seen
+    state = listed.state if seen.state is GroupState.DEAD else seen.state
+    members = None if seen.state is GroupState.DEAD and state is not GroupState.DEAD else seen.members
+    return replace(seen, state=state, members=members, type=listed.type, protocol_type=listed.protocol_type)

@@ -148,8 +148,11 @@ def _certain_points(points: PartitionMap, ends: PartitionEnds) -> PartitionMap:
     Any bracket may hide a restart whose first sync was dropped: the older task may have stored up to the
     bracket's room behind its last point, and the newer one has passed that once it stored as many. Without
     transactions every target offset is a stored record, so offsets count here. Restarts so close to each
-    other that none of them stores a bracket's room are beyond this proof.
+    other that none of them stores a bracket's room are beyond this proof. In a copy made anew under way the records
+    before the first point may lie anywhere up the source: it is never proven that a restart has passed them.
     """
+    if points.is_anew and len(points) and points.targets[0] > ends.log_start:
+        return points.until_index(0)
     certain = len(points)
     for index in range(len(points) - 1, 0, -1):
         stored_since = ends.last_stable - points.targets[index]

@@ -50,6 +50,8 @@ class OffsetHistory:
         if topic is None or topic.topic_id != self._topic_id or self._since != (since or {}):
             self._begin_anew(None if topic is None else topic.topic_id)
             self._since = dict(since or {})
+            for made_anew in self._since:
+                self._builder.note_anew(made_anew)
         if topic is not None:
             self._read_on(deadline)
         return self._builder.build()

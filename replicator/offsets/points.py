@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from replicator.model.names import TopicPartition
+from replicator.model.names import TopicName, TopicPartition
 from replicator.model.offsets import OffsetSync
 
 
@@ -47,13 +47,15 @@ class StretchBreak:
 class PartitionMap:
     """The points of one partition: columns `sources` and `targets`, of which the first `count` are ours.
 
-    The columns are append-only and may be shared with a longer map of the same partition.
+    The columns are append-only and may be shared with a longer map of the same partition. `is_anew`: the copy was made
+    anew while the flow was under way, so that what it holds first need not be where the flow began.
     """
 
     sources: array[int]
     targets: array[int]
     count: int
     breaks: tuple[StretchBreak, ...] = ()
+    is_anew: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -111,6 +113,7 @@ class PartitionMap:
             targets=self.targets[index : self.count],
             count=max(0, self.count - index),
             breaks=tuple(StretchBreak(b.index - index, b.kind) for b in self.breaks if b.index > index),
+            is_anew=self.is_anew,
         )
 
     def ended_at(self, end: StretchEnd) -> PartitionMap:
@@ -159,13 +162,14 @@ class OffsetMap:
 class _Columns:
     """One partition's growing columns."""
 
-    __slots__ = ("breaks", "gaps_seen", "sources", "targets")
+    __slots__ = ("breaks", "gaps_seen", "is_anew", "sources", "targets")
 
     def __init__(self, *, gaps_seen: int) -> None:
         self.sources = array("q")
         self.targets = array("q")
         self.breaks: list[StretchBreak] = []
         self.gaps_seen = gaps_seen
+        self.is_anew = False
 
     def add(self, source: int, target: int, *, gaps_seen: int) -> None:
         if not self.targets:
@@ -201,9 +205,10 @@ class _Columns:
     def _forget(self) -> None:
         """Begin anew in new columns: maps that were handed out keep the old ones."""
         self.sources, self.targets, self.breaks = array("q"), array("q"), []
+        self.is_anew = True
 
     def freeze(self) -> PartitionMap:
-        return PartitionMap(self.sources, self.targets, len(self.sources), tuple(self.breaks))
+        return PartitionMap(self.sources, self.targets, len(self.sources), tuple(self.breaks), self.is_anew)
 
 
 class OffsetMapBuilder:
@@ -213,12 +218,18 @@ class OffsetMapBuilder:
         self._columns: dict[TopicPartition, _Columns] = {}
         self._frozen: dict[TopicPartition, PartitionMap] = {}
         self._gaps_seen = 0
+        self._anew: set[TopicName] = set()
+
+    def note_anew(self, topic: TopicName) -> None:
+        """Note that copies of the source topic were made anew before the next sync."""
+        self._anew.add(topic)
 
     def add(self, sync: OffsetSync) -> None:
         """Take the next sync."""
         columns = self._columns.get(sync.partition)
         if columns is None:
             columns = self._columns[sync.partition] = _Columns(gaps_seen=self._gaps_seen)
+        columns.is_anew = columns.is_anew or sync.partition.topic in self._anew
         columns.add(sync.source_offset, sync.target_offset, gaps_seen=self._gaps_seen)
         self._frozen.pop(sync.partition, None)
 

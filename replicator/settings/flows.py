@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from replicator.model.flow import Delivery, Flow, Naming, Selection
+from replicator.model.flow import DeletedGroups, Delivery, Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName
 from replicator.model.objectives import Objectives
 from replicator.settings.values import ConnectorValue, GroupPattern, Name, Section, TopicPattern
@@ -29,6 +29,11 @@ class GroupSelection(Section):
     include: tuple[GroupPattern, ...] = Field(default=("*",), description=f"Groups that move. {_PATTERNS}")
     exclude: tuple[GroupPattern, ...] = Field(
         default=(), description=f"Groups that stay; exclude always wins. {_PATTERNS}"
+    )
+    deleted: DeletedGroups = Field(
+        default=DeletedGroups.KEEP,
+        description="What becomes of a group on the target that was deleted on the source. keep: it stays; delete: it "
+        "is deleted there too, never while it has members or commits of its own.",
     )
 
 
@@ -75,4 +80,5 @@ class FlowSettings(Section):
             delivery=self.delivery,
             objectives=Objectives(**self.objectives.model_dump()),
             connector=dict(self.connector),
+            deleted_groups=self.groups.deleted,
         )

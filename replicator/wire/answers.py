@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from replicator.model.names import TopicName, TopicPartition
+from replicator.model.observations import ListedGroup
 from replicator.wire.format.transactions import AbortedTransaction
 
 
@@ -38,6 +39,14 @@ class SaslAnswer:
     error_code: int
     text: str
     token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsAnswer:
+    """The groups that one broker coordinates."""
+
+    error_code: int
+    groups: tuple[ListedGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from replicator.errors import (
     WrongCluster,
 )
 from replicator.model.cluster import ClusterAccess
-from replicator.model.names import TopicPartition
-from replicator.model.observations import PartitionEnds
+from replicator.model.names import GroupName, TopicPartition
+from replicator.model.observations import ListedGroup, PartitionEnds
 from replicator.wire.answers import BrokerAddress, Fault, FetchedPartition, LeaderTable, ProducerIdentity
 from replicator.wire.messages import (
     Call,
@@ -31,6 +31,7 @@ from replicator.wire.messages import (
     call_api_versions,
     call_fetch,
     call_init_producer_id,
+    call_list_groups,
     call_list_offsets,
     call_metadata,
     classify,
@@ -96,6 +97,31 @@ class RawClient:
     def read_versions(self, *, deadline: Deadline) -> Mapping[int, tuple[int, int]]:
         """Return the lowest and highest version of each API that a broker speaks, by API key."""
         return self._ask_any(call_api_versions(software_version=__version__), deadline).ranges
+
+    def list_groups(self, deadline: Deadline) -> dict[GroupName, ListedGroup]:
+        """Return every group we may see, of every kind; a broker that is just loading them is asked again.
+
+        Raises: Unreachable when a broker does not answer: its groups would be missing. AccessDenied.
+        """
+        with self._lock:
+            self._refresh(set(), deadline)
+            found: dict[GroupName, ListedGroup] = {}
+            for broker in sorted(self._table.brokers):
+                found |= {one.group: one for one in self._list_groups_of(broker, deadline)}
+            return found
+
+    def _list_groups_of(self, broker: int, deadline: Deadline) -> tuple[ListedGroup, ...]:
+        doing = f"cluster {self.access.name}: list the groups of broker {broker}"
+        while True:
+            with self._guard(broker):
+                answer = self._connection(broker, deadline).ask(call_list_groups(), deadline=_capped(deadline))
+            if answer.error_code == 0:
+                return answer.groups
+            if classify(answer.error_code) is Fault.DENIED:
+                raise AccessDenied(f"{doing}: {name_error(answer.error_code)}")
+            if classify(answer.error_code) not in _ASK_AGAIN:
+                raise OperationFailed(f"{doing}: {name_error(answer.error_code)}")
+            self._pause(doing, deadline)
 
     def broker_address(self, broker: int) -> BrokerAddress:
         """Return where a broker listens. Raises: Unreachable for one that no metadata named."""

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from kafka.errors import InvalidMetadataError, RetriableError, for_code
 from kafka.protocol.admin.cluster import DescribeLogDirsRequest, DescribeLogDirsResponse
+from kafka.protocol.admin.groups import ListGroupsRequest, ListGroupsResponse
 from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse
 from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
 from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
@@ -26,13 +27,15 @@ from kafka.protocol.sasl import (
 )
 
 from replicator.errors import DataCorrupt
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import GroupName, TopicName, TopicPartition
+from replicator.model.observations import GroupState, GroupType, ListedGroup
 from replicator.wire.answers import (
     BrokerAddress,
     DiskAnswer,
     Fault,
     FetchAnswer,
     FetchedPartition,
+    GroupsAnswer,
     LeaderTable,
     LogDisk,
     OffsetAnswer,
@@ -287,6 +290,33 @@ def _read_fetched(topic: TopicName, partition: Any) -> FetchedPartition:
         aborted=tuple(AbortedTransaction(a.producer_id, a.first_offset) for a in partition.aborted_transactions or ()),
         records=memoryview(partition.records or b""),
     )
+
+
+def call_list_groups() -> Call[GroupsAnswer]:
+    """Ask a broker for the groups it coordinates, of every kind: librdkafka's list leaves Streams and share groups out.
+
+    Source: KIP-848 (group types), KIP-932 (share), KIP-1071 (streams).
+    """
+    return Call(
+        "ListGroups", ListGroupsRequest.API_KEY, 4, 5,
+        lambda version: ListGroupsRequest(version=version, states_filter=[], types_filter=[]),
+        ListGroupsResponse,
+        lambda answer: GroupsAnswer(answer.error_code, tuple(
+            ListedGroup(
+                group=GroupName(one.group_id), protocol_type=one.protocol_type, state=_group_state(one.group_state),
+                type=_group_type(getattr(one, "group_type", None)))
+            for one in answer.groups
+        )),
+    )  # fmt: skip
+
+
+def _group_state(told: str) -> GroupState:
+    """Return the state a broker tells, folded: every state but these two has members."""
+    return {"Empty": GroupState.EMPTY, "Dead": GroupState.DEAD}.get(told, GroupState.ACTIVE)
+
+
+def _group_type(told: str | None) -> GroupType:
+    return GroupType.__members__.get((told or "").upper(), GroupType.UNKNOWN)
 
 
 def call_describe_log_dirs(partitions: Iterable[TopicPartition] = ()) -> Call[DiskAnswer]:

@@ -15,9 +15,10 @@ from replicator.journal import Journal, Observations, active_cluster
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
-from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.observations import GroupObservation, GroupState, GroupType, ListedGroup, as_listed
 from replicator.model.offsets import GroupTranslation
 from replicator.offsets import OffsetHistory, survey_groups, with_proofs
+from replicator.wire import RawClient
 
 SOURCE_SECONDS = 5.0
 """A source that does not answer within this is taken for gone; what was observed of it answers then."""
@@ -44,6 +45,7 @@ class Desk:
     positions: MirroredPositions
     journal: Journal
     proofs: Mapping[GroupName, GroupTranslation] = field(default_factory=dict)
+    shares: Mapping[GroupName, ListedGroup] = field(default_factory=dict)
 
     def translate(self, groups: Iterable[GroupName], deadline: Deadline) -> tuple[GroupTranslation, ...]:
         """Return where the groups resume on the target, everything read now."""
@@ -89,7 +91,8 @@ def open_desk(app: App, flow: Flow, deadline: Deadline) -> Iterator[Desk]:
         target = stack.enter_context(KafkaCluster(settings.cluster_access(flow.target), clock=app.clock))
         source = stack.enter_context(KafkaCluster(settings.cluster_access(flow.source), clock=app.clock))
         target.verify_identity(deadline)
-        live = _live_groups(flow, source, prefix, deadline)
+        raw = stack.enter_context(RawClient(settings.cluster_access(flow.source), clock=app.clock))
+        listed, live = _live_groups(flow, source, raw, prefix, deadline)
         proofs: Mapping[GroupName, GroupTranslation] = {}
         if live is None:
             observed = Observations(target, prefix).read(flow.name, deadline)
@@ -107,19 +110,27 @@ def open_desk(app: App, flow: Flow, deadline: Deadline) -> Iterator[Desk]:
             positions=stack.enter_context(MirroredPositions(target, offsets_topic, flow.source_connector)),
             journal=Journal(target, prefix, clock=app.clock),
             proofs=proofs,
+            shares={name: one for name, one in listed.items() if is_share(flow, one, prefix=prefix)},
         )
 
 
 def _live_groups(
-    flow: Flow, source: KafkaCluster, prefix: str, deadline: Deadline
-) -> dict[GroupName, GroupObservation] | None:
-    """Return the groups on the source, or None when it does not answer or refuses us."""
+    flow: Flow, source: KafkaCluster, raw: RawClient, prefix: str, deadline: Deadline
+) -> tuple[dict[GroupName, ListedGroup], dict[GroupName, GroupObservation] | None]:
+    """Return the source's groups of every kind, and those that have positions; None when it does not answer."""
     try:
         source.verify_identity(Deadline.after(deadline.capped(SOURCE_SECONDS), clock=deadline.clock))
-        names = [name for name in source.groups.list(deadline) if is_meant(flow, name, prefix=prefix)]
-        return source.groups.committed(sorted(names), deadline)
+        listed = raw.list_groups(deadline)
+        names = [name for name, one in listed.items() if one.has_positions and is_meant(flow, name, prefix=prefix)]
+        found = source.groups.committed(sorted(names), deadline)
     except (Unreachable, AccessDenied):
-        return None
+        return {}, None
+    return listed, {name: as_listed(seen, listed.get(name)) for name, seen in found.items()}
+
+
+def is_share(flow: Flow, one: ListedGroup, *, prefix: str) -> bool:
+    """Whether it is a share group that the flow would move if there were positions to move."""
+    return one.type is GroupType.SHARE and is_meant(flow, one.group, prefix=prefix)
 
 
 def is_meant(flow: Flow, group: str, *, prefix: str) -> bool:

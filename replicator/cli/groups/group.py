@@ -9,7 +9,7 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
-from replicator.errors import PartlyDone, PreflightBlocked, ReplicatorError, UsageError
+from replicator.errors import NotFound, PartlyDone, PreflightBlocked, ReplicatorError, UsageError
 
 if TYPE_CHECKING:
     from replicator.cli.groups.desk import Desk
@@ -43,7 +43,7 @@ def list_groups(app: App, flow_name: str | None) -> None:
     rows, warnings = [], []
     for flow in flows_to_ask(app, flow_name):
         with open_desk(app, flow, deadline) as desk:
-            rows += _group_rows(app, desk, list(desk.groups), deadline)
+            rows += _group_rows(app, desk, list(desk.groups), deadline) + _share_rows(app, desk, None)
             warnings += _warnings(desk)
     emit("GroupList", output=app.output, items=rows, columns=GROUP_COLUMNS, warnings=warnings)
 
@@ -56,9 +56,11 @@ def show(app: App, name: str, flow_name: str | None) -> None:
     """Show one group: its state on both sides, its grade, the age of what is known."""
     deadline = app.deadline(SECONDS)
     found: list[dict[str, Any]] = []
-    warnings = _for_each_desk(
-        app, name, flow_name, deadline, lambda desk, groups: found.extend(_group_rows(app, desk, groups, deadline))
-    )
+
+    def take(desk: Desk, groups: list[GroupName]) -> None:
+        found.extend(_group_rows(app, desk, groups, deadline) if groups else _share_rows(app, desk, name))
+
+    warnings = _for_each_desk(app, name, flow_name, deadline, take, is_share_meant=True)
     emit("GroupList", output=app.output, items=found, warnings=warnings)
 
 
@@ -195,6 +197,8 @@ def _for_each_desk(
     flow_name: str | None,
     deadline: Deadline,
     act: Callable[[Desk, list[GroupName]], None],
+    *,
+    is_share_meant: bool = False,
 ) -> list[str]:
     """Act on the group, or on every group, at the desk of each flow that moves it; return the warnings.
 
@@ -202,15 +206,19 @@ def _for_each_desk(
         NotFound: no flow moves a group of that name. Unreachable, AccessDenied: a flow's target cannot be read.
     """
     from replicator.cli.groups.desk import flows_to_ask, open_desk, unknown_group
+    from replicator.cli.groups.rows import SHARE_NOTE
 
     flows = flows_to_ask(app, flow_name)
     warnings: list[str] = []
     has_acted = False
     for flow in flows:
         with open_desk(app, flow, deadline) as desk:
-            if groups := [g for g in desk.groups if name in (None, g)]:
+            groups = [g for g in desk.groups if name in (None, g)]
+            if groups or (is_share_meant and name in desk.shares):
                 act(desk, groups)
                 has_acted = True
+            elif name in desk.shares:
+                raise NotFound(f"group {name}: {SHARE_NOTE}", hint=f"replicator group show {name}")
             warnings += _warnings(desk)
     if name is not None and not has_acted:
         raise _with_warnings(unknown_group(name, flows), warnings)
@@ -247,3 +255,12 @@ def _group_rows(app: App, desk: Desk, groups: list[GroupName], deadline: Deadlin
     return [
         group_row(a, desk.groups[a.group], on_target[a.group], known_from=desk.known_from, now=now) for a in answers
     ]
+
+
+def _share_rows(app: App, desk: Desk, name: str | None) -> list[dict[str, Any]]:
+    """Return the groups that the flow would move if there were anything to move."""
+    from replicator.cli.groups.rows import share_row
+
+    now = app.clock.now()
+    found = [one for group, one in sorted(desk.shares.items()) if name in (None, group)]
+    return [share_row(desk.flow.name, one, known_from=desk.known_from, now=now) for one in found]

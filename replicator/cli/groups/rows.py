@@ -7,11 +7,12 @@ from typing import Any
 
 from replicator.cli.output import Column
 from replicator.model.forms.figures import show_count, show_seconds
-from replicator.model.observations import GroupObservation
+from replicator.model.observations import GroupObservation, ListedGroup
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import RULES, PartitionComparison
 
 Row = dict[str, Any]
+SHARE_NOTE = "a share group has no offsets to translate; on the target it begins where its share.auto.offset.reset says"
 
 _STYLES = {Grade.EXACT: "green", Grade.BOUNDED: "yellow", Grade.FLOOR: "magenta", Grade.UNAVAILABLE: "red"}
 
@@ -31,12 +32,37 @@ def group_row(
         "grade": answer.grade,
         "reread_records_max": answer.reread_records_max,
         "partitions": len(answer.translations),
+        "type": seen.type,
         "state": seen.state,
+        "members": seen.members,
+        "static_members": seen.static_members,
         "state_on_target": on_target.state,
         "members_on_target": on_target.members,
         "known_from": known_from,
         "observed_at": seen.observed_at,
         "age_seconds": age_seconds(seen.observed_at, now),
+        "note": None,
+    }
+
+
+def share_row(flow: str, one: ListedGroup, *, known_from: str, now: datetime) -> Row:
+    """Return a group that has nothing to translate: the broker keeps what its members acknowledged, no positions."""
+    return {
+        "flow": flow,
+        "group": one.group,
+        "grade": None,
+        "reread_records_max": None,
+        "partitions": 0,
+        "type": one.type,
+        "state": one.state,
+        "members": None,
+        "static_members": None,
+        "state_on_target": None,
+        "members_on_target": None,
+        "known_from": known_from,
+        "observed_at": now,
+        "age_seconds": 0.0,
+        "note": SHARE_NOTE,
     }
 
 
@@ -73,7 +99,7 @@ def _count(key: str) -> Column:
     return Column(title.get(key, key.upper().replace("_", " ")), lambda row: show_count(row[key]), is_number=True)
 
 
-GRADE = Column("GRADE", lambda row: row["grade"], style=lambda row: _STYLES[row["grade"]])
+GRADE = Column("GRADE", lambda row: row["grade"], style=lambda row: _STYLES.get(row["grade"], ""))
 AGE = Column("AGE", lambda row: show_seconds(row["age_seconds"]), is_number=True)
 PLACE = (
     Column("TOPIC", lambda row: row["topic"]),
@@ -87,6 +113,7 @@ GROUP_COLUMNS = (
     GRADE,
     _count("reread_records_max"),
     _count("partitions"),
+    Column("TYPE", lambda row: row["type"]),
     Column("ON TARGET", lambda row: row["state_on_target"]),
     Column("KNOWN FROM", lambda row: row["known_from"]),
     AGE,

@@ -34,6 +34,7 @@ from replicator.supervisor.decide.status import FlowView
 from replicator.supervisor.flows.healer import Healer
 from replicator.supervisor.flows.recorder import Item, Recorder
 from replicator.supervisor.flows.steps import FlowSteps
+from replicator.supervisor.flows.upkeep import GroupUpkeep
 from replicator.supervisor.leadership import Leadership
 from replicator.supervisor.loop import REST_SHARE, Loop
 from replicator.supervisor.observe.sides import SidesObserver
@@ -67,6 +68,7 @@ class FlowLoops:
         self.healer = Healer(
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock
         )
+        self._upkeep = GroupUpkeep(self.flow, parts.target, self.board, clock=clock)
         self._sides = SidesObserver(world, parts, self.board, clock=clock)
         self._record_loop = self._dear(
             "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
@@ -119,6 +121,7 @@ class FlowLoops:
                 "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=self._may_act
             ),
             self._dear("gates", self.read_sides, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_act),
+            self._dear("upkeep", self._upkeep.keep, period_seconds=60.0, budget_seconds=20.0, is_enabled=self._may_act),
             self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
         )
 
@@ -153,7 +156,7 @@ class FlowLoops:
             return None
         return (
             self.flow.target
-            if what in ("target", "watch-target", "journal", "translate", "record")
+            if what in ("target", "watch-target", "journal", "translate", "record", "upkeep")
             else self.flow.source
         )
 

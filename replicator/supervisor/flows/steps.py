@@ -13,8 +13,8 @@ from replicator.failover import expected_rto, last_drill, report_of
 from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_facts
 from replicator.journal import Observed, active_cluster, list_operations, open_operation
 from replicator.model.flow import Flow
-from replicator.model.names import ClusterName, TopicName, TopicPartition
-from replicator.model.observations import Reachability, TailCount
+from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
+from replicator.model.observations import ListedGroup, Reachability, TailCount
 from replicator.model.operations import JournalRecord, OperationKind
 from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
@@ -25,7 +25,7 @@ from replicator.supervisor.decide.status import FlowView
 from replicator.supervisor.flows.damage import DamageWatch
 from replicator.supervisor.flows.lagfeed import LagFeed
 from replicator.supervisor.observe.connectors import ConnectObserver
-from replicator.supervisor.observe.groups import GroupsObserver
+from replicator.supervisor.observe.groups import GroupsObserver, ListGroups
 from replicator.supervisor.observe.source import SourceObserver
 from replicator.supervisor.observe.stall import StallProbe
 from replicator.supervisor.observe.tails import CountVisible, TailCounter
@@ -52,7 +52,13 @@ class FlowSteps:
         self.damage = DamageWatch()
         self._stall = StallProbe(self.flow, source=parts.source, target=parts.target, clock=clock)
         self._source = SourceObserver(self.flow, parts.source, self.board.source_watch, clock=clock)
-        self._groups = GroupsObserver(self.flow, parts.source, topic_prefix=parts.topic_prefix, clock=clock)
+        self._groups = GroupsObserver(
+            self.flow,
+            parts.source,
+            topic_prefix=parts.topic_prefix,
+            list_groups=_lister(world, self.flow.source),
+            clock=clock,
+        )
         self._tails = TailCounter(_counter(world, self.flow.source))
         self._connect = ConnectObserver(self.flow, parts.connect, clock=clock)
         offsets_topic = TopicName(parts.connect_access.offsets_topic)
@@ -61,6 +67,7 @@ class FlowSteps:
             self.flow,
             parts.target,
             offsets_topic=offsets_topic,
+            list_groups=_lister(world, self.flow.target),
             source=parts.source,
             is_source_answering=self._is_source_answering,
             clock=clock,
@@ -225,6 +232,18 @@ def last_rto(records: Sequence[JournalRecord], flow: Flow) -> float | None:
             if seconds is not None:
                 return seconds
     return None
+
+
+def _lister(world: World, cluster: ClusterName) -> ListGroups:
+    """Return what lists a cluster's groups of every kind; the raw path is loaded and opened at its first use."""
+    opened: list[RawClient] = []
+
+    def list_groups(deadline: Deadline) -> Mapping[GroupName, ListedGroup]:
+        if not opened:
+            opened.append(world.raw(cluster))
+        return opened[0].list_groups(deadline)
+
+    return list_groups
 
 
 def _counter(world: World, cluster: ClusterName) -> CountVisible:

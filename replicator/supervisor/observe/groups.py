@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,9 +10,11 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName
-from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.observations import GroupObservation, GroupState, ListedGroup, as_listed
 from replicator.supervisor.samples import GroupsSample
 
+ListGroups = Callable[[Deadline], Mapping[GroupName, ListedGroup]]
+"""Every group of a cluster, of every kind."""
 OWN_GROUPS = ("replicator-", "drill.")
 """First parts of the names of groups that are ours: elections, readers, rehearsals. They never move."""
 DEAD_SECONDS_KEPT = 600.0
@@ -54,10 +56,19 @@ def _dead(seen: GroupObservation, at: datetime) -> GroupObservation:
 class GroupsObserver:
     """Reads one flow's groups on one cluster. One thread at a time."""
 
-    def __init__(self, flow: Flow, cluster: KafkaCluster, *, topic_prefix: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        cluster: KafkaCluster,
+        *,
+        topic_prefix: str,
+        list_groups: ListGroups,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._flow = flow
         self._cluster = cluster
         self._topic_prefix = topic_prefix
+        self._list_groups = list_groups
         self._clock = clock
 
     def observe(self, deadline: Deadline) -> GroupsSample:
@@ -66,7 +77,9 @@ class GroupsObserver:
         Raises: what the cluster refused or failed with.
         """
         began_at = self._clock.now()
-        names = moving_groups(self._flow, self._cluster.groups.list(deadline), topic_prefix=self._topic_prefix)
+        listed = self._list_groups(deadline)
+        meant = (name for name, one in listed.items() if one.has_positions)
+        names = moving_groups(self._flow, meant, topic_prefix=self._topic_prefix)
         found = self._cluster.groups.committed(names, deadline)
-        carried = {name: carried_only(self._flow, seen) for name, seen in found.items()}
+        carried = {name: carried_only(self._flow, as_listed(seen, listed.get(name))) for name, seen in found.items()}
         return GroupsSample(began_at=began_at, groups={name: seen for name, seen in carried.items() if seen.committed})

@@ -22,6 +22,7 @@ from replicator.offsets import (
     topics_of,
     with_proofs,
 )
+from replicator.supervisor.observe.groups import ListGroups
 from replicator.supervisor.samples import GroupsSample, TranslationsSample
 
 GROUPS_MAX = 200
@@ -43,6 +44,7 @@ class TranslationObserver:
         target: KafkaCluster,
         *,
         offsets_topic: TopicName,
+        list_groups: ListGroups,
         source: KafkaCluster | None = None,
         is_source_answering: Callable[[], bool] = lambda: True,
         clock: Clock = SYSTEM_CLOCK,
@@ -51,6 +53,7 @@ class TranslationObserver:
         self._source = source
         self._is_source_answering = is_source_answering
         self._target = target
+        self._list_groups = list_groups
         self._clock = clock
         self._offsets_topic = offsets_topic
         self._mirrored: MirroredPositions | None = None
@@ -70,7 +73,7 @@ class TranslationObserver:
         """
         began_at = self._clock.now()
         self._all_groups = groups.groups
-        listed = self._target.groups.list(deadline)
+        listed = self._list_groups(deadline)
         self._known = {name: known for name, known in self._known.items() if name in groups.groups}
         chosen = stalest(groups.groups, {name: at for name, (at, _) in self._known.items()}, count=GROUPS_MAX)
         for group, translation in self._translate([groups.groups[name] for name in chosen], deadline):

@@ -121,7 +121,7 @@ def differences(world: World, warm: WarmMap, rng: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_every_answer_is_the_rules_own(shape: str, seed: int) -> None:
     """For every offset of every world the fast path gives the rules' place, grade, bound and clamp."""
@@ -132,7 +132,7 @@ def test_every_answer_is_the_rules_own(shape: str, seed: int) -> None:
 def test_what_was_proven_holds_through_all_that_happens(shape: str) -> None:
     """A warm map kept while the flow is set back, mirrored on, or its copy made anew, never skips."""
     answered = 0
-    for seed in range(150):
+    for seed in range(40):
         rng = random.Random(f"warm/{shape}/{seed}")
         warm, world = WarmMap(), World(SHAPES[shape], twin_rate=rng.choice([0.0, 0.8]))
         worlds._write_source(world, rng, rng.randint(5, 60))
@@ -147,7 +147,7 @@ def test_what_was_proven_holds_through_all_that_happens(shape: str) -> None:
                 answered += found.rule == "proven_run"
             worlds._disturb(world, mirror, rng)
             worlds._write_source(world, rng, rng.randint(0, 40))
-    assert answered > 1000
+    assert answered > 500
 
 
 def settled_world(records: int = 60) -> World:

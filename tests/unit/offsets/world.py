@@ -65,6 +65,7 @@ class World:
     is_source_alive: bool = True
     is_mirrored_known: bool = True
     unread: set[str] = field(default_factory=set)
+    is_anew: bool = False
     points_max: int = 10**9
     slowest: int | None = None
 
@@ -88,6 +89,8 @@ class World:
     def points(self, *, is_whole: bool = False) -> PartitionMap:
         """Return the map that the syncs topic and the journal give, pruned as a long-lived one is; or whole."""
         builder = OffsetMapBuilder()
+        if self.is_anew:
+            builder.note_anew(SOURCE.topic)
         for sync in self.syncs[self.syncs_since :]:
             builder.note_gap() if sync is None else builder.add(sync)
         if self.copy_start % 2 and not is_whole:  # every other copy that retention has shortened
@@ -268,6 +271,7 @@ def _disturb(world: World, mirror: Mirror, rng: random.Random) -> None:
             0,
         )  # deleted and made anew, and noticed; the flow goes on where it is
         world.syncs_since = len(world.syncs)
+        world.is_anew = True
         mirror.pending = mirror.delayed = None
 
 
