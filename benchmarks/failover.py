@@ -88,7 +88,7 @@ class Stage:
         east.topics.create([TopicSpec(name=topic, partitions=PARTITIONS)], Deadline.after(60))
         writer = east.writer("benchmark")
         for number in range(RECORDS):
-            writer.send(Outgoing(topic, None, b"x" * 100, partition=number % PARTITIONS))
+            writer.send(Outgoing(topic, None, f"{number:0100}".encode(), partition=number % PARTITIONS))
         writer.flush(Deadline.after(120))
         writer.close()
         each = RECORDS // PARTITIONS

@@ -180,25 +180,13 @@ def translations_are_far_too_low() -> Iterator[None]:
 
 
 @plant
-def a_cut_is_never_taken_again() -> Iterator[None]:
-    """Once taken, a cut is good for ever."""
-
-    def check(world: World) -> Finding:
-        is_taken = world.log is not None and cut.read_cut(world.log) is not None and cut.read_loss(world.log)
-        return Done({}) if is_taken else Ready("to be cut")
-
-    with step_with("cut", check=check), mock.patch.object(promote, "_find_late_breach", return_value=None):
-        yield
-
-
-@plant
 def half_a_cut_is_enough() -> Iterator[None]:
     """A cut counts before the loss is accounted for."""
 
     def check(world: World) -> Finding:
         return Done({}) if world.log is not None and cut.read_cut(world.log) is not None else Ready("to be cut")
 
-    with step_with("cut", check=check), mock.patch.object(promote, "_find_late_breach", return_value=None):
+    with step_with("cut", check=check):
         yield
 
 

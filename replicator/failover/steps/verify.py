@@ -65,8 +65,10 @@ def write_probe(world: World, topic: TopicName) -> int:
     deadline = world.deadline(ACT_SECONDS)
     brokers = len(world.target.describe(deadline).brokers)
     configs = {"cleanup.policy": "delete", "retention.ms": str(PROBE_RETENTION_MS)}
+    world.logbook.require_lease()
     world.target.topics.create([internal_topic(topic, brokers=brokers, configs=configs)], deadline)
     value = f"{world.logbook.request.operation_id} epoch {world.logbook.epoch}".encode()
+    world.logbook.require_lease()  # a holder that has taken over has removed the topic, perhaps
     writer = world.target.writer("replicator.probe", acks="all")
     try:
         writer.send(Outgoing(topic, None, value, partition=0))
