@@ -11,6 +11,7 @@ import pytest
 from tui.app import Dashboard
 from tui.feeds.recording import Moment
 from tui.screens import SCREENS, BoardScreen
+from tui.screens.base import passes_filter
 
 SIZES = [(80, 24), (120, 40)]
 OPERATOR = Moment(0.5, "session", {"name": "kim", "role": "operator", "acts": ["pause", "resume", "failover"]})
@@ -141,6 +142,52 @@ def test_the_filter_narrows_and_is_forgotten(open_stage: Any) -> None:
         assert table.keys_shown == ("orders", "payments")
 
     drive(open_stage, play)
+
+
+def test_n_goes_round_the_matches(open_stage: Any) -> None:
+    """~ takes letters in their order; n goes to the next row that is left, N to the one before, round at the ends."""
+
+    async def play(stage: Any) -> None:
+        table = stage.dashboard.screen.table
+        await stage.press("slash", "tilde", *"adt", "enter")
+        assert table.keys_shown == ("audit",)
+        await stage.press("escape", "slash", "exclamation_mark", *"orders", "enter")
+        assert table.keys_shown == ("payments", "audit")
+        seen = []
+        for key in ("g", "n", "n", "N", "N"):
+            await stage.press(key)
+            seen.append(table.current_key)
+        assert seen[1:] == ["audit", "payments", "audit", "payments"]
+
+    drive(open_stage, play)
+
+
+def test_w_shows_every_column(open_stage: Any) -> None:
+    """At 80 columns w shows those that a wide screen shows, and again only those that fit; the cursor stays."""
+
+    async def play(stage: Any) -> None:
+        table = stage.dashboard.screen.table
+        await stage.press("down")
+        narrow, chosen = len(table.columns), table.current_key
+        await stage.press("w")
+        assert len(table.columns) == len(table._all) > narrow
+        assert table.current_key == chosen
+        await stage.press("w")
+        assert len(table.columns) == narrow
+
+    drive(open_stage, play)
+
+
+@pytest.mark.parametrize(
+    ("filter_text", "is_let_through"),
+    [
+        *((letters, True) for letters in ("", "ord", "ORD", "!", "!x", "~", "~odr")),
+        *((letters, False) for letters in ("x", "!ord", "~osr")),
+    ],
+)
+def test_the_filter_by_table(filter_text: str, is_let_through: bool) -> None:
+    """A part of the words, what is not in them, or letters in their order; case does not count."""
+    assert passes_filter(filter_text, "Orders") is is_let_through
 
 
 def test_only_issues(open_stage: Any) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 FILTER_LENGTH_MAX = 100
+FILTER_HINT = "filter: part of a name; !part leaves out; ~abc: these letters in order"
 TITLES = ("Overview", "Flow", "Lag", "Groups", "Runbook", "Snapshots", "Events")
 
 
@@ -39,6 +40,9 @@ class BoardScreen(Screen[None]):
         Binding("s", "sort", "sort", show=False),
         Binding("S", "reverse", "reverse", show=False),
         Binding("i", "issues", "only issues", show=False),
+        Binding("n", "match(1)", "next match", show=False),
+        Binding("N", "match(-1)", "match before", show=False),
+        Binding("w", "wide", "every column", show=False),
     ]
 
     def __init__(self) -> None:
@@ -61,7 +65,11 @@ class BoardScreen(Screen[None]):
         yield Lines(id="contact")
         with Vertical(id="body"):
             yield from self.compose_body()
-        field = Input(placeholder="filter: part of a name; !part leaves out", id="filter", max_length=FILTER_LENGTH_MAX)
+        field = Input(
+            placeholder=FILTER_HINT,
+            id="filter",
+            max_length=FILTER_LENGTH_MAX,
+        )
         field.display = False
         yield field
         caption = Lines(id="caption")
@@ -157,10 +165,7 @@ class BoardScreen(Screen[None]):
 
     def matches(self, words: str) -> bool:
         """Whether the filter lets a row with these words through."""
-        wanted = self._filter.casefold()
-        if wanted.startswith("!"):
-            return not wanted[1:] or wanted[1:] not in words.casefold()
-        return wanted in words.casefold()
+        return passes_filter(self._filter, words)
 
     def action_filter(self) -> None:
         """Let the user type a filter."""
@@ -225,6 +230,16 @@ class BoardScreen(Screen[None]):
         self.board.is_issues_only = not self.board.is_issues_only
         self.paint()
 
+    def action_match(self, step: int) -> None:
+        """Go to the next row that the filter lets through, or the one before; round at the ends."""
+        if self.table is not None and not self.table.move_by(step):
+            self.dashboard.say("nothing matches")
+
+    def action_wide(self) -> None:
+        """Show every column, however narrow the screen is, or only those there is room for."""
+        if self.table is not None:
+            self.dashboard.say("every column: left and right scroll" if self.table.widen() else "columns that fit")
+
     def command(self) -> str:
         """Return the command line that shows what this screen shows."""
         return "replicator status"
@@ -233,3 +248,14 @@ class BoardScreen(Screen[None]):
         """Return what `y` copies: the name under the cursor."""
         row = self.table.current if self.table is not None else None
         return "" if row is None else row.key
+
+
+def passes_filter(filter_text: str, words: str) -> bool:
+    """Whether words pass a filter: a part of them; `!part` that it is not there; `~abc` its letters in this order."""
+    wanted, found = filter_text.casefold(), words.casefold()
+    if wanted.startswith("!"):
+        return not wanted[1:] or wanted[1:] not in found
+    if wanted.startswith("~"):
+        rest = iter(found)
+        return all(letter in rest for letter in wanted[1:])
+    return wanted in found

@@ -77,6 +77,7 @@ class KeyedTable(DataTable[Text]):
         self._order: tuple[str, ...] = ()
         self.sorted_by: str | None = None
         self.is_reversed = False
+        self.is_wide = False
         self.hidden_rows = 0
 
     def on_mount(self) -> None:
@@ -89,7 +90,7 @@ class KeyedTable(DataTable[Text]):
 
     def _fit_columns(self) -> None:
         width = self.app.size.width
-        visible = tuple(column for column in self._all if column.needs_width <= width)
+        visible = tuple(column for column in self._all if self.is_wide or column.needs_width <= width)
         widths = fit_widths(visible, width=width)
         if (visible, widths) == (self._visible, self._widths):
             return
@@ -106,6 +107,12 @@ class KeyedTable(DataTable[Text]):
         mark = ("↓" if self.is_reversed else "↑") if column.key == self.sorted_by else ""
         side: JustifyMethod = "right" if column.is_number else "left"
         return Text(f"{column.title}{mark}", style="bold", end="", no_wrap=True, justify=side)
+
+    def widen(self) -> bool:
+        """Show every column, or only those there is room for again; return whether it is every one now."""
+        self.is_wide = not self.is_wide
+        self._fit_columns()
+        return self.is_wide
 
     @property
     def current_key(self) -> str | None:
@@ -198,6 +205,12 @@ class KeyedTable(DataTable[Text]):
         place = self._order.index(key)
         if place != self.cursor_row:
             self.move_cursor(row=place, scroll=False)
+
+    def move_by(self, step: int) -> bool:
+        """Put the cursor so many rows further, round at the ends; return whether there is a row at all."""
+        if self._order:
+            self.cursor_coordinate = Coordinate((self.cursor_row + step) % len(self._order), 0)
+        return bool(self._order)
 
     def move_to(self, key: str) -> None:
         """Put the cursor on a row, if it is there."""
