@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,18 @@ def test_partitions_that_are_known_of_are_told_of_before_lag_can_be(clock: Any) 
     feed.look(21, end=100, position=100)
     feed.look(22, end=100, position=100)
     assert feed.lag.measure(at(22)).lag_records == 0
+
+
+def test_a_source_without_a_topic_of_the_flow_has_nothing_to_mirror(clock: Any) -> None:
+    """A sweep that found no topic makes the lag 0, never unknown; it ages, and the first topic is measured."""
+    feed = Feed(clock)
+    feed.look(1, end=0, position=0)
+    feed.board.put_source(replace(sweep(1, 0), topics={}, ends={}))
+    empty = feed.lag.measure(at(1))
+    assert (empty.lag_records, empty.lag_seconds, empty.topics) == (0, 0.0, ())
+    assert feed.lag.measure(at(8)).lag_records is None
+    feed.look(20, end=500, position=100)
+    assert feed.lag.measure(at(20)).lag_records == 400
 
 
 def test_lag_turns_unknown_with_age_and_comes_back(clock: Any) -> None:
