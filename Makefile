@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit long simulation drill-matrix differential bench bench-offsets bench-scale pictures lock clean
+.PHONY: help venv demo test check lint format unit long simulation drill-matrix differential mutants bench bench-offsets bench-scale pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ drill-matrix: venv  ## SIGKILL at every step of every runbook, resumed to the sa
 
 differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK
 	$(BIN)/python -m tests.unit.offsets.sync_store --queries 1000000
+
+mutants: venv    ## small mistakes in the offset rules, one at a time, that the tests must notice (N=200 draws so many)
+	$(BIN)/python -m tests.mutation $(if $(N),--sample $(N))
 
 check: lint unit  ## lint, format, types, layers, unit tests
 

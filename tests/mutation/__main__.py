@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules",
 MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
 TABLES = ("test_points", "test_rules", "test_proofs")
 TESTS = (*TABLES, "test_inverse", "test_sync_store", "test_warm", "test_worlds")
-OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not planted", "--tb=no")
+OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not planted", "--tb=no", "--hypothesis-seed=0")
 SECONDS_MAX = 240
 """A mutant whose tests run longer has made a loop endless: it is killed."""
 TARGET = 85.0
@@ -77,6 +78,7 @@ def outlives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
 
 def _live_and_die(mutant: Mutant | None, names: Sequence[str]) -> None:
     signal.alarm(SECONDS_MAX)
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="replicator-mutation-")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
