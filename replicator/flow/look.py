@@ -47,10 +47,11 @@ def look_at_flow(
     flow: Flow, *, handles: FlowHandles, journal: JournalFacts, now: datetime, deadline: Deadline
 ) -> FlowLook:
     """Return what can be seen of the flow within the deadline; a cluster that is away makes it UNKNOWN."""
-    ends, source_cause = _try(lambda part: _read_source(flow, handles, part), deadline)
+    # Positions first: read after the ends, they would lie above them under traffic, as if the source were truncated.
     positions, target_cause = _try(
         lambda part: read_positions(handles.target, handles.offsets_topic, flow.source_connector, part), deadline
     )
+    ends, source_cause = _try(lambda part: _read_source(flow, handles, part), deadline)
     connectors, connect_cause = _try(lambda part: _read_connectors(flow, handles, part), deadline)
     tails, _ = _try(lambda part: _count_tails(handles, ends or {}, positions or {}, part), deadline)
     series = LagSeries(flow.name)
