@@ -15,6 +15,7 @@ from replicator.journal import (
     active_cluster,
     facts_of,
     find_operation,
+    is_point_of_no_return,
     journal_topic,
     list_operations,
 )
@@ -85,6 +86,8 @@ class Judge:
     def _on_promotion(self, operation_id: OperationId) -> None:
         stage = self._stage
         operation = find_operation(journal_of(stage.target), operation_id)
+        if sum(is_point_of_no_return(record) for record in operation.records) > 1:
+            return  # it was decided by an earlier run; whatever happened since, the only way is forward
         self._check_cut(operation)
         self._check_groups(operation)
         for tp in stage.partitions:
