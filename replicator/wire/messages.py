@@ -1,4 +1,4 @@
-"""The one file that knows kafka-python's protocol codec: calls out, answers in, all in our own types.
+"""Calls out, answers in, all in our own types: with `rules.messages` all that knows kafka-python's protocol codec.
 
 A `Call` knows how to write itself for a version and how to read its answer. Versions are capped so
 that topic names (not ids) travel: Fetch at 12 and Produce at 9, which brokers from 2.1 to 4.x accept.

@@ -39,6 +39,13 @@ for _command in (keep, unkeep, prune, diff, export):
 @click.option("--cluster", metavar="CLUSTER", help="Capture this cluster's topics.")
 @click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="A word to find it by; may be repeated.")
+@click.option(
+    "--limit-rate",
+    "bytes_per_second",
+    type=click.IntRange(min=64 * 1024),
+    metavar="BYTES",
+    help="Read no more than so many bytes a second from the cluster (65536 at least).",
+)
 @_store_option
 @pass_app
 def create(
@@ -47,6 +54,7 @@ def create(
     cluster: str | None,
     patterns: tuple[str, ...],
     tags: tuple[str, ...],
+    bytes_per_second: int | None,
     store: str | None,
 ) -> None:
     """Take a snapshot now. Unchanged data is neither read nor stored again."""
@@ -71,7 +79,7 @@ def create(
             door,
             raw,
             repository,
-            SnapshotRequest(topics=topics, flow=flow, mirror=mirror, tags=tags),
+            SnapshotRequest(topics=topics, flow=flow, mirror=mirror, tags=tags, bytes_per_second=bytes_per_second),
             clock=app.clock,
             deadline=app.deadline(LONG_SECONDS),
             report=report,

@@ -13,6 +13,7 @@ from replicator.snapshot.capture.chunks import ChunkBuilder, RawChunk
 from replicator.snapshot.capture.gathering import gather_spans
 from replicator.snapshot.capture.increments import PartitionPlan
 from replicator.snapshot.capture.packing import PackWriter
+from replicator.snapshot.capture.throttle import Throttle
 from replicator.snapshot.facts import AbortedRange
 from replicator.snapshot.progress import Progress, Report, Stage
 from replicator.wire import RawClient
@@ -53,6 +54,7 @@ def copy_partitions(
     plans: Sequence[PartitionPlan],
     writer: PackWriter,
     *,
+    throttle: Throttle,
     clock: Clock,
     deadline: Deadline,
     report: Report,
@@ -69,8 +71,10 @@ def copy_partitions(
     for item in gather_spans(client, spans, deadline=deadline, clock=clock):
         desks[item.partition].take(item)
         done += item.stop - item.start
-        done_bytes += len(item.data) if isinstance(item, Slice) else 0
+        size_bytes = len(item.data) if isinstance(item, Slice) else 0
+        done_bytes += size_bytes
         report(Progress(stage=Stage.COPY, done=done, total=total, done_bytes=done_bytes))
+        throttle.pass_bytes(size_bytes, deadline=deadline)
     for desk in desks.values():
         desk.finish()
     return {partition: desk.copied for partition, desk in desks.items()}

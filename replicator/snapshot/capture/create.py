@@ -36,6 +36,7 @@ from replicator.snapshot.capture.survey import (
     plan_copying,
     survey_cluster,
 )
+from replicator.snapshot.capture.throttle import Throttle
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository, new_snapshot_id
@@ -51,6 +52,7 @@ class SnapshotRequest:
     """What to capture. `topics` are names on the cluster that is read; internal topics are never meant.
 
     `mirror` tells how far the flow is that fills the cluster, so that the cut maps back to source offsets.
+    `bytes_per_second` bounds how fast the cluster is read; None: as fast as it goes.
     """
 
     topics: Selection = Selection()
@@ -59,6 +61,7 @@ class SnapshotRequest:
     mirror: MirrorSource | None = None
     tags: tuple[str, ...] = ()
     compression: Compression = Compression.AUTO
+    bytes_per_second: int | None = None
 
 
 def create_snapshot(
@@ -100,6 +103,7 @@ def _create(
     deadline: Deadline,
     report: Report,
 ) -> Manifest:
+    throttle = Throttle(request.bytes_per_second, clock=clock)
     report(Progress(stage=Stage.SURVEY))
     soon = Deadline.after(deadline.capped(SURVEY_SECONDS), clock=clock)
     survey = survey_cluster(
@@ -115,7 +119,7 @@ def _create(
     writer = PackWriter(repository, _known_chunks(bases), request.compression)
     try:
         plans = plan_copying(survey, bases)
-        copied = copy_partitions(raw, plans, writer, clock=clock, deadline=deadline, report=report)
+        copied = copy_partitions(raw, plans, writer, throttle=throttle, clock=clock, deadline=deadline, report=report)
         report(Progress(stage=Stage.STORE))
         writer.finish()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,35 @@ def test_gaps_make_the_outcome_partial(desk, names, call: Call, monkeypatch) -> 
     monkeypatch.setattr(create, "plan_copying", delete_then_plan)
     status, made = call("snapshot", "create", "--cluster", "east", "--topics", topic)
     assert (status, made["gap_count"]) == (3, 1)
+
+
+def test_show_tells_what_is_in_it_beside_records_and_what_is_not(desk, names, call: Call) -> None:
+    """Counts of what was captured beside records; everything else with its reason, for programs and for people."""
+    topic = desk.make_topic(names.topic("t"), segment_bytes="7654321")
+    desk.write([Outgoing(topic, b"k", b"v", partition=0)])
+    call("snapshot", "create", "--cluster", "east", "--topics", topic)
+    status, shown = call("snapshot", "show", "latest")
+    assert status == 0
+    assert shown["captured_beside"]["configs"] == 1
+    assert {"groups", "quotas", "scram_users"} <= shown["captured_beside"].keys()
+    reasons = {one["what"]: one["reason"] for one in shown["not_captured"]}
+    assert reasons["acls"].startswith("not kept by this cluster")
+    assert reasons["scram_secrets"].startswith("not told by Kafka")
+    _status, text = call("snapshot", "show", "latest", is_plain=True)
+    assert "NOT CAPTURED" in text
+    assert "delegation_tokens" in text
+
+
+def test_a_limited_snapshot_takes_its_time(desk, names, call: Call) -> None:
+    """Reading with --limit-rate is never faster than that; a rate that is too low is refused."""
+    topic, rng = desk.make_topic(names.topic("t")), random.Random(3)
+    desk.write([Outgoing(topic, b"%d" % n, rng.randbytes(1000), partition=n % 2) for n in range(300)])
+    create = ("snapshot", "create", "--cluster", "east", "--topics", topic)
+    status, made = call(*create, "--limit-rate", "131072")
+    assert (status, made["records"]) == (0, 300)
+    assert made["seconds"] >= made["bytes"] / 131072 > 2
+    status, text = call(*create, "--limit-rate", "1000")
+    assert (status, "65536" in text) == (2, True), text
 
 
 REFUSALS = [
