@@ -40,6 +40,11 @@ class Scene:
         """What is advised now."""
         return self.supervisor.advice[SHOP]
 
+    def told(self) -> object:
+        """Return what a failed wait is told with: the advice, and which loops fail at what."""
+        failing = {one.name: one.error for one in self.supervisor.status.collectors if one.error}
+        return self.advice, failing
+
     def operations(self) -> list[Operation]:
         """Return the flow's operations by west's journal."""
         records = Journal(self.stage.west).read(Deadline.after(30))
@@ -75,7 +80,7 @@ def test_a_frozen_source_is_left_to_a_human(scene: Scene) -> None:
     assert scene.advice.command == f"replicator failover {SHOP} --dry-run"
     assert scene.operations() == []
     scene.stage.revive_east()
-    wait_until(lambda: scene.advice.phase is OutagePhase.NONE, seconds=120, what="the end", told=lambda: scene.advice)
+    wait_until(lambda: scene.advice.phase is OutagePhase.NONE, seconds=240, what="the end", told=scene.told)
     assert scene.advice.command is None
     assert scene.operations() == []
 
