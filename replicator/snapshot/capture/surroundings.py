@@ -50,8 +50,6 @@ def read_surroundings(raw: RawClient, brokers: Iterable[int], *, deadline: Deadl
     """Return access rules, quotas and SCRAM users as far as we may read them.
 
     Never raises for what the cluster refuses or does not know: that is listed. `brokers` must be known to `raw`.
-    Users are not asked for where rules are refused: both take the same right, and a broker leaves who has it not
-    without an answer (docs/decisions/0001).
     """
     asked = list(brokers)
     questions: tuple[tuple[str, str, Callable[..., Iterable[Any]]], ...] = (
@@ -61,17 +59,12 @@ def read_surroundings(raw: RawClient, brokers: Iterable[int], *, deadline: Deadl
     )
     states: dict[str, Mapping[str, Any]] = {}
     left_out: list[NotCaptured] = []
-    is_denied = False
     for kind, key, ask in questions:
-        if kind == "scram_users" and is_denied:
-            left_out.append(NotCaptured(what=kind, reason="no right: DESCRIBE on the cluster, as for acls"))
-            continue
         soon = Deadline.after(deadline.capped(ASK_SECONDS), clock=deadline.clock)
         try:
             states[kind] = {key: [_to_json(item) for item in ask(raw, asked, deadline=soon)]}
         except (AccessDenied, NotFound, OperationFailed, Unreachable) as exc:
             left_out.append(NotCaptured(what=kind, reason=reason_of(exc)))
-            is_denied |= kind == "acls" and isinstance(exc, AccessDenied)
     return Surroundings(states, tuple(left_out))
 
 
