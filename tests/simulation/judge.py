@@ -248,7 +248,9 @@ class Judge:
             raise Violation(f"{name} reads {rereads} records twice on {tp}, at most {rereads_max} were told")
 
     def _check_loss(self, operation: Operation) -> None:
-        loss = facts_of(operation.records, "cut")["loss"]
+        loss = facts_of(operation.records, "cut").get("loss")
+        if loss is None:
+            raise Violation("it is over, and the loss was never accounted for")
         true = sum(self._stage.unmirrored().values())
         if self._stage.rogue_calls:
             return
