@@ -43,6 +43,16 @@ class Ground:
         return max(0, now.end - self.ends.last_stable)
 
     @property
+    def is_from_origin(self) -> bool:
+        """Whether all that was stored before the first point was read in order, from the beginning of the source on.
+
+        A flow that starts on many partitions at once has no room for all their first syncs.
+        """
+        points = self.points
+        is_whole = points.is_from_origin and len(points) > 0 and not any(b.index == 0 for b in points.breaks)
+        return is_whole and self.standing.is_exactly_once and not self.has_lost_map
+
+    @property
     def is_ranked(self) -> bool:
         """Whether visible records of the copy may be counted: none is stored twice, none compacted away."""
         return self.standing.is_exactly_once and not self.standing.is_target_compacted

@@ -48,7 +48,8 @@ class PartitionMap:
     """The points of one partition: columns `sources` and `targets`, of which the first `count` are ours.
 
     The columns are append-only and may be shared with a longer map of the same partition. `is_anew`: the copy was made
-    anew while the flow was under way, so that what it holds first need not be where the flow began.
+    anew while the flow was under way, so that what it holds first need not be where the flow began. `is_from_origin`:
+    no sync of the partition before the first point is missing or forgotten, but those that the flow never sent.
     """
 
     sources: array[int]
@@ -56,6 +57,7 @@ class PartitionMap:
     count: int
     breaks: tuple[StretchBreak, ...] = ()
     is_anew: bool = False
+    is_from_origin: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -114,6 +116,7 @@ class PartitionMap:
             count=max(0, self.count - index),
             breaks=tuple(StretchBreak(b.index - index, b.kind) for b in self.breaks if b.index > index),
             is_anew=self.is_anew,
+            is_from_origin=self.is_from_origin and index == 0,
         )
 
     def ended_at(self, end: StretchEnd) -> PartitionMap:
@@ -162,9 +165,10 @@ class OffsetMap:
 class _Columns:
     """One partition's growing columns."""
 
-    __slots__ = ("breaks", "gaps_seen", "is_anew", "sources", "targets")
+    __slots__ = ("breaks", "gaps_seen", "is_anew", "is_from_origin", "sources", "targets")
 
     def __init__(self, *, gaps_seen: int) -> None:
+        self.is_from_origin = gaps_seen == 0
         self.sources = array("q")
         self.targets = array("q")
         self.breaks: list[StretchBreak] = []
@@ -188,6 +192,7 @@ class _Columns:
         """Forget the points before one, in new columns: maps that were handed out keep the old ones."""
         pruned = self.freeze().without_older_than(index)
         self.sources, self.targets, self.breaks = pruned.sources, pruned.targets, list(pruned.breaks)
+        self.is_from_origin = pruned.is_from_origin
 
     def thin(self) -> None:
         """Forget every other point, in new columns, but those at either end of a stretch and of missing history."""
@@ -206,9 +211,11 @@ class _Columns:
         """Begin anew in new columns: maps that were handed out keep the old ones."""
         self.sources, self.targets, self.breaks = array("q"), array("q"), []
         self.is_anew = True
+        self.is_from_origin = False
 
     def freeze(self) -> PartitionMap:
-        return PartitionMap(self.sources, self.targets, len(self.sources), tuple(self.breaks), self.is_anew)
+        breaks = tuple(self.breaks)
+        return PartitionMap(self.sources, self.targets, len(self.sources), breaks, self.is_anew, self.is_from_origin)
 
 
 class OffsetMapBuilder:

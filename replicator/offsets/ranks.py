@@ -91,11 +91,15 @@ def tail_window(offset: int, bracket: Bracket, visible: Visible, *, in_flight: i
     return Window(max(0, read_max - (bracket.span - len(visible))), high, unseen)
 
 
-def trimmed_window(offset: int, bracket: Bracket, visible: Visible) -> Window:
-    """Return where counting from the bracket's upper point puts the place, when the target's retention has
-    deleted the lower part: at most u1 − g + 1 records are left to read up to that point."""
-    left_max = (bracket.source_to or 0) - offset + 1
-    high = bisect_left(visible.offsets, bracket.target_to)
+def trimmed_window(offset: int, bracket: Bracket, visible: Visible) -> Window | None:
+    """Return where counting from the bracket's upper point puts the place, when the copy's lower part is not there:
+    deleted by retention, or never mirrored. At most u1 − g + 1 records are left to read up to that point, and at
+    most g − u0 − 1 lie below the place. None as for `rank_window`."""
+    if bracket.span is None or len(visible) > bracket.span:
+        return None
+    left_max = bracket.span - (offset - bracket.source_from) + 1
+    read_max = offset - bracket.source_from - 1
+    high = min(bisect_left(visible.offsets, bracket.target_to), read_max)
     return Window(min(high, max(0, len(visible) - left_max)), high)
 
 

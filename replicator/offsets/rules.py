@@ -59,12 +59,25 @@ def translate_offset(offset: int, standing: Standing, ground: Ground | None, rea
         return _graded(offset, ground, place)
     lineage = _lineage_of(offset, ground)
     if lineage is None:
-        return _floored(offset, ground, _floor(offset, ground, reads))
+        return _below_first_point(offset, ground, reads)
     index = ground.points.index_at(offset, ground.lineages[lineage])
     place = _at_point(offset, ground, lineage, index, reads)
     return _graded(
         offset, ground, _counting_again(_above_log_start(offset, place, ground, reads), ground, lineage, index)
     )
+
+
+def _below_first_point(offset: int, ground: Ground, reads: Reads) -> Translation:
+    """Return the place of a position below every known point: counted down from the first, or the floor.
+
+    Where on the source the copy begins nobody told; it is judged as one whose lower part retention has deleted.
+    """
+    if not ground.is_from_origin:
+        return _floored(offset, ground, _floor(offset, ground, reads))
+    points = ground.points
+    bracket = Bracket(-1, -1, points.sources[0], points.targets[0])
+    place = _in_bracket(offset, bracket, ground, reads, is_ordered=True, is_ended=False, is_trimmed=True)
+    return _graded(offset, ground, _counting_again(_above_log_start(offset, place, ground, reads), ground, 0, -1))
 
 
 def _floored(offset: int, ground: Ground, place: Place) -> Translation:
@@ -210,7 +223,14 @@ def _bracket_evidence(bracket: Bracket) -> Evidence:
 
 
 def _in_bracket(
-    offset: int, bracket: Bracket, ground: Ground, reads: Reads, *, is_ordered: bool, is_ended: bool
+    offset: int,
+    bracket: Bracket,
+    ground: Ground,
+    reads: Reads,
+    *,
+    is_ordered: bool,
+    is_ended: bool,
+    is_trimmed: bool = False,
 ) -> Place:
     start = max(bracket.target_from + 1, ground.ends.log_start)
     visible = reads.target(start, bracket.target_stop)
@@ -223,7 +243,7 @@ def _in_bracket(
         visible=visible,
         ground=ground,
         is_ordered=is_ordered,
-        is_trimmed=bracket.target_from + 1 < ground.ends.log_start,
+        is_trimmed=is_trimmed or bracket.target_from + 1 < ground.ends.log_start,
     )
     rule, window = base_window(scene)
     evidence["visible"] = len(visible)

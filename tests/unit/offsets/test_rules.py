@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -183,11 +183,11 @@ def test_a_hidden_restart_near_the_head_holds_a_group_back() -> None:
 @pytest.mark.parametrize(
     ("points", "target", "expected"),
     [
-        (map_of((100, 5)), ends(20), (0, "FLOOR", 5, "floor")),
-        (map_of((100, 5)), ends(20, start=3), (3, "FLOOR", 2, "floor")),
+        (replace(map_of((100, 5)), is_from_origin=False), ends(20), (0, "FLOOR", 5, "floor")),
+        (replace(map_of((100, 5)), is_from_origin=False), ends(20, start=3), (3, "FLOOR", 2, "floor")),
         (EMPTY_MAP, ends(20), (0, "FLOOR", 20, "floor")),
-        (map_of((100, 0)), ends(20), (0, "EXACT", 0, "floor")),
-        (map_of((100, 5)), ends(20, start=5), (5, "EXACT", 0, "floor")),
+        (map_of((100, 0)), ends(20), (0, "EXACT", 0, "rank")),
+        (map_of((100, 5)), ends(20, start=5), (5, "EXACT", 0, "rank")),
         (EMPTY_MAP, ends(0), (0, "EXACT", 0, "floor")),
         (EMPTY_MAP, ends(7, start=7), (7, "EXACT", 0, "floor")),
         (EMPTY_MAP, None, (None, "UNAVAILABLE", None, "not_mirrored")),
@@ -209,6 +209,25 @@ def test_below_all_knowledge_is_the_floor(
     """Never a guess: the log start with a count of what is read again, or nothing where there is no copy."""
     logs = Logs({at: at for at in range(20)})
     assert answer(ask(50, points, logs, target=target)) == expected
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [(99, (4, "BOUNDED", 1, "rank")), (96, (1, "BOUNDED", 4, "rank")), (50, (0, "BOUNDED", 5, "rank"))],
+)
+def test_below_the_first_point_records_are_counted_down_from_it(offset: int, expected: tuple[object, ...]) -> None:
+    """The first syncs of a partition may never have been sent: at most so many records are left up to the first known
+    point, wherever on the source the copy begins."""
+    logs = Logs({at: at for at in range(20)})
+    assert answer(ask(offset, map_of((100, 5)), logs, target=ends(20))) == expected
+
+
+def test_a_whole_copy_is_exact_below_its_first_point_too() -> None:
+    """As many records as source offsets: nothing is missing, and the rank is the place."""
+    logs = Logs({at: at for at in range(200)})
+    assert [answer(ask(u, map_of((100, 100)), logs, target=ends(150)))[:3] for u in (0, 1, 50, 99)] == [
+        (u, "EXACT", 0) for u in (0, 1, 50, 99)
+    ]
 
 
 def test_the_newest_stretch_answers_once_it_has_passed_the_older_one() -> None:
