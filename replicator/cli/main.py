@@ -6,13 +6,14 @@ import importlib
 import io
 import os
 import resource
+import select
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from types import FrameType, MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import click
 
@@ -228,9 +229,23 @@ def _is_stdout_closed() -> bool:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
+        is_closed = True
+    else:
+        # What failed may have been flushed away with the error: then nothing is left to fail, and the pipe is asked.
+        is_closed = _is_without_reader(sys.stdout)
+    if is_closed:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    return is_closed
+
+
+def _is_without_reader(stream: TextIO) -> bool:
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return False  # It is no pipe: it lives in this process.
+    poll = select.poll()
+    poll.register(number, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -208,6 +211,20 @@ def test_a_broken_pipe_of_ours_is_no_closed_terminal(
     probe(fail)
     assert run(["probe"]) == 1
     assert f"unexpected {type(fault).__name__}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_a_reader_that_went_away_is_no_fault(
+    probe: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch, capsys: Captured, is_buffered: bool
+) -> None:
+    """Whether something waits to be flushed or nothing is left: 141, and not a word on stderr."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=-1 if is_buffered else 0) as raw:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, write_through=not is_buffered))
+        probe(lambda _app: click.echo("line"))
+        assert run(["probe"]) == 141
+    assert capsys.readouterr().err == ""
 
 
 def test_a_missing_package_names_its_extra(probe: Callable[[Body], None], capsys: Captured) -> None:
