@@ -161,7 +161,7 @@ class Supervisor:
     def _tell(self, flow: FlowStatus, *, before: FlowStatus | None) -> None:
         """Log a change of state at once, and one canonical line a minute."""
         if before is not None and before.state is not flow.state:
-            self._log.warning(
+            self._logger_for(flow.state)(
                 "flow_state_changed", flow=flow.flow, state=flow.state.value, was=before.state.value, cause=flow.cause
             )
         told_at = self._told_at.get(flow.flow)
@@ -171,9 +171,12 @@ class Supervisor:
             self._told_at[flow.flow] = self._status.computed_at
             self._log_canonical_line(flow)
 
+    def _logger_for(self, state: FlowState) -> Callable[..., object]:
+        """Return what logs at the level that the state deserves: to become healthy is no warning."""
+        return self._log.info if state is FlowState.HEALTHY else self._log.warning
+
     def _log_canonical_line(self, flow: FlowStatus) -> None:
-        log = self._log.info if flow.state is FlowState.HEALTHY else self._log.warning
-        log(
+        self._logger_for(flow.state)(
             "flow_observed",
             flow=flow.flow,
             state=flow.state.value,

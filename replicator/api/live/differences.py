@@ -77,22 +77,24 @@ def _outage_events(before: Overview | None, after: Overview) -> Iterator[Event]:
 def _flow_events(before: Status | None, after: Status) -> Iterator[Event]:
     at = after.computed_at
     for flow in after.flows:
-        yield from _changes_of(before.flow(flow.flow) if before is not None else None, flow, at)
+        yield from _changes_of(before.flow(flow.flow) if before is not None else None, flow, after)
     for gone in before.flows if before is not None else ():
         if after.flow(gone.flow) is None:
             text = f"flow {gone.flow} is configured no more"
             yield Event(at=at, kind="flow_removed", severity=Severity.WARNING, text=text, flow=gone.flow)
 
 
-def _changes_of(before: FlowStatus | None, flow: FlowStatus, at: datetime) -> Iterator[Event]:
-    yield from _reachability(before.source if before else None, flow.source, flow, at)
-    yield from _reachability(before.target if before else None, flow.target, flow, at)
+def _changes_of(before: FlowStatus | None, flow: FlowStatus, status: Status) -> Iterator[Event]:
+    at = status.computed_at
+    yield from _reachability(before.source if before else None, flow.source, flow, status)
+    yield from _reachability(before.target if before else None, flow.target, flow, status)
     if before is None or before.state is not flow.state:
         was = f" (was {before.state.value})" if before else ""
         text = f"{flow.state.value}{was}: {flow.cause}" if flow.cause else f"{flow.state.value}{was}"
-        yield Event(
-            at=at, kind="flow_state_changed", severity=_SEVERITY_OF_STATE[flow.state], text=text, flow=flow.flow
-        )
+        severity = _SEVERITY_OF_STATE[flow.state]
+        if flow.state is FlowState.UNKNOWN and any(_is_unread(one, status) for one in (flow.source, flow.target)):
+            severity = Severity.INFO
+        yield Event(at=at, kind="flow_state_changed", severity=severity, text=text, flow=flow.flow)
     if before is None:
         return
     if before.active != flow.active:
@@ -110,9 +112,22 @@ def _changes_of(before: FlowStatus | None, flow: FlowStatus, at: datetime) -> It
     yield from _restarts(before, flow, at)
 
 
-def _reachability(before: ClusterStatus | None, now: ClusterStatus, flow: FlowStatus, at: datetime) -> Iterator[Event]:
-    is_same = before is not None and before.reachability is now.reachability
-    if is_same or (before is None and now.reachability is Reachability.REACHABLE):
+def _is_unread(cluster: ClusterStatus, status: Status) -> bool:
+    """Whether nobody has read the cluster since this supervisor started, and no read of it failed either."""
+    was_read = cluster.last_reached_at is not None and cluster.last_reached_at >= status.started_at
+    return cluster.reachability is Reachability.SILENT and cluster.cause is None and not was_read
+
+
+def _answer(cluster: ClusterStatus | None, status: Status) -> Reachability | None:
+    """Return what the cluster is known to answer; None before it was asked."""
+    return None if cluster is None or _is_unread(cluster, status) else cluster.reachability
+
+
+def _reachability(
+    before: ClusterStatus | None, now: ClusterStatus, flow: FlowStatus, status: Status
+) -> Iterator[Event]:
+    earlier, answer = _answer(before, status), _answer(now, status)
+    if answer in (earlier, None) or (earlier is None and answer is Reachability.REACHABLE):
         return
     answers = {
         Reachability.REACHABLE: "answers again",
@@ -122,7 +137,12 @@ def _reachability(before: ClusterStatus | None, now: ClusterStatus, flow: FlowSt
     severity = Severity.INFO if now.reachability is Reachability.REACHABLE else Severity.CRITICAL
     text = f"{now.cluster} {answers[now.reachability]}" + (f": {now.cause}" if now.cause else "")
     yield Event(
-        at=at, kind="cluster_reachability_changed", severity=severity, text=text, flow=flow.flow, cluster=now.cluster
+        at=status.computed_at,
+        kind="cluster_reachability_changed",
+        severity=severity,
+        text=text,
+        flow=flow.flow,
+        cluster=now.cluster,
     )
 
 

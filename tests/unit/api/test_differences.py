@@ -15,6 +15,7 @@ from replicator.model.connectors import ConnectorState, ConnectorStatus, TaskSta
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
 from replicator.model.objectives import Verdict
+from replicator.model.observations import Reachability
 from replicator.model.supervision.events import Event, Severity
 from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, Overview
@@ -46,6 +47,28 @@ def test_the_first_overview_tells_the_state_found(make: Any) -> None:
     """Before the first overview there is the start, and the state each flow is found in."""
     found = [event.kind for event in find_events(None, make.overview())]
     assert found == ["supervisor_started", "flow_state_changed"]
+
+
+def test_what_was_not_asked_yet_is_no_outage(make: Any) -> None:
+    """A supervisor that has just started has read nobody: that is told calmly, and the first read is no recovery."""
+    read = make.overview()
+    start = read.status.started_at
+    for last in (None, start - timedelta(hours=1)):
+        unread = [
+            replace(make.cluster(name, reachability=Reachability.SILENT), cause=None, last_reached_at=last)
+            for name in ("east", "west")
+        ]
+        flow = make.flow(source=unread[0], target=unread[1], state=FlowState.UNKNOWN, cause="not read yet")
+        begun = make.overview(make.status(flow))
+        first = find_events(None, begun)
+        assert {event.kind for event in first} == {"supervisor_started", "flow_state_changed"}
+        assert {event.severity for event in first} == {Severity.INFO}
+        assert [event.kind for event in find_events(begun, read)] == ["flow_state_changed"]
+        silent = make.flow(
+            source=make.cluster("east", reachability=Reachability.SILENT), target=unread[1], state=FlowState.UNKNOWN
+        )
+        (event,) = find_events(begun, make.overview(make.status(silent)))
+        assert (event.severity, event.text) == (Severity.CRITICAL, "east does not answer: connection refused")
 
 
 def test_another_life_is_told(make: Any) -> None:
