@@ -10,9 +10,8 @@ from enum import StrEnum
 
 from replicator.errors import ConfigInvalid
 from replicator.model.cluster import Secret
-from replicator.settings import ApiServing, is_address, is_loopback
+from replicator.settings import ApiServing, check_token, is_address, is_loopback
 
-TOKEN_LENGTH_MIN = 20
 ANONYMOUS = "anonymous"
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 """Probes say nothing about clusters and need no token."""
@@ -81,13 +80,8 @@ def make_token(name: str, *, role: AccessRole, secret: Secret) -> Token:
     Raises:
         ConfigInvalid: it is too short to be one, or holds what no header can carry.
     """
-    value = secret.value.strip()
-    if len(value) < TOKEN_LENGTH_MIN or not value.isascii() or not value.isprintable() or " " in value:
-        raise ConfigInvalid(
-            f"token {name}: {secret} is no token: at least {TOKEN_LENGTH_MIN} printable characters without blanks",
-            hint="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
-        )
-    return Token(name, role, hash_token(value))
+    check_token(secret, where=f"token {name}")
+    return Token(name, role, hash_token(secret.value.strip()))
 
 
 def hash_token(value: str) -> bytes:

@@ -23,6 +23,7 @@ from replicator.settings.load import (
     load_settings,
     settings_of,
 )
+from replicator.settings.secrets import check_token
 from replicator.settings.upkeep import (
     ApiSettings,
     FailoverSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "SnapshotsSettings",
     "SupervisorSettings",
     "candidate_paths",
+    "check_token",
     "find_config",
     "find_problems",
     "host_of",

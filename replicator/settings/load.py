@@ -19,7 +19,7 @@ from replicator.settings.clusters import ClusterSettings, Runtime, SecuritySetti
 from replicator.settings.document import Document
 from replicator.settings.overrides import apply_overrides, override_variables
 from replicator.settings.problems import Sources, config_invalid, nearest, problems_of, show_path
-from replicator.settings.secrets import private_file, readable_file, resolve_secret
+from replicator.settings.secrets import check_token, private_file, readable_file, resolve_secret
 from replicator.settings.upkeep import FailoverSettings, SnapshotsSettings, SupervisorSettings
 from replicator.settings.yaml_file import Node, parse_yaml, read_text
 
@@ -267,11 +267,11 @@ class Settings:
         """Return how the API is served, its tokens fetched now.
 
         Raises:
-            ConfigInvalid: a token, the certificate or the key cannot be had.
+            ConfigInvalid: a token, the certificate or the key cannot be had, or a token can be none.
         """
         api, path = self.supervisor.api, ("supervisor", "api")
         tokens = tuple(
-            ApiToken(name=name, role=token.role, secret=self._need(token.secret, (*path, "tokens", name, "secret")))
+            ApiToken(name=name, role=token.role, secret=self._token(token.secret, (*path, "tokens", name, "secret")))
             for name, token in api.tokens.items()
         )
         return ApiServing(
@@ -333,6 +333,11 @@ class Settings:
 
     def _need(self, reference: str, path: tuple[str, ...]) -> Secret:
         return resolve_secret(reference, where=self._where(path), environ=self.environ, folder=self.folder)
+
+    def _token(self, reference: str, path: tuple[str, ...]) -> Secret:
+        secret = self._need(reference, path)
+        check_token(secret, where=self._where(path))
+        return secret
 
     def _private(self, path: str | None, key: tuple[str, ...]) -> str | None:
         return path and private_file(path, where=self._where(key), folder=self.folder)

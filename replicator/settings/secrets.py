@@ -13,6 +13,8 @@ from replicator.model.cluster import Secret
 
 SECRET_BYTES_MAX = 64 * 1024
 
+TOKEN_LENGTH_MIN = 20
+
 
 def resolve_secret(reference: str, *, where: str, environ: Mapping[str, str], folder: Path) -> Secret:
     """Return the secret that `env:NAME` or `file:/path` stands for; `where` names the key that asks.
@@ -27,6 +29,20 @@ def resolve_secret(reference: str, *, where: str, environ: Mapping[str, str], fo
     if not value:
         raise ConfigInvalid(f"{where}: the secret behind {reference} is empty")
     return Secret(reference, value)
+
+
+def check_token(secret: Secret, *, where: str) -> None:
+    """Return only if the secret can be a bearer token of the API; `where` names the key that asks.
+
+    Raises:
+        ConfigInvalid: it is too short to be one, or holds what no header can carry; its value is not told.
+    """
+    value = secret.value.strip()
+    if len(value) < TOKEN_LENGTH_MIN or not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigInvalid(
+            f"{where}: {secret} is no token: at least {TOKEN_LENGTH_MIN} printable characters without blanks",
+            hint="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
 
 
 def private_file(path: str, *, where: str, folder: Path) -> str:

@@ -43,6 +43,23 @@ def test_validate_may_fetch_the_secrets(capsys: Captured) -> None:
 
 
 @pytest.mark.security
+def test_validate_refuses_a_token_that_run_would_refuse(tmp_path: Path, capsys: Captured) -> None:
+    """With --secrets a weak API token is refused with its place and what makes one; its value is not told."""
+    path = tmp_path / "weak.yaml"
+    path.write_text(
+        "apiVersion: replicator/v1\nsupervisor:\n  api:\n    tokens:\n      ops: {role: operator, secret: env:OPTOK}\n"
+    )
+    app = App(environ={"OPTOK": "hunter2hunter2"})
+    assert run(["-c", str(path), "config", "validate", "--secrets"], app=app) == 14
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {path}:5:")
+    assert "supervisor.api.tokens.ops.secret" in err
+    assert "at least 20 printable characters" in err
+    assert "token_urlsafe" in err
+    assert "hunter2" not in err
+
+
+@pytest.mark.security
 def test_a_literal_secret_shows_nowhere_even_with_a_traceback(tmp_path: Path, capsys: Captured) -> None:
     """The traceback of a refused secret holds no value, neither its own nor that of the parser below."""
     path = tmp_path / "bad.yaml"
