@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_codec
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import AccessDenied, ConfigInvalid, DataCorrupt, DeadlineExceeded, Unreachable
 from replicator.model.cluster import Secret
 
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ", re.ASCII)
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """No answer is read beyond this: a wrong server must not fill our memory."""
 
@@ -103,7 +105,7 @@ class HttpClient:
         except httpx2.InvalidURL as exc:
             raise ConfigInvalid(f"{self.base_url}: not a URL: {exc}") from exc
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as exc:
-            raise Unreachable(f"{what}: {_reason(exc)}") from exc
+            raise Unreachable(f"{what}: {tell_reason(exc)}") from exc
         if response.status in (401, 403):
             raise AccessDenied(f"{what}: status {response.status}: {response.text()[:200]}")
         return response
@@ -169,5 +171,6 @@ def _trust_nobody() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _reason(exc: Exception) -> str:
-    return str(exc) or type(exc).__name__
+def tell_reason(exc: Exception) -> str:
+    """Return why, in words: without the number that the operating system gives the error."""
+    return _ERRNO.sub("", str(exc)) or type(exc).__name__

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from replicator.errors import AccessDenied, ConfigInvalid, DataCorrupt, Unreachable
-from replicator.http.client import trust
+from replicator.http.client import tell_reason, trust
 from replicator.model.cluster import Secret
 
 EVENT_BYTES_MAX = 16 * 1024 * 1024
@@ -56,7 +56,7 @@ def open_stream(
     except httpx2.SSEError as exc:
         raise DataCorrupt(f"GET {url}: {exc}") from exc
     except (httpx2.HTTPError, httpx2.StreamError, OSError) as exc:
-        raise Unreachable(f"GET {url}: {str(exc) or type(exc).__name__}") from exc
+        raise Unreachable(f"GET {url}: {tell_reason(exc)}") from exc
 
 
 def _check(response: httpx2.Response, url: str) -> None:

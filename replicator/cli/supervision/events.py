@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ PAUSE_SECONDS = 0.5
 PAUSE_SECONDS_MAX = 15.0
 ABSENT_SECONDS_MAX = 3600.0
 """A supervisor that has not answered for so long is not waited for any longer."""
+
+NOBODY_HINT = "`replicator run` starts a supervisor; `replicator status` looks from here"
 
 _SEVERITIES = ("info", "warning", "critical")
 _STYLES = {"warning": "yellow", "critical": "bold red"}
@@ -62,8 +64,21 @@ def events(app: App, *, is_follow: bool, after_id: str, limit: int | None, flow:
         if is_follow:
             _print_until_over(app, client, choice, after_id)
             return
-        found = [event for event in client.events(limit=LIMIT if limit is None else limit) if choice.takes(event)]
+        found = [event for event in _newest(client, LIMIT if limit is None else limit) if choice.takes(event)]
     emit("Event", items=found, output=app.output, columns=_COLUMNS)
+
+
+def _newest(client: ApiClient, limit: int) -> Sequence[EventView]:
+    """Return the newest events.
+
+    Raises:
+        Unreachable: no supervisor answers; only one that runs remembers what happened.
+    """
+    try:
+        return client.events(limit=limit)
+    except Unreachable as error:
+        error.hint = NOBODY_HINT
+        raise
 
 
 def _print_until_over(app: App, client: ApiClient, choice: Choice, after_id: str) -> None:
@@ -96,7 +111,7 @@ def follow(app: App, client: ApiClient, *, after_id: str, budget: Deadline | Non
             now = app.clock.monotonic()
             failed_at = now if failed_at is None else failed_at
             if not has_answered or now - failed_at > ABSENT_SECONDS_MAX:
-                error.hint = "`replicator run` starts a supervisor; `replicator status` looks from here"
+                error.hint = NOBODY_HINT
                 raise
             app.tell(f"{error.message}; asking again in {pause:g} s")
             app.clock.sleep(pause if budget is None else budget.capped(pause))

@@ -92,9 +92,11 @@ def ask_supervisor(app: App, names: Sequence[str]) -> tuple[ApiClient, StatusVie
     try:
         status = client.status()
     except (AccessDenied, DataCorrupt) as error:
-        app.warn(f"{error.message}; looking from here")
+        hint = f" ({error.hint})" if error.hint else ""
+        app.warn(f"{error.message}{hint}; looking from here")
     except Unreachable as error:
-        app.tell(f"no supervisor answers ({error.message.rpartition(': ')[2]}); looking from here")
+        why = error.message.rpartition(": ")[2]
+        app.tell(f"no supervisor answers at {client.url} ({why}); looking from here")
     except ReplicatorError:
         client.close()
         raise

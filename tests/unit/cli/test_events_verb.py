@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from replicator.api.schema import EventView, MissedView
 from replicator.cli.context import App
 from replicator.cli.main import run
 from replicator.cli.supervision.events import ABSENT_SECONDS_MAX, Choice, follow
+from replicator.cli.supervision.look import ask_supervisor
 from replicator.clock import Deadline
 from replicator.errors import AccessDenied, Unreachable
 
@@ -150,3 +152,46 @@ def test_options_that_cannot_be_meant_are_refused(words: list[str], capsys: pyte
     """Exit 2, and nothing on stdout."""
     assert run(["events", "--url", "http://127.0.0.1:1", *words]) == 2
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("verb", [["events"], ["events", "--follow"]])
+def test_without_a_supervisor_the_commands_that_help_are_named(
+    capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    """Nobody at the address: which address, and what to run."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert run(["--url", url, *verb], app=App(environ={})) == 13
+    err = capsys.readouterr().err
+    assert url in err
+    assert "Errno" not in err
+    assert "`replicator run` starts a supervisor" in err
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Unreachable("GET http://x/v1/status: gone"), "no supervisor answers at http://x:1 (gone); looking from here"),
+        (AccessDenied("GET http://x: refused: 401", hint="name a token"), "refused: 401 (name a token); looking from"),
+    ],
+)
+def test_why_the_supervisor_is_not_asked_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+) -> None:
+    """A look of our own says which address did not answer, or what would let us in."""
+
+    class Nobody:
+        """A client whose supervisor does not answer."""
+
+        url = "http://x:1"
+
+        def status(self) -> None:
+            """Fail."""
+            raise fault
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr("replicator.cli.supervision.look.make_client", lambda *_a, **_k: Nobody())
+    assert ask_supervisor(App(environ={}), []) is None
+    assert told in capsys.readouterr().err

@@ -135,3 +135,12 @@ def test_a_bad_ca_file_is_a_configuration_error(tmp_path: Any) -> None:
     bad.write_text("no certificate")
     with pytest.raises(ConfigInvalid, match="CA certificates"):
         HttpClient("https://127.0.0.1:1", timeout_seconds=1, ca_file=str(bad))
+
+
+def test_a_refusal_is_told_in_words() -> None:
+    """The number that the operating system gives an error is not shown."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with HttpClient(f"http://127.0.0.1:{port}", timeout_seconds=30) as client, pytest.raises(Unreachable) as caught:
+        client.request("GET", "/x")
+    assert caught.value.message == f"GET http://127.0.0.1:{port}/x: Connection refused"
