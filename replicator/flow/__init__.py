@@ -4,7 +4,7 @@ Owns every decision about one source → target replication that is not a failov
 commits a group's offset, never starts what somebody stopped, and never believes a connector's RUNNING.
 """
 
-from replicator.flow.control import connectors_of, pause_flow, restart_flow, resume_flow, stop_flow
+from replicator.flow.control import check_pausable, connectors_of, pause_flow, restart_flow, resume_flow, stop_flow
 from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
@@ -44,6 +44,7 @@ __all__ = [
     "Plan",
     "Refusal",
     "apply_plan",
+    "check_pausable",
     "config_differences",
     "connectors_of",
     "decide_health",

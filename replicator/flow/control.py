@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
-from replicator.errors import NotFound
+from replicator.errors import NotFound, PreflightBlocked
 from replicator.flow.planning.apply import require_applicable
 from replicator.flow.planning.changes import Plan
 from replicator.flow.planning.decide import ASKED_STOPPED, LABEL_ASKED
@@ -22,12 +22,29 @@ def connectors_of(flow: Flow, connect: ConnectClient, deadline: Deadline) -> tup
     return tuple(connector for connector in found if connector is not None)
 
 
+def check_pausable(flow: Flow, connectors: Iterable[Connector]) -> None:
+    """Return only if pausing would pause: what is stopped has no task left to pause.
+
+    Raises:
+        PreflightBlocked: the source connector is stopped.
+    """
+    for connector in connectors:
+        status = connector.status
+        if connector.name == flow.source_connector and status is not None and status.is_stopped:
+            raise PreflightBlocked(
+                f"flow {flow.name}: {connector.name} is STOPPED, which is more than paused: nothing was changed",
+                hint=f"replicator flow show {flow.name}",
+            )
+
+
 def pause_flow(flow: Flow, connect: ConnectClient, deadline: Deadline) -> Statuses:
     """Leave both connectors and all their tasks PAUSED. A stopped flow stays stopped.
 
     Raises:
+        PreflightBlocked: the flow is stopped.
         NotFound: the flow was never applied.
     """
+    check_pausable(flow, connectors_of(flow, connect, deadline))
     return _each(flow, connect, deadline, lambda one: _pause(one, connect, deadline))
 
 

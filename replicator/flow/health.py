@@ -9,7 +9,7 @@ from replicator.flow.planning.decide import ASKED_STOPPED, LABEL_ASKED
 from replicator.model.connectors import Connector, ConnectorState
 from replicator.model.flow import Flow, FlowState
 from replicator.model.lag import FlowLag
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import OperationId, TopicName, TopicPartition
 from replicator.model.objectives import Verdict
 from replicator.model.observations import PartitionEnds
 
@@ -21,7 +21,7 @@ class HealthFacts:
     `connectors` are the flow's that exist, None when Connect cannot be read. The causes say why a cluster
     cannot be read (None: it can). `damage` lists what replication cannot mend: gaps, truncated or re-created
     topics, missing durability. `stall_cause` is what a probe found. `is_budget_spent`: nobody will restart
-    failed tasks any more.
+    failed tasks any more. `operation_id` is the flow's open operation.
     """
 
     connectors: Mapping[str, Connector] | None
@@ -33,6 +33,7 @@ class HealthFacts:
     lag: FlowLag | None = None
     damage: tuple[str, ...] = ()
     stall_cause: str | None = None
+    operation_id: OperationId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +81,19 @@ def _asked(flow: Flow, facts: HealthFacts, source: Connector | None) -> Iterator
     state = source.status.state if source is not None and source.status is not None else None
     is_asked = source is not None and source.config.get(LABEL_ASKED) == ASKED_STOPPED
     if state is ConnectorState.STOPPED and (is_asked or not facts.is_failed_over):
-        yield FlowState.STOPPED, "stopped on request" if is_asked else "stopped, though not by `flow stop`"
+        yield FlowState.STOPPED, _who_stopped(facts, is_asked=is_asked)
     if state is ConnectorState.PAUSED:
         yield FlowState.PAUSED, "paused on request"
     if facts.is_failed_over:
         yield FlowState.FAILED_OVER, f"{flow.target} is active"
+
+
+def _who_stopped(facts: HealthFacts, *, is_asked: bool) -> str:
+    if is_asked:
+        return "stopped on request"
+    if facts.operation_id is not None:
+        return f"stopped by operation {facts.operation_id}, which is open"
+    return "stopped, though not by `flow stop`"
 
 
 def _failure(source: Connector | None) -> str | None:
@@ -96,7 +105,9 @@ def _failure(source: Connector | None) -> str | None:
 
 def _stall(facts: HealthFacts) -> str:
     count = facts.lag.stalled_partitions if facts.lag is not None else None
-    told = f"{count} partitions have records to mirror and stand still"
+    told = "1 partition has records to mirror and stands still"
+    if count != 1:
+        told = f"{count} partitions have records to mirror and stand still"
     return f"{told}: {facts.stall_cause}" if facts.stall_cause else told
 
 

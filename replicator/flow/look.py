@@ -63,6 +63,7 @@ def look_at_flow(
         target_cause=target_cause,
         connect_cause=connect_cause,
         is_failed_over=journal.active == flow.target,
+        operation_id=journal.operation_id,
         lag=lag,
         damage=find_damage(ends=ends or {}, positions=positions or {}, topic_ids={}, known_ids={}),
     )

@@ -100,6 +100,9 @@ def _costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objectio
         yield Objection("records_move", told, _way_on(flow))
     if flow.source.reachability is not Reachability.REACHABLE:
         told = f"{flow.source.cluster} has not been read for {_window(flow)}"
+        if flow.source.reachability is Reachability.REFUSED:
+            # Its window ended with the first refusal: it says nothing of how long ago that was.
+            told = f"{flow.source.cluster} refuses connections, {_window(flow)} after it was last read"
         yield Objection("source_is_read", told, f"replicator failover {flow.flow} --dry-run")
     for verdict in flow.verdicts:
         if verdict.is_held is False:

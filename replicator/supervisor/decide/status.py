@@ -78,6 +78,7 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
             lag=view.lag,
             damage=view.damage,
             stall_cause=view.stall_cause,
+            operation_id=view.operation_id,
         ),
     )
     return FlowStatus(

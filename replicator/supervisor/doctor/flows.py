@@ -84,6 +84,9 @@ def _syncs(flow: Flow, facts: FlowFacts, subject: str) -> Finding:
             what=f"{first} keeps its offset syncs on the {wrong[first]}: they would be lost with it",
             fix=f"replicator apply {flow.name}",
         )
+    if flow.syncs_topic not in facts.target.topics:
+        what = f"{flow.syncs_topic} is not on {flow.target} yet: the first apply makes it"
+        return Finding(check="offset-syncs", subject=subject, severity=Severity.SKIPPED, what=what)
     what = f"in {flow.syncs_topic} on {flow.target}, the survivor"
     return Finding(check="offset-syncs", subject=subject, severity=Severity.OK, what=what)
 

@@ -10,6 +10,7 @@ import pytest
 from replicator.model.flow import FlowState
 from replicator.model.names import ClusterName
 from replicator.model.objectives import Verdict
+from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import LossReport
 from replicator.model.supervision.overview import Answer
@@ -67,3 +68,17 @@ def test_a_flow_that_has_failed_over_has_nothing_left_to_lose(make: Any) -> None
     """What was lost is in the operation's report; what a second failover would lose is no question."""
     assert judge_readiness(case(make, "active")["flow"], loss=LOSS).loss is None
     assert judge_readiness(case(make, "lost")["flow"], loss=LOSS).loss is LOSS
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("refused", "east refuses connections, 1.0s after it was last read"),
+        ("silent", "east has not been read for 30s"),
+    ],
+)
+def test_how_long_a_source_is_unread_is_told_as_it_is(make: Any, name: str, told: str) -> None:
+    """The window of a source that refuses ends with its first refusal: it is no age that would grow until now."""
+    source = make.lost("east") if name == "refused" else make.cluster("east", reachability=Reachability.SILENT)
+    flow = make.flow(source=source, window_seconds=1.0 if name == "refused" else 30.0)
+    assert told in judge_readiness(flow, loss=LOSS).reasons

@@ -32,6 +32,9 @@ def test_a_flow_that_was_not_applied_yet_is_no_complaint(world: Any) -> None:
     found = list(flow_findings(probe(world)))
     assert complaints(found) == {}
     assert [one.fix for one in found if one.check == "plan"] == ["replicator apply shop"]
+    (syncs,) = [one for one in found if one.check == "offset-syncs"]
+    assert syncs.severity is Severity.SKIPPED
+    assert "the first apply makes" in syncs.what
 
 
 def test_an_applied_flow_is_as_configured(world: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from replicator.flow import HealthFacts, decide_health, find_damage
+from replicator.errors import PreflightBlocked
+from replicator.flow import HealthFacts, check_pausable, decide_health, find_damage
 from replicator.model.connectors import Connector, ConnectorState, TaskStatus
 from replicator.model.flow import Flow, FlowState
 from replicator.model.lag import FlowLag, TopicLag
-from replicator.model.names import FlowName, TopicName, TopicPartition
+from replicator.model.names import FlowName, OperationId, TopicName, TopicPartition
 from replicator.model.objectives import Objectives
 from replicator.model.observations import PartitionEnds
 
@@ -70,7 +71,7 @@ def failed(connector: Connector) -> Connector:
         ({}, FlowState.HEALTHY, "move"),
         ({"lag": lag(5, 11.0)}, FlowState.LAGGING, "rpo_seconds is broken: lag_seconds is 11, promised is 10"),
         ({"lag": lag(1001, 1.0)}, FlowState.LAGGING, "rpo_records"),
-        ({"lag": lag(5, 11.0, stalled=1)}, FlowState.STALLED, "1 partitions"),
+        ({"lag": lag(5, 11.0, stalled=1)}, FlowState.STALLED, "1 partition has"),
         ({"lag": lag(5, 1.0, stalled=1), "stall_cause": "READ denied"}, FlowState.STALLED, "READ denied"),
         ({"damage": ("orders: gap",), "lag": lag(5, 11.0)}, FlowState.DEGRADED, "orders: gap"),
         ({"source_cause": "east is away"}, FlowState.UNKNOWN, "east is away"),
@@ -163,3 +164,32 @@ def test_damage_by_table(position: int, log_start: int, end: int, topic_id: str,
     assert len(damage) == (0 if told is None else 1)
     if told is not None:
         assert told in damage[0]
+
+
+def test_a_flow_that_an_operation_stopped_says_which(promised: Flow, connector_of: Callable[..., Connector]) -> None:
+    """While a runbook is open its id is the cause, not somebody unknown."""
+    connectors = {"shop.source": connector_of("shop.source", {}, "STOPPED")}
+    alone = decide_health(promised, HealthFacts(connectors=connectors))
+    assert alone.cause == "stopped, though not by `flow stop`"
+    found = decide_health(promised, HealthFacts(connectors=connectors, operation_id=OperationId("op-7")))
+    assert (found.state, found.cause) == (FlowState.STOPPED, "stopped by operation op-7, which is open")
+
+
+def test_one_partition_is_one(promised: Flow, running: dict[str, Connector]) -> None:
+    """A stall of a single partition is told in the singular."""
+    found = decide_health(promised, HealthFacts(connectors=running, lag=lag(9, 99, stalled=1)))
+    assert found.cause == "1 partition has records to mirror and stands still"
+
+
+@pytest.mark.parametrize(("state", "is_refused"), [("STOPPED", True), ("RUNNING", False), ("PAUSED", False)])
+def test_a_stopped_flow_cannot_be_paused(
+    promised: Flow, connector_of: Callable[..., Connector], state: str, is_refused: bool
+) -> None:
+    """Asked to pause what is stopped, we refuse: nothing would be paused, and done means done."""
+    found = (connector_of("shop.source", {}, state), connector_of("shop.checkpoint", {}, state))
+    if not is_refused:
+        check_pausable(promised, found)
+        return
+    with pytest.raises(PreflightBlocked, match=r"shop\.source is STOPPED") as caught:
+        check_pausable(promised, found)
+    assert caught.value.hint == "replicator flow show shop"
