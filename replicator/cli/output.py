@@ -25,6 +25,20 @@ TABLE_PIPE_WIDTH = 4096
 """No terminal has a width: whoever reads a pipe gets each row of a table on one line."""
 
 
+_NOTHING: Mapping[str, str] = {
+    "Event": "no such event has happened",
+    "Finding": "no findings",
+    "FlowList": "no flows are configured",
+    "FlowStatus": "no flows are configured",
+    "GroupList": "no groups",
+    "Lag": "no partition to show",
+    "OperationList": "no operations in the journal",
+    "Schedule": "no schedules are configured",
+    "SnapshotList": "no snapshots",
+}
+"""What people are told where there is nothing of a kind."""
+
+
 class OutputFormat(StrEnum):
     """How data is printed. `jsonl` is one envelope a line; `plain` tab-separated cells; `name` names alone."""
 
@@ -233,7 +247,7 @@ def _print_for_people(
     elif rows:
         console.print(_rows_table(rows, columns))
     else:
-        print(f"none ({kind})", file=sys.stderr)
+        print(_NOTHING.get(kind, "nothing to show"), file=sys.stderr)
 
 
 def _rows_table(rows: list[object], columns: Sequence[Column]) -> Table:

@@ -29,7 +29,8 @@ def schedule() -> None:
 @pass_app
 def list_schedules(app: App) -> None:
     """List all schedules. What was run and missed is known where a supervisor answers; else when each is due."""
-    found = _ask_supervisor(app)
+    # Without schedules there is nothing to ask of anybody: a warning about silence would be untrue.
+    found = _ask_supervisor(app) if app.settings.snapshots.schedules else []
     warnings = [] if found is not None else ["no supervisor answers: nothing runs now, and what ran is not known"]
     emit(
         "Schedule",
@@ -114,7 +115,7 @@ def _ask_supervisor(app: App) -> Sequence[ScheduleView] | None:
     """Return what a live supervisor tells; None where none answers for us."""
     from replicator.cli.supervision.look import ask_supervisor
 
-    if app.is_standalone or not app.settings.snapshots.schedules:
+    if app.is_standalone:
         return None
     live = ask_supervisor(app, [flow.name for flow in app.settings.flows])
     if live is None:

@@ -127,3 +127,12 @@ def test_completion_scripts_call_us(capsys: Captured) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert run(["completion", shell]) == 0
         assert "_REPLICATOR_COMPLETE" in capsys.readouterr().out
+
+
+def test_without_schedules_none_is_asked_for(tmp_path: Path, capsys: Captured) -> None:
+    """`schedule list` says that none is configured, and nothing of a supervisor that it never asked."""
+    path = tmp_path / "bare.yaml"
+    path.write_text("apiVersion: replicator/v1\n")
+    assert run(["-c", str(path), "schedule", "list"], app=App(environ={})) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "no schedules are configured\n")

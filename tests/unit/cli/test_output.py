@@ -98,7 +98,7 @@ def test_nothing_to_show_says_so_on_stderr(capsys: pytest.CaptureFixture[str]) -
     """An empty table leaves stdout empty and says none on stderr."""
     emit("Group", items=[], columns=COLUMNS, output=using("table"))
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "none (Group)\n")
+    assert (captured.out, captured.err) == ("", "nothing to show\n")
 
 
 def test_warnings_of_tables_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,3 +147,10 @@ def test_a_view_replaces_the_table_for_people_alone(out: Capture) -> None:
 def test_cells(value: object, shown: str) -> None:
     """Every kind of value has one plain form in a cell."""
     assert show(value) == shown
+
+
+def test_what_there_is_none_of_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """The names of our classes are not for people."""
+    for kind, told in (("Schedule", "no schedules are configured"), ("FlowStatus", "no flows are configured")):
+        emit(kind, items=[], columns=COLUMNS, output=using("table"))
+        assert capsys.readouterr().err == f"{told}\n"
