@@ -69,19 +69,20 @@ class Names:
         return f"{self.prefix}-{name}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the group becomes part of a test's name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test by the fixtures it takes: labs, containers; and by what must stay in one process with it.
 
     Two processes may share the work (`-n 2 --dist loadgroup`): a module is never divided, and all modules
-    that use the shared lab go to the same process, so that there is one shared lab a run.
+    that use a shared lab go to the same process, so that there is one of it a run.
     """
     fixtures_of = {item: frozenset(getattr(item, "fixturenames", ())) for item in items}
-    sharing = {item.path for item, names in fixtures_of.items() if "lab" in names}
+    shared = {item.path: name for name in ("secure_lab", "lab") for item, names in fixtures_of.items() if name in names}
     for item, names in fixtures_of.items():
         for name, mark in _MARKS_BY_FIXTURE.items():
             if name in names:
                 item.add_marker(mark)
-        group = "the shared lab" if item.path in sharing else item.path.relative_to(ROOT).as_posix()
+        group = shared.get(item.path) or item.path.relative_to(ROOT).as_posix()
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -82,7 +82,8 @@ def note_a_drill(lab: Lab, flow: str, *, topic_prefix: str) -> None:
             "step": "operation",
             "actor": "test",
         }
-        requested = Entry(phase="requested", body={"source": "east", "target": "west"}, **about)
+        body = {"source": "east", "target": "west", "commanded_at": "2026-01-01T00:00:00Z"}
+        requested = Entry(phase="requested", body=body, **about)
         writer.append([requested, Entry(phase="ended", body={"state": "done"}, **about)], Deadline.after(20))
         writer.close()
 
