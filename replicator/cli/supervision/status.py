@@ -32,14 +32,16 @@ _STATE_STYLES = {
 @click.argument("flow", required=False)
 @pass_app
 def status(app: App, flow: str | None) -> None:
-    """State and cause, lag, rates and age of every flow, or of one."""
+    """State and cause, lag, rates and age of every flow, or of one; under a supervisor its readiness too."""
     with look(app, flow) as seen:
         found = seen.status
     if app.output.format in (OutputFormat.JSON, OutputFormat.YAML):
         emit("Status", item=found, output=app.output, warnings=unread(found))
     else:
-        columns = _columns(found.computed_at)
+        columns = status_columns(found.computed_at)
         emit("FlowStatus", items=found.flows, output=app.output, columns=columns, warnings=unread(found))
+        for line in next_commands(found):
+            app.tell(f"next: {line}")
 
 
 def unread(seen: StatusView) -> list[str]:
@@ -52,7 +54,17 @@ def age_seconds(moment: datetime | None, *, now: datetime) -> float | None:
     return None if moment is None else max(0.0, (now - moment).total_seconds())
 
 
-def _columns(now: datetime) -> list[Column]:
+def next_commands(seen: StatusView) -> list[str]:
+    """Return for each flow that is not ready to fail over as it should be the first command that helps."""
+    return [
+        f"{flow.flow}: {flow.readiness.fixes[0]}"
+        for flow in seen.flows
+        if flow.readiness is not None and flow.readiness.fixes
+    ]
+
+
+def status_columns(now: datetime) -> list[Column]:
+    """Return the columns of the table; `now` is when the status was computed."""
     return [
         Column("FLOW", lambda flow: flow.flow),
         Column("DIRECTION", lambda flow: f"{flow.source.cluster} → {flow.target.cluster}"),
@@ -62,9 +74,10 @@ def _columns(now: datetime) -> list[Column]:
         Column("IN", lambda flow: show_rate(flow.lag.rate_in), is_number=True),
         Column("OUT", lambda flow: show_rate(flow.lag.rate_out), is_number=True),
         Column("ETA", lambda flow: show_seconds(flow.lag.eta_seconds), is_number=True),
-        Column("STALLED", lambda flow: show_count(flow.lag.stalled_partitions), is_number=True),
+        Column("STALLED PARTITIONS", lambda flow: show_count(flow.lag.stalled_partitions), is_number=True),
         Column("AGE", lambda flow: show_seconds(age_seconds(flow.lag.observed_at, now=now)), is_number=True),
         Column("UNREAD", lambda flow: show_seconds(flow.window_seconds), is_number=True),
+        Column("FAILOVER", lambda flow: None if flow.readiness is None else flow.readiness.answer),
         Column("CAUSE", lambda flow: flow.cause),
     ]
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from replicator.api.schema import ReadinessView
 from replicator.cli.supervision.lag import LagRow, choose_rows, lag_rows
 from replicator.cli.supervision.look import OwnLook
+from replicator.cli.supervision.status import next_commands, status_columns
 from replicator.flow import flow_lag
 from replicator.model.flow import FlowState
 from replicator.model.lag import PartitionLag
@@ -125,3 +127,16 @@ def test_top_puts_the_unknown_first() -> None:
 def test_a_supervisor_that_listens_everywhere_is_asked_here(listen: str, url: str) -> None:
     """An address to listen at is not always one to call."""
     assert url_of(listen, scheme="http") == url
+
+
+def test_status_tells_readiness_and_the_next_command() -> None:
+    """Whether each flow can fail over is shown, and where something is wrong the command that comes next."""
+    flow = SEEN.status.flows[0]
+    ready = ReadinessView(answer="at a cost", reasons=("east is away",), fixes=("replicator failover shop --dry-run",))
+    seen = SEEN.status.model_copy(update={"flows": (flow.model_copy(update={"readiness": ready}),)})
+    columns = {column.title: column.cell for column in status_columns(NOW)}
+    assert columns["FAILOVER"](seen.flows[0]) == "at a cost"
+    assert columns["FAILOVER"](flow) is None
+    assert columns["STALLED PARTITIONS"](seen.flows[0]) == "—"
+    assert next_commands(seen) == ["shop: replicator failover shop --dry-run"]
+    assert next_commands(SEEN.status) == []
