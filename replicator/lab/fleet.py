@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,10 @@ class Site:
         if member.node_id is None:
             return self.folders.connect(member.cluster) / "worker.log"
         return self.folders.node(member.cluster, member.node_id) / "broker.log"
+
+    def command(self, verb: str, target: str) -> str:
+        """Return the command line that does `verb` in this lab, not in the one of the working folder."""
+        return shlex.join(["replicator", "lab", verb, target, "--dir", str(self.folders.root)])
 
     def address(self, member: Member) -> str:
         """Return where a member answers."""
@@ -162,7 +167,7 @@ class Fleet:
     def _running(self, target: str) -> list[JvmProcess]:
         running = [process for process in self._started(target) if process.state is not ProcessState.GONE]
         if not running:
-            raise LabFailed(f"{target} is not running", hint=f"`replicator lab start {target}` starts it")
+            raise LabFailed(f"{target} is not running", hint=f"`{self._site.command('start', target)}` starts it")
         return running
 
     def _lives(self, member: Member) -> bool:
@@ -176,7 +181,7 @@ class Fleet:
         if not any(self._lives(broker) for broker in brokers_of(site.plan, member.cluster)):
             raise LabFailed(
                 f"{member.name} needs cluster {member.cluster}, which is not running",
-                hint=f"`replicator lab start {member.cluster}` first",
+                hint=f"`{self._site.command('start', member.cluster)}` first",
             )
         secrets_folder = site.folders.secrets / "mm2"
         secrets_folder.mkdir(mode=0o700, exist_ok=True)
@@ -233,7 +238,7 @@ class Fleet:
     def _wait_brokers(self, cluster: str, deadline: Deadline) -> None:
         wanted = {m for m in brokers_of(self._site.plan, cluster) if self._lives(m) or m in self._awaited}
         if not wanted:
-            raise LabFailed(f"{cluster} is not running", hint=f"`replicator lab start {cluster}` starts it")
+            raise LabFailed(f"{cluster} is not running", hint=f"`{self._site.command('start', cluster)}` starts it")
         while not {member.node_id for member in wanted} <= self._known_brokers(cluster):
             self._check_alive(wanted)
             self._keep_waiting(cluster, deadline)

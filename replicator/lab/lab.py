@@ -61,7 +61,8 @@ class Lab:
         found = cls.open(folder)
         if found.is_running:
             raise PreflightBlocked(
-                f"a lab runs in {folder}", hint=f"`replicator lab status --dir {folder}` shows it, `lab down` ends it"
+                f"a lab runs in {folder}",
+                hint=f"`replicator lab status --dir {folder}` shows it, `replicator lab down --dir {folder}` ends it",
             )
         if found.plan.spec != spec:
             raise UsageError(

@@ -6,13 +6,14 @@ import random
 import re
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from replicator.errors import DataCorrupt, NotFound, UsageError
+from replicator.errors import DataCorrupt, LabFailed, NotFound, UsageError
 from replicator.lab.broker import broker_properties
 from replicator.lab.config import render_config
-from replicator.lab.fleet import group_id
+from replicator.lab.fleet import Fleet, Site, group_id
 from replicator.lab.members import all_members, find_members
 from replicator.lab.plan import LabFolders, LabPlan, LabSpec, make_plan, make_uuid
 from replicator.lab.ports import choose_ports, ephemeral_from
@@ -20,6 +21,10 @@ from replicator.lab.state import KnownProcess, LabState, read_state, write_state
 from replicator.model.cluster import ClusterAccess, Secret, Security, SecurityProtocol
 from replicator.model.names import ClusterName
 from replicator.settings import load_settings
+
+if TYPE_CHECKING:
+    from replicator.jvm import Guardian
+    from replicator.lab.security import LabSecurity
 
 
 def plan_of(brokers: int = 1) -> LabPlan:
@@ -157,3 +162,13 @@ def test_every_member_has_a_folder_of_its_own() -> None:
     members = all_members(plan_of(3))
     paths = {folders.connect(m.cluster) if m.node_id is None else folders.node(m.cluster, m.node_id) for m in members}
     assert len(paths) == len(members) == 8
+
+
+def test_the_commands_that_a_lab_names_lead_back_to_it(tmp_path: Path) -> None:
+    """A hint runs in the folder of the lab that gave it, odd names quoted."""
+    folder = tmp_path / "my lab"
+    plan = plan_of()
+    fleet = Fleet(Site(plan, LabFolders(folder), cast("LabSecurity", None)), guardian=cast("Guardian", None))
+    with pytest.raises(LabFailed) as caught:
+        fleet.freeze("east")
+    assert caught.value.hint == f"`replicator lab start east --dir '{folder}'` starts it"
