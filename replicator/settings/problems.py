@@ -85,7 +85,15 @@ def show_path(path: Path) -> str:
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant."""
-    return next(iter(difflib.get_close_matches(str(word)[:100], list(known), n=1, cutoff=0.6)), None)
+    text = str(word)[:100]
+    found = difflib.get_close_matches(text, list(known), n=5, cutoff=0.6)
+    return max(found, key=lambda one: _nearness(text, one), default=None)
+
+
+def _nearness(text: str, word: str) -> tuple[float, bool, bool]:
+    """Return how near the word is; among equals swapped letters come first, then the same beginning."""
+    ratio = difflib.SequenceMatcher(None, word, text).ratio()
+    return ratio, sorted(text) == sorted(word), text[:1] == word[:1]
 
 
 def _line(problem: Problem, sources: Sources) -> str:

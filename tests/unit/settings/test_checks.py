@@ -8,6 +8,7 @@ import pytest
 
 from replicator.settings import Document, SecuritySettings, find_problems
 from replicator.settings.checks import security_problems
+from replicator.settings.problems import nearest
 
 
 def document(**sections: Any) -> Document:
@@ -214,3 +215,18 @@ def test_auto_says_how_much_it_may_lose() -> None:
     assert automatic(told(flows=flows, failover={"mode": "auto", "loss_max": 100})) == []
     assert automatic(told(flows=promised, failover={"mode": "auto"})) == []
     assert automatic(told(flows=flows, failover={"mode": "advise"})) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("esat", ["east", "west"], "east"),
+        ("esat", ["west", "east"], "east"),
+        ("wets", ["east", "west"], "west"),
+        ("eastt", ["west", "east"], "east"),
+        ("north", ["east", "west"], None),
+    ],
+)
+def test_swapped_letters_mean_the_word_of_the_same_letters(word: str, known: list[str], meant: str | None) -> None:
+    """Of two words as near as each other, the one that was probably typed is meant."""
+    assert nearest(word, known) == meant
