@@ -197,7 +197,10 @@ class Dashboard(App[None]):
     def action_acts(self) -> None:
         """Offer the acts on the flow that is looked at."""
         flow = self.board.flow
-        if flow is None or not isinstance(self.screen, BoardScreen):
+        if not isinstance(self.screen, BoardScreen):
+            return
+        if flow is None:
+            self.say(self.why_not_act() or "there is no flow to act on", is_bad=True)
             return
         session = self.board.picture.session
         offered = session.acts if session is not None else ()

@@ -11,6 +11,7 @@ from tui.feeds import ReplayFeed
 from tui.headline import make_headline
 from tui.picture import Picture
 from tui.scenes import story
+from tui.screens.overview import newsworthy
 from tui.theme import Glyphs
 
 
@@ -61,3 +62,11 @@ def test_a_flow_that_has_moved_names_the_way_home_and_no_loss(picture: Picture) 
     assert "west is active" in headline.first.plain
     assert "replicator failback orders" in headline.second.plain
     assert "lose" not in headline.first.plain + headline.second.plain
+
+
+def test_intents_do_not_push_events_out(picture: Picture) -> None:
+    """The overview's latest events leave out what a runbook is about to do: what became of it follows."""
+    (first, *_) = picture.events
+    kinds = ("flow_state_changed", "step_intent", "step_done", "step_already", "step_blocked", "operation_intent")
+    events = [first.model_copy(update={"kind": kind}) for kind in kinds]
+    assert [one.kind for one in newsworthy(events)] == ["flow_state_changed", "step_done", "step_blocked"]

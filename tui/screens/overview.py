@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -125,13 +126,18 @@ class OverviewScreen(BoardScreen):
     def _latest(self, picture: Picture) -> list[Text]:
         flows = len(picture.status.flows) if picture.status is not None else 0
         room = max(EVENTS_MIN, min(EVENTS_MAX, self.app.size.height - 17 - flows))
-        newest = picture.events[-room:][::-1]
+        newest = newsworthy(picture.events)[-room:][::-1]
         heading = Text("LATEST EVENTS", style="bold dim")
         return [heading, *(event_line(event, self.board.glyphs, is_local=self.board.is_local_time) for event in newest)]
 
     def command(self) -> str:
         """The same on the command line."""
         return "replicator status"
+
+
+def newsworthy(events: Sequence[EventView]) -> list[EventView]:
+    """Return the events that tell of something that happened; the events screen has them all."""
+    return [event for event in events if not event.kind.endswith(("_intent", "_already"))]
 
 
 def cluster_text(cluster: ClusterView, *, is_active: bool, glyphs: Glyphs) -> Text:
