@@ -63,7 +63,8 @@ def render_error(error: ReplicatorError, *, is_json: bool) -> None:
     print(f"error: {safe_text(error.message)}", file=sys.stderr)
     if error.detail:
         for line in safe_lines(error.detail, lines_max=DETAIL_LINES_MAX).splitlines():
-            print(f"  {line}", file=sys.stderr)
+            if line != safe_text(error.message):  # a detail that holds all mistakes begins with the one just told
+                print(f"  {line}", file=sys.stderr)
     if error.operation_id:
         print(f"operation: {safe_text(error.operation_id)}", file=sys.stderr)
     if error.hint:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from replicator.errors import ConfigInvalid
 from replicator.model.forms.text import cut_middle, safe_text
 from replicator.settings.document import Path, known_keys, known_values
-from replicator.settings.yaml_file import Node
+from replicator.settings.yaml_file import HINT, Node
 
 PROBLEMS_SHOWN_MAX = 20
 
@@ -67,7 +67,7 @@ def config_invalid(problems: Iterable[Problem], sources: Sources) -> ConfigInval
     return ConfigInvalid(
         lines[0],
         detail="\n".join(shown) if len(lines) > 1 else None,
-        hint="`replicator config schema` describes every key; configs/example.yaml shows them in use",
+        hint=HINT,
     )
 
 

@@ -22,6 +22,7 @@ from ruamel.yaml.events import (
 
 from replicator.errors import ConfigInvalid
 
+HINT = "`replicator config schema` describes every key; configs/example.yaml shows them in use"
 SIZE_BYTES_MAX = 1024 * 1024
 LINE_CHARACTERS_MAX = 64 * 1024
 NODES_MAX = 20_000
@@ -126,9 +127,9 @@ def parse_yaml(text: str, *, name: str) -> Node:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         # `from None`: the parser's error quotes the lines around it, and with them a secret written out there.
-        raise ConfigInvalid(f"{place}: no valid YAML: {error.problem or error.context}") from None
+        raise ConfigInvalid(f"{place}: no valid YAML: {error.problem or error.context}", hint=HINT) from None
     except YAMLError as error:
-        raise ConfigInvalid(f"{name}: no valid YAML: {_first_line(error)}") from error
+        raise ConfigInvalid(f"{name}: no valid YAML: {_first_line(error)}", hint=HINT) from error
 
 
 def _check_lines(text: str, name: str) -> None:
@@ -161,13 +162,13 @@ class _Builder:
                     raise self.refused(event, "more than one document in one file")
                 root = self.node(event, events, depth=1)
         if root is None:
-            raise ConfigInvalid(f"{self.name}:1:1: the file is empty")
+            raise ConfigInvalid(f"{self.name}:1:1: the file is empty", hint=HINT)
         return root
 
     def refused(self, event: Any, why: str) -> ConfigInvalid:
         """Return the error at the event's place."""
         mark = _mark(event)
-        return ConfigInvalid(f"{self.name}:{mark.line}:{mark.column}: {why}")
+        return ConfigInvalid(f"{self.name}:{mark.line}:{mark.column}: {why}", hint=HINT)
 
     def node(self, event: Any, events: Iterator[Any], *, depth: int) -> Node:
         """Return the node that starts with `event`, its children read from `events`."""

@@ -136,3 +136,12 @@ def test_without_schedules_none_is_asked_for(tmp_path: Path, capsys: Captured) -
     assert run(["-c", str(path), "schedule", "list"], app=App(environ={})) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "no schedules are configured\n")
+
+
+def test_the_first_of_many_mistakes_is_told_once(tmp_path: Path, capsys: Captured) -> None:
+    """The message is the first mistake; below it stand the others alone."""
+    path = tmp_path / "bad.yaml"
+    path.write_text("apiVersion: replicator/v1\nclusterz: {}\nflowz: {}\n")
+    assert run(["config", "validate", "-c", str(path)]) == 14
+    err = capsys.readouterr().err
+    assert (err.count("clusterz"), err.count("flowz")) == (1, 1)

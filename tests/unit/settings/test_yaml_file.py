@@ -150,3 +150,11 @@ def test_any_tree_is_read_or_refused(tree: object) -> None:
     """Any tree of known and unknown keys gives settings or ConfigInvalid, whatever types stand where."""
     text = json.dumps({"apiVersion": "replicator/v1", **tree} if isinstance(tree, dict) else tree)
     assert _answer(text).isprintable()
+
+
+@pytest.mark.parametrize("text", ["", "a: [1\n", "a: 1\na: 2\n"])
+def test_a_file_that_cannot_be_read_says_what_helps(text: str) -> None:
+    """Every refusal of a file as a whole names the next command."""
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_yaml(text, name="x")
+    assert "replicator config schema" in (caught.value.hint or "")
