@@ -7,7 +7,7 @@ from typing import Any
 
 from replicator.cli.output import Column
 from replicator.model.forms.figures import show_count, show_seconds
-from replicator.model.observations import GroupObservation, ListedGroup
+from replicator.model.observations import GroupObservation, GroupState, ListedGroup
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import RULES, PartitionComparison
 
@@ -114,7 +114,8 @@ GROUP_COLUMNS = (
     _count("reread_records_max"),
     _count("partitions"),
     Column("TYPE", lambda row: row["type"]),
-    Column("ON TARGET", lambda row: row["state_on_target"]),
+    # Kafka calls a group DEAD that it never saw; JSON keeps its word.
+    Column("ON TARGET", lambda row: "none" if row["state_on_target"] is GroupState.DEAD else row["state_on_target"]),
     Column("KNOWN FROM", lambda row: row["known_from"]),
     AGE,
 )

@@ -122,17 +122,23 @@ def _window(flow: FlowStatus) -> str:
     return show_seconds(flow.window_seconds)
 
 
+def _show_groups(count: int) -> str:
+    return "1 group" if count == 1 else f"{show_count(count)} groups"
+
+
 def _group_costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objection]:
     listed = f"replicator group list {flow.flow}"
     grades = Counter(group.translation.grade for group in groups if group.translation is not None)
     running = sum(1 for group in groups if group.is_active_on_target)
     if running:
-        told = f"{show_count(running)} groups already run on the standby"
+        told = f"{_show_groups(running)} already {'runs' if running == 1 else 'run'} on the standby"
         yield Objection("groups_rest_on_standby", told, f"stop their consumers on {flow.target.cluster}; {listed}")
     if unplaced := grades[Grade.UNAVAILABLE]:
         yield Objection(
-            "groups_have_a_place", f"{show_count(unplaced)} groups have no place on the standby yet", listed
+            "groups_have_a_place",
+            f"{_show_groups(unplaced)} {'has' if unplaced == 1 else 'have'} no place on the standby yet",
+            listed,
         )
     if floors := grades[Grade.FLOOR]:
-        told = f"{show_count(floors)} groups would start at the log start"
+        told = f"{_show_groups(floors)} would start at the log start"
         yield Objection("groups_start_where_they_were", told, listed)

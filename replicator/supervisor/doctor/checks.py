@@ -78,7 +78,6 @@ def _encryption(probe: ClusterProbe) -> Iterator[Finding]:
             subject=probe.name,
             severity=Severity.OK,
             what=f"{probe.protocol.value}: nothing is encrypted, as `insecure: true` allows",
-            fix=f"set clusters.{probe.name}.security.protocol to SASL_SSL or SSL",
         )
 
 
@@ -132,7 +131,12 @@ def _apis(probe: ClusterProbe) -> Finding:
             fix=f"upgrade {probe.name} to Kafka 3 or 4",
         )
     spoken = ", ".join(f"{name} up to {probe.apis[key][1]}" for key, (name, _) in APIS.items() if key in probe.apis)
-    return Finding(check="versions", subject=probe.name, severity=Severity.OK, what=f"raw path answers: {spoken}")
+    return Finding(
+        check="versions",
+        subject=probe.name,
+        severity=Severity.OK,
+        what=f"speaks what snapshots and counts need: {spoken}",
+    )
 
 
 def _one_cluster_one_name(clusters: Sequence[ClusterProbe]) -> Iterator[Finding]:

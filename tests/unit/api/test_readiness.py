@@ -82,3 +82,11 @@ def test_how_long_a_source_is_unread_is_told_as_it_is(make: Any, name: str, told
     source = make.lost("east") if name == "refused" else make.cluster("east", reachability=Reachability.SILENT)
     flow = make.flow(source=source, window_seconds=1.0 if name == "refused" else 30.0)
     assert told in judge_readiness(flow, loss=LOSS).reasons
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 group would start"), (2, "2 groups would start")])
+def test_one_group_is_one(make: Any, count: int, told: str) -> None:
+    """Counts agree with their nouns."""
+    groups = [make.group(f"g{number}", grade=Grade.FLOOR) for number in range(count)]
+    judged = judge_readiness(make.flow(), loss=LOSS, groups=groups)
+    assert any(reason.startswith(told) for reason in judged.reasons)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from replicator.cli.groups.desk import groups_of_flow
-from replicator.cli.groups.rows import age_seconds, comparison_row, group_row
+from replicator.cli.groups.rows import GROUP_COLUMNS, age_seconds, comparison_row, group_row
 from replicator.model.flow import Flow, Selection
 from replicator.model.names import ClusterName, FlowName, GroupName, Offset, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
@@ -88,3 +88,10 @@ def test_an_age_is_never_negative() -> None:
     """Two clocks that disagree make nothing younger than now; what nobody saw has no age."""
     assert age_seconds(NOW + timedelta(seconds=5), NOW) == 0.0
     assert age_seconds(None, NOW) is None
+
+
+@pytest.mark.parametrize(("state", "shown"), [(GroupState.DEAD, "none"), (GroupState.EMPTY, GroupState.EMPTY)])
+def test_a_group_that_is_not_on_the_target_is_no_fault(state: GroupState, shown: object) -> None:
+    """Kafka calls a group DEAD that it never saw: people read that there is none."""
+    (column,) = [one for one in GROUP_COLUMNS if one.title == "ON TARGET"]
+    assert column.cell({"state_on_target": state}) == shown

@@ -152,7 +152,8 @@ def test_plain_text_is_told_and_no_complaint() -> None:
     """Whoever said `insecure: true` is reminded, not blocked."""
     given = facts(clusters=[cluster(protocol=SecurityProtocol.PLAINTEXT)])
     assert complaints(given) == []
-    assert [one.severity for one in examine(given) if one.check == "encryption"] == [Severity.OK]
+    (encryption,) = [one for one in examine(given) if one.check == "encryption"]
+    assert (encryption.severity, encryption.fix) == (Severity.OK, None)
 
 
 def test_a_worker_for_the_way_back_may_be_absent() -> None:
