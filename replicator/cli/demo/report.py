@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from replicator.model.forms.figures import show_bytes, show_count, show_seconds
 from replicator.model.forms.text import safe_text
 
 
@@ -121,19 +122,28 @@ def _verdicts(report: DemoReport) -> Table:
     return table
 
 
+def _told_verdict(report: DemoReport) -> str:
+    count, broken = len(report.promises), sum(not promise.ok for promise in report.promises)
+    if not count:
+        return "nothing was proven"
+    return f"{broken} of {count} promises BROKEN" if broken else f"all {count} promises kept"
+
+
 def _footer(report: DemoReport) -> Text:
     loss, snapshot = report.loss, report.snapshot
     window = loss.get("unknown_window_seconds")
     lines = (
         (
-            f"loss      {loss.get('known_lost')} known ≤ {loss.get('true_records')} true ≤ "
-            f"{loss.get('possible_lost_max')} possible, nobody read the last {window} s"
+            f"loss      {show_count(loss.get('known_lost'))} known ≤ {show_count(loss.get('true_records'))} true ≤ "
+            f"{show_count(loss.get('possible_lost_max'))} possible, nobody read the last {show_seconds(window)}"
         ),
-        f"rto       {report.rto_seconds} s from the command to verified",
+        f"rto       {show_seconds(report.rto_seconds)} from the command to verified",
         (
-            f"snapshot  {snapshot.get('bytes', 0) / 1e6:.1f} MB of {snapshot.get('records', 0):,} records in "
-            f"{snapshot.get('seconds')} s ({snapshot.get('megabytes_per_second')} MB/s)"
+            f"snapshot  {show_bytes(snapshot.get('bytes'))}, {show_count(snapshot.get('records'))} records in "
+            f"{show_seconds(snapshot.get('seconds'))} ({snapshot.get('megabytes_per_second')} MB/s)"
         ),
-        f"all in    {report.seconds:.0f} s",
+        f"all in    {show_seconds(report.seconds)}",
+        f"verdict   {_told_verdict(report)}",
+        "next      `replicator lab up` keeps two clusters and a configuration to try every command on",
     )
     return Text("\n".join(lines))
