@@ -10,8 +10,8 @@ from replicator.offsets.inverse.spot import Spot, copies_in
 from replicator.offsets.points import BreakKind
 from replicator.offsets.reads import Reads
 
-COUNT_BACK_FACTOR = 10
-"""How many offsets of the source are read for each record to be counted back; with more holes it is the log start."""
+COUNT_BACK_FACTOR = 8
+"""How many offsets of the source are read at first for each record to be counted back; then twice as many."""
 
 
 def went_back_to(spot: Spot, reads: Reads, source: PartitionEnds) -> Iterator[int]:
@@ -30,17 +30,26 @@ def went_back_to(spot: Spot, reads: Reads, source: PartitionEnds) -> Iterator[in
                 yield _count_back(hidden, points.sources[start], reads, source)
     if spot.is_ended:
         behind = points.last_target + 1 if len(points) else 0
-        hidden = copies_in(max(behind, spot.at), spot.ends.last_stable, spot, reads)
+        hidden = copies_in(max(behind, spot.at), spot.ends.last_stable, spot, reads) + spot.in_flight
         mirrored = spot.standing.mirrored
         if hidden:
             yield source.log_start if mirrored is None else _count_back(hidden, mirrored, reads, source)
 
 
 def _count_back(count: int, offset: int, reads: Reads, source: PartitionEnds) -> int:
-    """Return a source offset with at least `count` records in [it, offset), or the log start."""
-    start = max(source.log_start, offset - COUNT_BACK_FACTOR * count)
-    seen = reads.source(start, offset)
-    return seen.offsets[-count] if seen is not None and len(seen) >= count else source.log_start
+    """Return a source offset with at least `count` records in [it, offset), or the log start.
+
+    Fewer records never lie further back: the widths tried for them are among those tried for more.
+    """
+    width = 1 << (COUNT_BACK_FACTOR * count - 1).bit_length()
+    while True:
+        start = max(source.log_start, offset - width)
+        seen = reads.source(start, offset)
+        if seen is None or (len(seen) < count and start == source.log_start):
+            return source.log_start
+        if len(seen) >= count:
+            return seen.offsets[-count]
+        width *= 2
 
 
 def read_from(home: int, spot: Spot, reads: Reads) -> int:

@@ -107,7 +107,14 @@ def _inside(answer: Answer, source: PartitionEnds) -> Answer:
 
 
 def _answer(spot: Spot, reads: Reads, source: PartitionEnds) -> Answer:
-    """Return the answer of the position's own bracket, no later than the flow went back to afterwards."""
+    """Return the answer of the position's own bracket, no later than the flow went back to afterwards.
+
+    A restart under at-least-once may go back beyond the first record of a copy that was made anew under way: what is
+    ahead of a group there may be older than all it has read.
+    """
+    if spot.points.is_anew and not spot.standing.is_exactly_once:
+        again = copies_in(0, spot.at, spot, reads)
+        return Answer(source_offset=source.log_start, rereads=again, rule="floor", evidence={"made_anew": 1})
     if spot.index < 0:
         found = _below_all_points(spot, reads, source)
     else:

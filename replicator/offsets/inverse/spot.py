@@ -62,10 +62,15 @@ class Spot:
         return self.points.targets[self.index]
 
     @property
+    def in_flight(self) -> int:
+        """How many records at most the flow has stored behind what is visible."""
+        now = self.standing.target_now or self.ends
+        return max(0, now.end - self.ends.last_stable)
+
+    @property
     def is_settled(self) -> bool:
         """Whether all that the flow has mirrored is visible."""
-        now = self.standing.target_now or self.ends
-        return now.end <= self.ends.last_stable
+        return not self.in_flight
 
     @property
     def is_ordered(self) -> bool:

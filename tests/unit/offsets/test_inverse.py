@@ -145,6 +145,19 @@ def test_no_world_finds_a_fault_on_the_way_home(shape: str, seed: int) -> None:
     assert find_inverse_faults(world_of(shape, seed)) == []
 
 
+@pytest.mark.parametrize(
+    ("shape", "seed"),
+    [
+        ("compacted_both", 107544),  # the flow went back after the sweep: what it stored since is not visible yet
+        ("at_least_once", 3045823),  # a restart went back beyond the first record of a copy made anew
+        ("compacted_source", 1629340),  # fewer hidden records were counted back further than more of them
+    ],
+)
+def test_worlds_that_once_found_a_fault_find_none(shape: str, seed: int) -> None:
+    """Each was a fault once."""
+    assert find_inverse_faults(world_of(shape, seed)) == []
+
+
 @pytest.mark.parametrize("mutant", INVERSE_MUTANTS, ids=lambda m: m.__name__)
 def test_a_bug_planted_on_the_way_home_is_caught(mutant: Mutant) -> None:
     """Each planted bug makes at least one world find a fault, and that world finds none without it."""
