@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from replicator.clock import from_rfc3339
 from replicator.failover.facts import Survey, cut_from_facts
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
+from replicator.failover.world import Override
 from replicator.journal import ACTIVE_ITEM, OPERATION_STEP, PROMOTE_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
 from replicator.model.forms.figures import show_count, show_seconds
@@ -117,7 +118,8 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
     commanded_at = from_rfc3339(records[0].body["commanded_at"])
     verified_at = _verified_at(records)
     rto_seconds = None if verified_at is None else max(0.0, (verified_at - commanded_at).total_seconds())
-    verdicts = judge(objectives, rto_seconds=rto_seconds, loss=loss)
+    promised = Objectives(rto_seconds=objectives.rto_seconds) if operation.kind is OperationKind.DRILL else objectives
+    verdicts = judge(promised, rto_seconds=rto_seconds, loss=loss)
     exceptions = (*_exceptions_of(records, groups, survey), *_drill_exceptions(operation.kind, verdicts))
     return OperationReport(
         operation_id=operation.id,
@@ -134,7 +136,7 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
         rto_seconds=rto_seconds,
         unwritable_seconds=_unwritable_seconds(records),
         accepted=accepted_of(records),
-        fence=_fence_of(records, survey),
+        fence=_fence_of(records, survey, operation.kind),
         loss=loss,
         orphans=_orphans_of(records),
         groups=groups,
@@ -167,15 +169,27 @@ def _verified_at(records: Sequence[JournalRecord]) -> datetime | None:
     return found[-1].written_at if found else None
 
 
-def _fence_of(records: Sequence[JournalRecord], survey: Survey | None) -> Fence | None:
+def _fence_of(records: Sequence[JournalRecord], survey: Survey | None, kind: OperationKind) -> Fence | None:
+    """Return what keeps the source from writing; None where nothing is to be kept from it, as in a drill."""
+    if kind is OperationKind.DRILL:
+        return None
     fenced = facts_of(records, "fence_source").get("fenced")
     if fenced is not None:
         return Fence(source=_tell_fence(records, fenced), mm2=_mm2_fence(records))
     if survey is None:
         return None
-    is_refusing = survey.answer is Reachability.REFUSED
-    source = "every known listener refuses" if is_refusing else "none: split-brain was accepted"
-    return Fence(source=source, mm2=_mm2_fence(records))
+    return Fence(source=tell_unfenced(survey.answer, accepted_of(records)), mm2=_mm2_fence(records))
+
+
+def tell_unfenced(answer: Reachability, accepted: Collection[str]) -> str:
+    """Return what stands for a fence that no step has set: a dead source, a human's word, or nothing yet.
+
+    >>> tell_unfenced(Reachability.REACHABLE, ())
+    'none yet'
+    """
+    if answer is Reachability.REFUSED:
+        return "every known listener refuses"
+    return "none: split-brain was accepted" if Override.SPLIT_BRAIN in accepted else "none yet"
 
 
 def _tell_fence(records: Sequence[JournalRecord], fenced: Mapping[str, Any]) -> str:
@@ -350,22 +364,28 @@ def _evidence_of(records: Sequence[JournalRecord], survey: Survey | None) -> dic
 
 
 def _steps_of(records: Sequence[JournalRecord]) -> tuple[StepReport, ...]:
+    """Return the steps in order; each took as long as it was at work, not as long as the operation stood still."""
     grouped: dict[str, list[JournalRecord]] = {}
+    seconds: dict[str, float] = {}
+    before: JournalRecord | None = None
     for record in records:
         if record.step != OPERATION_STEP:
             grouped.setdefault(record.step, []).append(record)
-    return tuple(_report_step(own) for own in grouped.values())
+            is_at_work = before is not None and before.step == record.step
+            spent = (record.written_at - before.written_at).total_seconds() if before and is_at_work else 0.0
+            seconds[record.step] = seconds.get(record.step, 0.0) + spent
+        before = record
+    return tuple(_report_step(own, seconds=seconds[step]) for step, own in grouped.items())
 
 
-def _report_step(records: list[JournalRecord]) -> StepReport:
+def _report_step(records: list[JournalRecord], *, seconds: float) -> StepReport:
     words = [r for r in records if r.phase != StepPhase.FACT] or records
     done = [r.phase for r in words if r.phase in (StepPhase.DONE, StepPhase.UNDONE)]
-    began_at = words[0].written_at
     return StepReport(
         step=records[0].step,
         phase=done[-1] if done else words[-1].phase,
-        began_at=began_at,
-        seconds=(words[-1].written_at - began_at).total_seconds(),
+        began_at=words[0].written_at,
+        seconds=seconds,
     )
 
 

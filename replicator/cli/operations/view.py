@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from replicator.cli.output import Column, make_table, text_of
-from replicator.failover import ForeseenStep, OperationReport, OrphanReport
+from replicator.failover import Fence, ForeseenStep, OperationReport, OrphanReport
 from replicator.model.forms.figures import show_count, show_moment, show_seconds
 from replicator.model.forms.text import UNKNOWN
-from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
+from replicator.model.operations import Blocked, Done, Finding, LossReport, OperationKind, Ready
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -59,11 +59,14 @@ def _facts(report: OperationReport) -> list[tuple[str, str]]:
         ("accepted", ", ".join(report.accepted) or "nothing"),
         ("recovery time", f"{show_seconds(report.rto_seconds)} from command to verified"),
         ("no writes", f"{show_seconds(report.unwritable_seconds)} from fence to promotion"),
-        ("loss", tell_loss(report.loss)),
+        *([] if report.kind is OperationKind.DRILL else [("loss", tell_loss(report.loss))]),
         *([("orphans", _tell_orphans(report.orphans))] if report.orphans else []),
-        ("source fence", report.fence.source if report.fence else UNKNOWN),
-        ("flow fence", report.fence.mm2 if report.fence else UNKNOWN),
+        *([] if report.kind is OperationKind.DRILL else _tell_fences(report.fence)),
     ]
+
+
+def _tell_fences(fence: Fence | None) -> list[tuple[str, str]]:
+    return [("source fence", fence.source if fence else UNKNOWN), ("flow fence", fence.mm2 if fence else UNKNOWN)]
 
 
 def _tell_orphans(orphans: OrphanReport) -> str:
