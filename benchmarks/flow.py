@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -46,6 +46,7 @@ class Scale:
     latency_rounds: int
     latency_seconds: float
     rate: int
+    layouts: tuple[int, ...] = LAYOUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,14 @@ def _ours(contender: Contender, stage: Stage, run: str, topic: str) -> dict[str,
 def measure_throughput(stage: Stage, scale: Scale, report: Report, console: Console) -> None:
     """Add MB/s of every contender for each layout, and what the machine could do at best."""
     total_mb = scale.records * RECORD_BYTES / 1e6
-    for partitions in LAYOUTS:
+    for partitions in scale.layouts:
         job = Job(topic=f"bench{partitions}", partitions=partitions, records=scale.records)
         fill_seconds = stage.fill(job.topic, job.records, partitions=partitions)
         read_speed = stage.read_speed(TopicName(job.topic), partitions=partitions)
         report.add(case_of(partitions), "limit: producing with librdkafka", [total_mb / fill_seconds], "MB/s")
         report.add(case_of(partitions), "limit: reading raw batches", [read_speed], "MB/s")
         # Until the compilers of four JVMs have settled, every round is faster than the one before it.
-        for number in range(scale.warm_rounds if partitions == LAYOUTS[0] else 1):
+        for number in range(scale.warm_rounds if partitions == scale.layouts[0] else 1):
             for index, contender in enumerate(CONTENDERS):
                 _run_once(stage, contender, f"p{partitions}w{number}c{index}", job)
         _measure_layout(stage, scale, report, console, job)
@@ -205,13 +206,13 @@ def measure_latency(stage: Stage, scale: Scale, report: Report, console: Console
             report.add(f"latency {quantile}", contender.name, found[contender.name, quantile], "ms")
 
 
-def judge(report: Report) -> None:
-    """Compare ours with stock, and hold it against what was promised."""
-    for partitions in LAYOUTS:
+def judge(report: Report, layouts: tuple[int, ...]) -> None:
+    """Compare ours with stock, and hold the first layout against what was promised."""
+    for partitions in layouts:
         for case in (case_of(partitions), f"CPU of brokers and worker, {case_of(partitions)}"):
             report.compare(case, OURS_ALO, STOCK_ALO)
             report.compare(case, OURS_EOS, STOCK_EOS)
-    judged = case_of(LAYOUTS[0])
+    judged = case_of(layouts[0])
     once = report.value(judged, OURS_EOS) / report.value(judged, STOCK_EOS)
     least = report.value(judged, OURS_EOS) / report.value(judged, STOCK_ALO)
     report.promise("our exactly-once / stock exactly-once, throughput", target=4.0, measured=once)
@@ -240,8 +241,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flow", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="less data, at most three minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there")
+    parser.add_argument("--partitions", type=int, nargs="+", default=LAYOUTS, help="of the topic, one layout each")
     asked = parser.parse_args(argv)
-    scale = QUICK if asked.quick else FULL
+    scale = replace(QUICK if asked.quick else FULL, layouts=tuple(asked.partitions))
     console = Console()
     report = Report("MirrorMaker 2: stock against our template", is_quick=asked.quick)
     report.facts |= {
@@ -249,7 +251,7 @@ def main(argv: Sequence[str]) -> int:
         "records": scale.records,
         "record_bytes": RECORD_BYTES,
         "payload": "random bytes",
-        "partitions": list(LAYOUTS),
+        "partitions": list(scale.layouts),
         "tasks.max": TASKS,
         "heap_mib": HEAP_MIB,
         "others_share_max": 0.0,
@@ -259,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
         show_configs(stage, report, console)
         measure_throughput(stage, scale, report, console)
         measure_latency(stage, scale, report, console)
-    judge(report)
+    judge(report, scale.layouts)
     report.show(console)
     if asked.json is not None:
         report.write(asked.json)
