@@ -25,6 +25,7 @@ from replicator.model.names import ClusterName, FlowName, TopicName
 from replicator.supervisor.observe.groups import GroupsObserver
 from replicator.supervisor.observe.source import SourceObserver
 from replicator.supervisor.observe.watch import ClusterWatch
+from replicator.wire import RawClient
 
 SIZES = (Size(100, 10), Size(1_000, 100), Size(10_000, 1_000))
 QUICK_SIZES = (Size(100, 10), Size(1_000, 100))
@@ -39,8 +40,8 @@ def measure_looks(stage: Stage, size: Size, report: Report) -> None:
         name=FlowName(FLOW), source=ClusterName("east"), target=ClusterName("west"), topics=Selection(("scale.*",))
     )
     offsets = TopicName(f"{stage.lab.group_id('west')}.offsets")
-    groups = GroupsObserver(flow, stage.east, topic_prefix="__replicator")
-    with MirroredPositions(stage.west, offsets, flow.source_connector) as mirrored:
+    with RawClient(stage.lab.east) as raw, MirroredPositions(stage.west, offsets, flow.source_connector) as mirrored:
+        groups = GroupsObserver(flow, stage.east, topic_prefix="__replicator", list_groups=raw.list_groups)
         parts: dict[str, Callable[[], object]] = {
             # A fresh observer lists the topics anew, as one in twenty looks of a supervisor does.
             "source: topics, ids, start, LSO, end": lambda: SourceObserver(
