@@ -144,6 +144,7 @@ def compose_overview(
         forecasts=forecasts,
         groups={name: found for name, found in groups.items() if found is not None},
         operations=operations_of(gathered.journals),
+        journals_read=frozenset(gathered.journals),
         snapshots=gathered.snapshots,
     )
 

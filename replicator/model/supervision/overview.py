@@ -109,7 +109,10 @@ class ScheduleStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything at one moment. `readiness`, `forecasts`, `advice` and `groups` by flow; operations newest last."""
+    """Everything at one moment. `readiness`, `forecasts`, `advice` and `groups` by flow; operations newest last.
+
+    `operations` are those of the journals in `journals_read`; a flow's are whole once its standby's is among them.
+    """
 
     status: Status
     readiness: Mapping[FlowName, Readiness] = field(default_factory=dict)
@@ -117,6 +120,7 @@ class Overview:
     advice: Mapping[FlowName, Advice] = field(default_factory=dict)
     groups: Mapping[FlowName, tuple[GroupStatus, ...]] | None = None
     operations: tuple[Operation, ...] | None = None
+    journals_read: frozenset[ClusterName] = frozenset()
     snapshots: tuple[SnapshotEntry, ...] | None = None
     schedules: tuple[ScheduleStatus, ...] | None = None
 

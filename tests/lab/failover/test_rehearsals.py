@@ -25,7 +25,7 @@ from replicator.journal import Journal, list_operations
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
-from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.operations import OperationKind
 from replicator.model.supervision.overview import Overview
 from replicator.settings import Settings, load_settings
@@ -333,7 +333,7 @@ def _is_forecast_whole(overview: Overview, flow: FlowName) -> bool:
         and found.reread_records_max is not None
         and found.expected_rto_seconds is not None
         and found.loss is not None
-        and overview.operations is not None
+        and ClusterName("west") in overview.journals_read
     )
 
 

@@ -231,6 +231,7 @@ def make_overview(status: Status | None = None, **changes: Any) -> Overview:
         },
         groups={flow: (make_group(),)},
         operations=(),
+        journals_read=frozenset({ClusterName("east"), ClusterName("west")}),
         snapshots=(
             SnapshotEntry(
                 id=SnapshotId("20260101T110000Z-1"),

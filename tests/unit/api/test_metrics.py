@@ -112,6 +112,16 @@ def test_counts_begin_at_zero(make: Any) -> None:
     assert value_of(unread, "operation_halted", flow="orders", kind="failback") is None
 
 
+def test_no_count_begins_before_its_journal_was_read(make: Any) -> None:
+    """The source's journal alone was read: the standby's, which holds the operations, would make a count rise from 0."""
+    ended = make.operation(make.record("operation", "requested", number=0), state=OperationState.DONE)
+    half = parse(render_metrics(make.overview(operations=(ended,), journals_read=frozenset({ClusterName("east")}))))
+    assert value_of(half, "operations_total", flow="orders", kind="failover", outcome="done") is None
+    assert value_of(half, "operation_halted", flow="orders", kind="failover") is None
+    whole = parse(render_metrics(make.overview(operations=(ended,), journals_read=frozenset({ClusterName("west")}))))
+    assert value_of(whole, "operations_total", flow="orders", kind="failover", outcome="done") == 1
+
+
 def test_what_is_mirrored_is_told_by_topic_and_by_time(make: Any) -> None:
     """Mirrored offsets count up by topic, and the moment until which all is mirrored lies back by the lag."""
     series = parse(render_metrics(make.overview()))
