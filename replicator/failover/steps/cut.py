@@ -8,14 +8,13 @@ from typing import Any
 from replicator.failover.copies import take_cut
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Step
-from replicator.failover.facts import Cut, Survey, cut_from_facts, cut_to_facts, to_body
-from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
+from replicator.failover.facts import Cut, cut_from_facts, cut_to_facts, to_body
+from replicator.failover.steps.limit import account_flow, find_excess, tell_loss
 from replicator.failover.steps.survey import take_survey
 from replicator.failover.tails import planned_loss
-from replicator.failover.world import Choices, Override, World
+from replicator.failover.world import World
 from replicator.journal.codec import from_plain
-from replicator.model.flow import Delivery, Flow
-from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count
 from replicator.model.names import TopicPartition
 from replicator.model.operations import Blocked, Done, Finding, LossReport, Ready
 
@@ -69,26 +68,6 @@ def count_strangers(cut: Cut, now: Cut) -> dict[str, int]:
     return {"foreign_offsets": grown} if grown else {}
 
 
-def find_excess(loss: LossReport, *, flow: Flow, choices: Choices) -> Blocked | None:
-    """Return why the loss forbids to go on, or None. Only a limit that the operator set forbids it."""
-    if choices.loss_max is None or choices.accepts(Override.LOSS):
-        return None
-    if loss.possible_lost_max is not None and loss.possible_lost_max <= choices.loss_max:
-        return None
-    return Blocked(
-        f"{tell_loss(loss)}; the limit is {show_count(choices.loss_max)}",
-        f"`replicator failover {flow.name} --confirm {flow.name} --accept loss` goes on",
-        is_limit=True,
-    )
-
-
-def tell_loss(loss: LossReport) -> str:
-    """Return the loss as one sentence, its three values always together."""
-    window = "never read" if loss.unknown_window_seconds is None else show_seconds(loss.unknown_window_seconds)
-    bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
-    return f"lost at least {show_count(loss.known_lost)} records, at most {bound} (unread for {window})"
-
-
 def do_cut(world: World) -> None:
     """Journal one sweep, and the loss that follows from it."""
     cut = take_cut(world)
@@ -110,18 +89,7 @@ def compute_loss(world: World, cut: Cut) -> LossReport:
     """Return what is lost when the flow ends at this cut."""
     if world.is_planned:
         return planned_loss(world, cut.mirrored)
-    survey = world.survey or take_survey(world)
-    window = unknown_window_seconds(_watch(survey), now=cut.taken_at)
-    return account_loss(
-        {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
-        cut.mirrored,
-        window_seconds=window,
-        is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
-    )
-
-
-def _watch(survey: Survey) -> SourceWatch:
-    return SourceWatch(observation=survey.observation, answer=survey.answer, answered_at=survey.answered_at)
+    return account_flow(world, world.survey or take_survey(world), cut.mirrored, now=cut.taken_at)
 
 
 def _loss_body(loss: LossReport) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import GroupsKnownFrom, Survey, to_body
 from replicator.failover.groups.known import groups_known_from, observed_groups
 from replicator.failover.loss import SourceWatch, unknown_window_seconds
+from replicator.failover.steps.limit import account_flow, find_excess
 from replicator.failover.world import ASK_SECONDS, Choices, Override, World
 from replicator.kafka import probe_listeners
 from replicator.model.flow import Flow
@@ -18,6 +19,7 @@ STALE_GROUPS_SECONDS = 900.0
 """Group positions older than this are not taken without a word from the operator."""
 
 ITEM = "survey"
+CUT_STEP = "cut"
 
 
 def check_survey(world: World) -> Finding:
@@ -25,7 +27,7 @@ def check_survey(world: World) -> Finding:
     if world.survey is None:
         world.survey = take_survey(world)
     survey = world.survey
-    blocked = find_blocker(survey, flow=world.flow, choices=world.choices)
+    blocked = find_blocker(survey, flow=world.flow, choices=world.choices) or _find_excess(world, survey)
     if blocked is not None:
         return blocked
     record = world.log.fact_record("survey", ITEM) if world.log is not None else None
@@ -91,6 +93,15 @@ def find_blocker(survey: Survey, *, flow: Flow, choices: Choices) -> Blocked | N
         if blocked is not None:
             return blocked
     return None if choices.accepts(Override.STALE_GROUPS) else _find_staleness(survey, flow)
+
+
+def _find_excess(world: World, survey: Survey) -> Blocked | None:
+    """Return why what would be lost now is too much, or None; once the cut is taken, the cut alone is judged."""
+    is_cut = world.log is not None and bool(world.log.facts(CUT_STEP))
+    if world.choices.loss_max is None or is_cut:
+        return None
+    loss = account_flow(world, survey, world.read_mirrored(), now=world.now())
+    return find_excess(loss, flow=world.flow, choices=world.choices)
 
 
 def _find_life(survey: Survey, flow: Flow) -> Blocked | None:

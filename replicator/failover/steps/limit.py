@@ -1,0 +1,46 @@
+"""What a failover loses, and the limit that the operator set for it. It is judged twice: by the survey, before anything
+is stopped, and by the cut, which is what counts from then on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from replicator.failover.facts import Survey
+from replicator.failover.loss import Mirrored, SourceWatch, account_loss, unknown_window_seconds
+from replicator.failover.world import Choices, Override, World
+from replicator.model.flow import Delivery, Flow
+from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.operations import Blocked, LossReport
+
+
+def account_flow(world: World, survey: Survey, mirrored: Mirrored, *, now: datetime) -> LossReport:
+    """Return what is lost when the flow ends at these mirrored positions, by what was observed and surveyed."""
+    watch = SourceWatch(observation=survey.observation, answer=survey.answer, answered_at=survey.answered_at)
+    return account_loss(
+        {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
+        mirrored,
+        window_seconds=unknown_window_seconds(watch, now=now),
+        is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
+    )
+
+
+def find_excess(loss: LossReport, *, flow: Flow, choices: Choices) -> Blocked | None:
+    """Return why the loss forbids to go on, or None. Only a limit that the operator set forbids it."""
+    if choices.loss_max is None or choices.accepts(Override.LOSS):
+        return None
+    if loss.possible_lost_max is not None and loss.possible_lost_max <= choices.loss_max:
+        return None
+    again = f"replicator failover {flow.name} --confirm {flow.name}"
+    enough = "" if loss.possible_lost_max is None else f"`{again} --max-loss {loss.possible_lost_max}` or "
+    return Blocked(
+        f"{tell_loss(loss)}; the limit is {show_count(choices.loss_max)}",
+        f"{enough}`{again} --accept loss` goes on; the limit stays until then; `replicator op abort` takes it back",
+        is_limit=True,
+    )
+
+
+def tell_loss(loss: LossReport) -> str:
+    """Return the loss as one sentence, its three values always together."""
+    window = "never read" if loss.unknown_window_seconds is None else show_seconds(loss.unknown_window_seconds)
+    bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
+    return f"lost at least {show_count(loss.known_lost)} records, at most {bound} (unread for {window})"
