@@ -16,7 +16,7 @@ from pathlib import Path
 
 from replicator.api.schema import FlowView
 from replicator.errors import NotFound
-from tui.app import Dashboard
+from tui.dashboard import Dashboard
 from tui.feeds import ReplayFeed
 from tui.feeds.recording import Moment, apply_moment, read_recording
 from tui.picture import Contact, Picture

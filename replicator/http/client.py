@@ -75,7 +75,7 @@ class HttpClient:
         self._client = httpx2.Client(
             auth=_login(username, password),
             headers=headers,
-            verify=trust(ca_file) if self.base_url.startswith("https:") else _trust_nobody(),
+            verify=trust_for(self.base_url, ca_file),
             trust_env=False,
             limits=httpx2.Limits(max_connections=_CONNECTIONS_MAX, keepalive_expiry=5.0),
         )
@@ -166,9 +166,13 @@ def trust(ca_file: str | None) -> ssl.SSLContext | bool:
         raise ConfigInvalid(f"{ca_file}: not a readable file of CA certificates: {exc}") from exc
 
 
-def _trust_nobody() -> ssl.SSLContext:
-    """Return the trust of a client that speaks plain HTTP: reading this machine's certificates takes 30 ms."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def trust_for(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
+    """Return whom to trust at `url`; over plain HTTP nobody: reading this machine's certificates takes 30 ms.
+
+    Raises:
+        ConfigInvalid: the file cannot be read.
+    """
+    return trust(ca_file) if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def tell_reason(exc: Exception) -> str:

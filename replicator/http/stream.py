@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from replicator.errors import AccessDenied, ConfigInvalid, DataCorrupt, Unreachable
-from replicator.http.client import tell_reason, trust
+from replicator.http.client import tell_reason, trust_for
 from replicator.model.cluster import Secret
 
 EVENT_BYTES_MAX = 16 * 1024 * 1024
@@ -46,7 +46,7 @@ def open_stream(
     timeout = httpx2.Timeout(idle_seconds, connect=min(idle_seconds, CONNECT_SECONDS_MAX))
     try:
         with (
-            httpx2.Client(verify=trust(ca_file), trust_env=False, timeout=timeout) as client,
+            httpx2.Client(verify=trust_for(url, ca_file), trust_env=False, timeout=timeout) as client,
             client.sse(url, headers=sent, max_event_size=EVENT_BYTES_MAX) as source,
         ):
             _check(source.response, url)

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from replicator.api.schema import ActRequest, OperationView
 from replicator.errors import AccessDenied
-from tui.app import Dashboard
+from tui.dashboard import Dashboard
 from tui.feeds import ReplayFeed
 from tui.feeds.recording import Moment
 from tui.pictures import StandingClock, to_text

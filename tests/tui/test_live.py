@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -27,7 +29,7 @@ from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
 from replicator.model.supervision.overview import Answer, Overview, Readiness
 from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role, Status
-from tui.app import Dashboard
+from tui.dashboard import Dashboard
 from tui.feeds import LiveFeed, Recorder, ReplayFeed
 from tui.feeds.live import PAUSE_SECONDS_MAX, pause_seconds
 from tui.feeds.recording import read_recording
@@ -278,3 +280,9 @@ def test_pauses_grow_and_are_bounded() -> None:
     for failures in range(2, 60):
         assert 0 <= pause_seconds(failures, rng) <= PAUSE_SECONDS_MAX
     assert max(pause_seconds(40, rng) for _ in range(200)) > 10
+
+
+def test_the_supervisor_is_asked_before_the_screens_are_loaded() -> None:
+    """What the command line calls loads the screens' library only when its question is on its way."""
+    asked = "import sys, tui.app; sys.exit('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], timeout=60, check=False).returncode == 0

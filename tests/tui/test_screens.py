@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tui.app import Dashboard
+from tui.dashboard import Dashboard
 from tui.feeds.recording import Moment
 from tui.screens import SCREENS, BoardScreen
 from tui.screens.base import passes_filter

@@ -27,7 +27,7 @@ class Feed(Protocol):
         ...
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; one that has begun goes on."""
         ...
 
     def close(self) -> None:

@@ -51,6 +51,7 @@ class LiveFeed:
         self._retry_now = threading.Event()
         self._fetch_now = threading.Event()
         self._fetched_at: dict[str, float] = {}
+        self._is_session_old = True
         self._threads = (
             threading.Thread(target=self._follow, name="tui-events", daemon=True),
             threading.Thread(target=self._fetch, name="tui-parts", daemon=True),
@@ -71,9 +72,10 @@ class LiveFeed:
         return self._clock.monotonic()
 
     def start(self) -> None:
-        """Let the threads run."""
+        """Let the threads run, those that do not yet."""
         for thread in self._threads:
-            thread.start()
+            if thread.ident is None:
+                thread.start()
 
     def close(self) -> None:
         """Let the threads end; one that waits for the network is left to the end of the process."""
@@ -138,9 +140,9 @@ class LiveFeed:
         self._update(partial(with_contact, contact=contact, now=now, reason=str(error)))
 
     def _follow_once(self) -> None:
-        session = self._client.session()
         with self._client.follow(last_event_id=self._last_event_id) as told:
-            self._update(partial(_with_session, session=session, now=self.now()))
+            self._update(partial(with_contact, contact=Contact.CONNECTED, now=self.now()))
+            self._is_session_old = True
             self._fetch_now.set()
             for one in told:
                 if self._is_over.is_set():
@@ -152,10 +154,22 @@ class LiveFeed:
     def _fetch(self) -> None:
         while not self._is_over.is_set():
             self._fetch_now.clear()
+            if self._is_session_old and self._picture.contact is Contact.CONNECTED:
+                self._fetch_session()
             for key in sorted(self._wanted):
                 if self._is_due(key) and not self._is_over.is_set():
                     self._fetch_one(key)
             self._fetch_now.wait(0.5)
+
+    def _fetch_session(self) -> None:
+        """Ask who we are there. It is not what the first status waits for."""
+        self._is_session_old = False
+        try:
+            session = self._client.session()
+        except ReplicatorError:
+            self._is_session_old = True  # asked again at the next look; until then the screen says nothing is offered
+            return
+        self._update(partial(_with_session, session=session))
 
     def _is_due(self, key: str) -> bool:
         if self._picture.contact is not Contact.CONNECTED:
@@ -190,8 +204,8 @@ class LiveFeed:
                 return self._client.schedules()
 
 
-def _with_session(picture: Picture, session: SessionView, *, now: float) -> Picture:
-    return replace(with_contact(picture, Contact.CONNECTED, now=now), session=session)
+def _with_session(picture: Picture, session: SessionView) -> Picture:
+    return replace(picture, session=session)
 
 
 def pause_seconds(failures: int, rng: random.Random) -> float:

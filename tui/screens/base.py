@@ -19,7 +19,7 @@ from tui.picture import Contact, Picture
 from tui.widgets import KeyedTable, Lines
 
 if TYPE_CHECKING:
-    from tui.app import Dashboard
+    from tui.dashboard import Dashboard
 
 FILTER_LENGTH_MAX = 100
 FILTER_HINT = "filter: part of a name; !part leaves out; ~abc: these letters in order"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from replicator.api.app import create_app
 from replicator.api.live import EventRing, Feed, History
+from replicator.api.routes.events import follow
 from replicator.errors import Unreachable
 from replicator.model.supervision.events import Event, Severity
 
@@ -106,3 +109,19 @@ def test_a_failing_source_is_asked_again(make: Any) -> None:
         _ = feed.overview
     source.is_broken = False
     assert feed.overview.status.supervisor == "main"
+
+
+def test_what_a_new_reader_is_told_comes_as_one_piece(stage: Any) -> None:
+    """Facts and status are written at once: a busy supervisor makes every further write wait for its turn."""
+    serving = create_app(stage, clock=stage.clock).state.serving
+
+    async def first_pieces() -> tuple[bytes, bytes]:
+        pieces = follow(serving, last_event_id=None, backlog=200)
+        first, second = await anext(pieces), await anext(pieces)
+        await pieces.aclose()  # type: ignore[attr-defined]  # it is an async generator
+        return first, second
+
+    retry, news = asyncio.run(first_pieces())
+    assert retry.startswith(b"retry:")
+    assert news.count(b"event: event\n") == 2
+    assert news.count(b"event: status\n") == 1

@@ -113,7 +113,7 @@ def test_counts_begin_at_zero(make: Any) -> None:
 
 
 def test_no_count_begins_before_its_journal_was_read(make: Any) -> None:
-    """The source's journal alone was read: the standby's, which holds the operations, would make a count rise from 0."""
+    """The source's journal alone was read: the standby's, which holds the operations, would make counts rise from 0."""
     ended = make.operation(make.record("operation", "requested", number=0), state=OperationState.DONE)
     half = parse(render_metrics(make.overview(operations=(ended,), journals_read=frozenset({ClusterName("east")}))))
     assert value_of(half, "operations_total", flow="orders", kind="failover", outcome="done") is None
