@@ -80,6 +80,23 @@ ALERTS = (
         "If it is the source and will not come back: `replicator failover {{ $labels.flow }} --dry-run`.",
     ),
     Alert(
+        "ReplicatorOutageConfirmed",
+        Is(_series("outage_phase", phase="confirmed"), 1),
+        "0s",
+        "critical",
+        "the source of flow {{ $labels.flow }} is lost: every probe has agreed for long enough",
+        "`replicator status {{ $labels.flow }}` names each sign and the command that is advised: "
+        "`replicator failover {{ $labels.flow }} --dry-run` says what it would cost.",
+    ),
+    Alert(
+        "ReplicatorOutageSuspected",
+        Is(_series("outage_phase", phase="suspected"), 1),
+        "5m",
+        "warning",
+        "some probes of flow {{ $labels.flow }} see its source and others do not",
+        "A network between them, or a source that flaps: `replicator status {{ $labels.flow }}` names each sign.",
+    ),
+    Alert(
         "ReplicatorFlowUnknown",
         Is(_series("flow_state", state="UNKNOWN"), 1),
         "1m",
@@ -150,6 +167,17 @@ ALERTS = (
         "warning",
         "flow {{ $labels.flow }} could not fail over now",
         "`replicator failover {{ $labels.flow }} --dry-run` says what blocks it.",
+    ),
+    Alert(
+        "ReplicatorGateClosed",
+        # A flow that was never rehearsed has that gate closed; ReplicatorDrillOverdue speaks of rehearsals.
+        Unless(
+            Is(_series("failover_gate_open"), 0), Is(_series("failover_gate_open", gate="drilled_lately"), 0), "gate"
+        ),
+        "10m",
+        "warning",
+        "a failover of flow {{ $labels.flow }} would not go well: {{ $labels.gate }}",
+        "`replicator forecast {{ $labels.flow }}` says why, with the command that mends it.",
     ),
     Alert(
         "ReplicatorGroupsUnplaced",

@@ -15,8 +15,11 @@ from replicator.model.connectors import ConnectorState, ConnectorStatus, TaskSta
 from replicator.model.flow import FlowState
 from replicator.model.offsets import Grade
 from replicator.model.operations import OperationState
+from replicator.model.supervision.forecasts import Gate
+from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, Overview
 from replicator.model.supervision.status import Drift, Role
+from replicator.supervisor.decide.outlook.forecast import ForecastFacts, decide_forecast
 from replicator.supervisor.metrics import render_metrics
 from replicator.supervisor.metrics.alerts import ALERTS, firing_alerts
 from replicator.supervisor.metrics.export import DASHBOARD_FILE, RULES_FILE, dashboard_text, rules_text
@@ -24,6 +27,15 @@ from replicator.supervisor.metrics.expressions import Scrape
 from replicator.supervisor.metrics.families import BY_NAME
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+NO_FACTS = ForecastFacts(
+    observed={},
+    partitions_mirrored=1,
+    sides=None,
+    missing_rights=None,
+    expected_rto_seconds=None,
+    rto_measured_in=0,
+    last_drill_at=None,
+)
 
 
 def fired(overview: Overview, *, later_seconds: float = 1.0) -> set[str]:
@@ -83,6 +95,44 @@ def test_what_stands_beside_a_flow_fires_too(make: Any) -> None:
     assert fired(replace(overview, readiness=blocked)) == {"ReplicatorNotReady"}
     assert fired(replace(overview, operations=(halted,))) == {"ReplicatorOperationHalted"}
     assert fired(replace(overview, groups=groups)) == {"ReplicatorGroupsUnplaced"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (OutagePhase.NONE, set()),
+        (OutagePhase.SUSPECTED, {"ReplicatorOutageSuspected"}),
+        (OutagePhase.CONFIRMED, {"ReplicatorOutageConfirmed"}),
+    ],
+)
+def test_what_is_made_of_an_outage_fires(make: Any, phase: OutagePhase, expected: set[str]) -> None:
+    """A source that is read fires nothing; signs that do not add up, and an outage, each fire their own."""
+    overview = make.overview()
+    advice = {flow: Advice(flow=flow, phase=phase, since=None) for flow in overview.readiness}
+    assert fired(replace(overview, advice=advice)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_open", "expected"),
+    [
+        ("flow_runs", True, set()),
+        ("flow_runs", None, set()),
+        ("flow_runs", False, {"ReplicatorGateClosed"}),
+        ("drilled_lately", False, set()),
+    ],
+)
+def test_a_closed_gate_fires(make: Any, name: str, is_open: bool | None, expected: set[str]) -> None:
+    """A closed gate fires, one that is open or unknown does not; that nobody rehearsed is another alert's matter."""
+    overview = make.overview()
+    gates = (Gate(name=name, is_open=is_open, told="so"), Gate(name="standby_is_free", is_open=True, told="so"))
+    flows = {flow.flow: flow for flow in overview.status.flows}
+    found = {
+        flow: decide_forecast(one, loss=None, groups=None, facts=NO_FACTS, now=overview.status.computed_at)
+        for flow, one in flows.items()
+    }
+    forecasts = {flow: replace(one, gates=gates) for flow, one in found.items() if one is not None}
+    assert forecasts
+    assert fired(replace(overview, forecasts=forecasts)) == expected
 
 
 def test_time_that_passes_fires(make: Any) -> None:
