@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from replicator.settings import Settings
 
 DEADLINE_SECONDS = 30.0
+PATIENCE_SECONDS = 4.0
+"""Nobody should look at a silent terminal for longer."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -99,6 +103,17 @@ class App:
         """Print one line of progress to stderr, unless `-q`."""
         if not self.is_quiet:
             print(safe_text(text), file=sys.stderr)
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Tell on stderr what is waited for, should the block take longer than PATIENCE_SECONDS."""
+        timer = threading.Timer(PATIENCE_SECONDS, lambda: self.tell(f"still waiting for {what}"))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def warn(self, text: str) -> None:
         """Print one `warning:` line to stderr."""

@@ -17,7 +17,7 @@ EXIT_TERMINATED = 143
 
 EXIT_MEANINGS: Mapping[int, str] = MappingProxyType(
     {
-        0: "done, and verified",
+        0: "done, and verified; whether objectives were kept, its report tells",
         1: "failed; nothing changed, or rolled back",
         2: "the command line asks for something that cannot be meant",
         3: "partly done, or degraded; the exceptions are listed",

@@ -13,7 +13,7 @@ from replicator.errors import PreflightBlocked, ReplicatorError
 from replicator.failover.engine.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
 from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.planned.copy_head import write_head
-from replicator.failover.report import OperationReport, accepted_of, report_of
+from replicator.failover.report import OperationReport, accepted_of, loss_max_of, report_of
 from replicator.failover.runbooks import runbook_of
 from replicator.failover.world import READ_SECONDS, Choices, FenceGrade, Fencing, Override, World
 from replicator.journal import (
@@ -292,8 +292,7 @@ def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices
     """Return the choices with all that was accepted, or is to be rebuilt, by earlier runs; a limit that was set stays
     unless set anew."""
     accepted = frozenset(Override(name) for name in accepted_of(records))
-    limits = [r.body["loss_max"] for r in records if r.step == OPERATION_STEP and r.body.get("loss_max") is not None]
-    loss_max = choices.loss_max if choices.loss_max is not None else (limits[-1] if limits else None)
+    loss_max = choices.loss_max if choices.loss_max is not None else loss_max_of(records)
     told = [r.body.get("rebuild", ()) for r in records if r.step == OPERATION_STEP]
     rebuild = frozenset(TopicName(name) for names in told for name in names)
     return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max, rebuild=choices.rebuild | rebuild)

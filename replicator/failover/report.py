@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from replicator.clock import from_rfc3339
+from replicator.errors import DataCorrupt
 from replicator.failover.facts import Survey, cut_from_facts
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
 from replicator.failover.world import Override
@@ -18,7 +19,7 @@ from replicator.model.names import ClusterName, FlowName, GroupName, OperationId
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade, Translation
-from replicator.model.operations import JournalRecord, LossReport, OperationKind, OperationState, StepPhase
+from replicator.model.operations import JournalRecord, LossReport, Operation, OperationKind, OperationState, StepPhase
 
 EXCEPTIONS_MAX = 1_000
 """So many exceptions are told one by one; their number is told always."""
@@ -78,7 +79,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationReport:
-    """All an operator wants to know of an operation. None is unknown, or not reached yet.
+    """All an operator wants to know of an operation. None is unknown, or not reached yet; of `loss_max`: no limit.
 
     `rto_seconds` runs from the command to the verified target, halts and restarts included;
     `unwritable_seconds` from the fence of a living source to the promotion: applications can write nowhere.
@@ -98,6 +99,7 @@ class OperationReport:
     rto_seconds: float | None
     unwritable_seconds: float | None
     accepted: tuple[str, ...]
+    loss_max: int | None
     fence: Fence | None
     loss: LossReport | None
     orphans: OrphanReport | None
@@ -110,8 +112,24 @@ class OperationReport:
 
 
 def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> OperationReport:
-    """Return the report of the operation whose records these are, in order."""
+    """Return the report of the operation whose records these are, in order.
+
+    Raises:
+        DataCorrupt: they do not tell an operation of ours: something else has written the journal.
+    """
     operation = to_operation(records)
+    try:
+        return _compose_report(records, operation, objectives=objectives)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+        raise DataCorrupt(
+            f"operation {operation.id}: its records tell no report: {exc!r}",
+            hint="something else has written the journal: `replicator audit verify` names what",
+        ) from exc
+
+
+def _compose_report(
+    records: Sequence[JournalRecord], operation: Operation, *, objectives: Objectives
+) -> OperationReport:
     loss = _loss_of(records)
     survey = _survey_of(records)
     groups = _groups_of(records, operation.flow)
@@ -136,6 +154,7 @@ def report_of(records: Sequence[JournalRecord], *, objectives: Objectives) -> Op
         rto_seconds=rto_seconds,
         unwritable_seconds=_unwritable_seconds(records),
         accepted=accepted_of(records),
+        loss_max=loss_max_of(records),
         fence=_fence_of(records, survey, operation.kind),
         loss=loss,
         orphans=_orphans_of(records),
@@ -152,6 +171,22 @@ def accepted_of(records: Sequence[JournalRecord]) -> tuple[str, ...]:
     """Return every override that was accepted in any run of the operation."""
     told = [record.body.get("accepted", ()) for record in records if record.step == OPERATION_STEP]
     return tuple(sorted({name for names in told for name in names}))
+
+
+def rto_told(records: Sequence[JournalRecord]) -> float | None:
+    """Return how long the operation took from command to verified, in seconds; None where that is not told, be it
+    that something else has written its records: statistics of many operations go on without it."""
+    try:
+        return report_of(records, objectives=Objectives()).rto_seconds
+    except DataCorrupt:
+        return None
+
+
+def loss_max_of(records: Sequence[JournalRecord]) -> int | None:
+    """Return the limit of records lost that was set last in any run of the operation; None: none was set."""
+    told = [record.body.get("loss_max") for record in records if record.step == OPERATION_STEP]
+    limits = [limit for limit in told if isinstance(limit, int)]
+    return limits[-1] if limits else None
 
 
 def _survey_of(records: Sequence[JournalRecord]) -> Survey | None:

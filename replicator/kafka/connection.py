@@ -27,6 +27,8 @@ _SILENT_LOG.propagate = False
 
 REQUEST_SECONDS_MAX = 30.0
 """No single request waits longer, whatever is left of the deadline."""
+REFUSED_SECONDS = 2.0
+"""A cluster that nobody has reached yet, and that refuses for so long at every address, is not waited for."""
 LATE_SECONDS = 60.0
 """How long after us librdkafka gives a request up; the time-out of its sockets comes long before."""
 
@@ -54,6 +56,7 @@ class Connection:
         self.last_denial: KafkaError | None = None
         self._admin: AdminClient | None = None
         self._lock = threading.Lock()
+        self._has_answered = False
 
     def properties(self, **extra: Any) -> dict[str, Any]:
         """Return client properties with `extra` (underscores become dots) on top."""
@@ -106,6 +109,8 @@ class Connection:
             Unreachable: nobody answers, or no broker is registered yet.
         """
         doing = "describe the cluster"
+        if not self._has_answered:
+            self._require_listening(deadline)
         try:
             answer = self.admin.list_topics(timeout=request_seconds(deadline))
         except Exception:
@@ -115,8 +120,27 @@ class Connection:
         cluster_id = cast("str | None", answer.cluster_id)  # the stubs know the class's default alone
         if not answer.brokers or cluster_id is None:
             raise Unreachable(f"cluster {self.access.name} ({self.access.bootstrap}): no broker is registered yet")
+        self._has_answered = True
         brokers = tuple(Broker(node.id, str(node.host), node.port) for node in answer.brokers.values())
         return ClusterDescription(cluster_id=cluster_id, brokers=brokers)
+
+    def _require_listening(self, deadline: Deadline) -> None:
+        """Return once some address takes connections, or none says clearly that it does not.
+
+        librdkafka would try until the deadline. Who has been reached before is left to it: it knows more
+        addresses than the configuration names.
+
+        Raises:
+            Unreachable: every address has refused for REFUSED_SECONDS.
+        """
+        refused = Deadline.after(min(REFUSED_SECONDS, deadline.left), clock=deadline.clock)
+        while probe_listeners(map(str.strip, self.access.bootstrap.split(","))) is Reachability.REFUSED:
+            if refused.is_over:
+                raise Unreachable(
+                    f"cluster {self.access.name} ({self.access.bootstrap}): refuses connections: no broker runs there",
+                    hint=f"replicator doctor --cluster {self.access.name}",
+                )
+            deadline.clock.sleep(REFUSED_SECONDS / 10)
 
     def verify_identity(self, deadline: Deadline) -> ClusterDescription:
         """Return the description, sure that this is the cluster the configuration names.

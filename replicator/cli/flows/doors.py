@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
-from replicator.errors import LockHeld, ReplicatorError
+from replicator.errors import DeadlineExceeded, LockHeld, ReplicatorError, Unreachable
 from replicator.flow import FlowHandles, FlowWiring, JournalFacts, Plan, plan_flow, read_facts
 from replicator.journal import Journal, active_cluster, merge_records, open_operation
 from replicator.kafka import KafkaCluster
@@ -17,6 +17,9 @@ from replicator.model.flow import Flow
 from replicator.model.names import TopicName
 from replicator.model.operations import JournalRecord
 from replicator.settings import Settings
+
+SOURCE_SECONDS = 15.0
+"""So long the source may take to show its journal; the standby's has been read by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,21 @@ class FlowDoors:
     wiring: FlowWiring
 
     def plan(self, deadline: Deadline) -> Plan:
-        """Return the flow's plan, everything read now."""
-        facts = read_facts(
-            self.flow, handles=self.handles, wiring=self.wiring, journal=self.read_journal(deadline), deadline=deadline
-        )
+        """Return the flow's plan, everything read now.
+
+        Raises:
+            Unreachable, DeadlineExceeded: a cluster cannot be read; of a flow that was moved the error says so.
+        """
+        journal = self.read_journal(deadline)
+        try:
+            facts = read_facts(self.flow, handles=self.handles, wiring=self.wiring, journal=journal, deadline=deadline)
+        except (Unreachable, DeadlineExceeded) as error:
+            if journal.active != self.flow.target:
+                raise
+            raise type(error)(
+                f"flow {self.flow.name} was moved: {journal.active} is active; {error.message}",
+                hint=f"once {self.flow.source} is back: `replicator failback {self.flow.name} --dry-run`",
+            ) from error
         return plan_flow(self.flow, others=self.settings.flows, facts=facts, wiring=self.wiring)
 
     def read_journal(self, deadline: Deadline) -> JournalFacts:
@@ -73,8 +87,10 @@ class FlowDoors:
 def read_journals(handles: FlowHandles, prefix: str, deadline: Deadline) -> tuple[JournalRecord, ...]:
     """Return the merged records of both clusters' journals; the target's must be readable, the source may be gone."""
     found = [Journal(handles.target, prefix).read(deadline)]
+    patience = Deadline.after(min(deadline.left / 2, SOURCE_SECONDS), clock=deadline.clock)
     try:
-        found.append(Journal(handles.source, prefix).read(Deadline.after(deadline.left / 2, clock=deadline.clock)))
+        handles.source.verify_identity(patience)
+        found.append(Journal(handles.source, prefix).read(patience))
     except ReplicatorError:
         # The survivor's journal is the one that counts; a dead source must not hide it.
         return merge_records(found)
@@ -85,6 +101,13 @@ def journal_facts(flow: Flow, records: tuple[JournalRecord, ...]) -> JournalFact
     """Return which cluster is active, and the operation that has not ended."""
     operation = open_operation(records, flow.name)
     return JournalFacts(active=active_cluster(records, flow.name), operation_id=operation.id if operation else None)
+
+
+def sides_of(flow: Flow, deadline: Deadline) -> str:
+    """Return whose answers a verb about the flow waits for, and how long at most, in words."""
+    return (
+        f"clusters {flow.source} and {flow.target} and the worker beside {flow.target}: at most {deadline.left:.0f} s"
+    )
 
 
 FlowAct = Callable[[FlowDoors, Deadline], tuple[ConnectorStatus, ...]]

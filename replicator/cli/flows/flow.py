@@ -130,10 +130,10 @@ def restart(app: App, flow_name: str, *, is_whole: bool, is_agreed: bool) -> Non
 
 
 def _look(app: App, flow_name: str, deadline: Deadline) -> FlowLook:
-    from replicator.cli.flows.doors import open_flow
+    from replicator.cli.flows.doors import open_flow, sides_of
     from replicator.flow import look_at_flow
 
-    with open_flow(app.settings, flow_name) as doors:
+    with open_flow(app.settings, flow_name) as doors, app.waiting_for(sides_of(doors.flow, deadline)):
         return look_at_flow(
             doors.flow,
             handles=doors.handles,
@@ -145,9 +145,11 @@ def _look(app: App, flow_name: str, deadline: Deadline) -> FlowLook:
 
 def _act(app: App, flow_name: str, act: FlowAct) -> None:
     """Do what is asked unless an operation runs, and print the states seen afterwards."""
-    from replicator.cli.flows.doors import act_on_flow
+    from replicator.cli.flows.doors import act_on_flow, sides_of
 
-    statuses = act_on_flow(app.settings, flow_name, act, app.deadline(90.0))
+    deadline = app.deadline(90.0)
+    with app.waiting_for(sides_of(app.settings.flow(flow_name), deadline)):
+        statuses = act_on_flow(app.settings, flow_name, act, deadline)
     emit(
         "ConnectorStatus",
         output=app.output,

@@ -75,9 +75,9 @@ def _chosen(app: App, flow_name: str | None) -> Sequence[Flow]:
 
 
 def _plan_one(app: App, flow: Flow, deadline: Deadline) -> Plan:
-    from replicator.cli.flows.doors import open_flow
+    from replicator.cli.flows.doors import open_flow, sides_of
 
-    with open_flow(app.settings, flow.name) as doors:
+    with open_flow(app.settings, flow.name) as doors, app.waiting_for(sides_of(flow, deadline)):
         return doors.plan(deadline)
 
 

@@ -58,7 +58,10 @@ def _view(found: Forecast) -> Group:
     for title, told in (
         ("records lost", tell_loss(found.loss)),
         ("seconds lost at most", show_seconds(found.lost_seconds_max)),
-        ("expected time", f"{show_seconds(found.expected_rto_seconds)} (median of {found.rto_measured_in} moves)"),
+        (
+            "expected time",
+            f"{show_seconds(found.expected_rto_seconds)} (median of the last {found.rto_measured_in} moves and drills)",
+        ),
         ("retention runway", show_seconds(found.retention_runway_seconds)),
         ("last drill that passed", show_moment(found.last_drill_at)),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from replicator.cli.context import App
 from replicator.cli.output import emit
 from replicator.errors import PartlyDone, PreflightBlocked, ReplicatorError, UsageError
 from replicator.model.forms.plain import to_plain
+from replicator.model.operations import Blocked
 
 if TYPE_CHECKING:
-    from replicator.failover import Choices, MovePlan, OperationReport, World
+    from replicator.failover import Choices, ForeseenStep, MovePlan, OperationReport, World
     from replicator.model.flow import Flow
     from replicator.model.operations import OperationKind
 
@@ -47,10 +49,19 @@ def rehearse(
     emit(_PLANS[kind.value], output=app.output, items=items, columns=FORESEEN_COLUMNS)
     blocked = [step for step in foreseen if is_blocked(step)]
     if blocked:
-        told = "; ".join(f"{step.step}: {getattr(step.finding, 'reason', '')}" for step in blocked)
+        told = "; ".join(f"{', '.join(steps)}: {reason}" for reason, steps in _by_reason(blocked).items())
         hint = getattr(blocked[0].finding, "hint", None)
         raise PreflightBlocked(f"{kind.value} of {flow.name} would stop at {told}", hint=hint)
     app.tell("nothing was changed; that every check passes now is no promise of success")
+
+
+def _by_reason(blocked: Sequence[ForeseenStep]) -> dict[str, list[str]]:
+    """Return the steps that each reason would stop, in their order."""
+    found: dict[str, list[str]] = {}
+    for step in blocked:
+        if isinstance(step.finding, Blocked):
+            found.setdefault(step.finding.reason, []).append(step.step)
+    return found
 
 
 def _write_plan(path: Path, plan: MovePlan) -> None:

@@ -57,6 +57,7 @@ def _facts(report: OperationReport) -> list[tuple[str, str]]:
         ("flow", f"{report.flow}: {report.source} to {report.target}"),
         ("by", f"{report.actor}, {show_moment(report.commanded_at)}"),
         ("accepted", ", ".join(report.accepted) or "nothing"),
+        *([] if report.loss_max is None else [("limit", f"{show_count(report.loss_max)} records lost at most")]),
         ("recovery time", f"{show_seconds(report.rto_seconds)} from command to verified"),
         ("no writes", f"{show_seconds(report.unwritable_seconds)} from fence to promotion"),
         *([] if report.kind is OperationKind.DRILL else [("loss", tell_loss(report.loss))]),
@@ -113,7 +114,7 @@ def tell_finding(finding: Finding) -> str:
     """Return a finding as one word and its sentence."""
     match finding:
         case Done():
-            return "done already"
+            return "holds now"
         case Ready(says):
             return f"ready: {says}" if says else "ready"
         case Blocked(reason, _):

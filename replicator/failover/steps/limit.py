@@ -34,7 +34,7 @@ def find_excess(loss: LossReport, *, flow: Flow, choices: Choices) -> Blocked | 
     enough = "" if loss.possible_lost_max is None else f"`{again} --max-loss {loss.possible_lost_max}` or "
     return Blocked(
         f"{tell_loss(loss)}; the limit is {show_count(choices.loss_max)}",
-        f"{enough}`{again} --accept loss` goes on; the limit stays until then; `replicator op abort` takes it back",
+        f"{enough}`{again} --accept loss` goes on",
         is_limit=True,
     )
 

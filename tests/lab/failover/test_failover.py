@@ -184,18 +184,30 @@ def test_an_abort_before_promote_restores_the_start(stage) -> None:
     assert stage.run("op", "resume", operation["id"]).returncode == 4
 
 
-def test_a_loss_above_the_limit_stops_before_promote(stage) -> None:
-    """The bound counts, exit 5; accepted by name, the same operation goes on to its end."""
+def test_a_loss_above_the_limit_stops_before_anything(stage) -> None:
+    """The bound counts: exit 5, nothing of it is left, and the flow still runs."""
     flow = "limited"
     stopped = stage.run(*said("the-standby-was-behind", 0, flow=flow))
     assert stopped.returncode == 5, stopped.stderr
-    assert active(stage, flow) is None
-    (operation,) = stage.operations(flow)
-    assert operation["state"] == "halted"
     assert "--accept loss" in stopped.stderr
+    (operation,) = stage.operations(flow)
+    assert (operation["state"], active(stage, flow)) == ("aborted", None)
+    assert not any(stage.stored_connectors()[name].is_stopped for name in stage.connector_states(flow))
+    assert {step["step"] for step in stage.answer("op", "show", operation["id"])["steps"]} <= {"hold_lease", "survey"}
+
+
+def test_the_cut_is_held_to_the_limit_too(stage) -> None:
+    """What was cut is above a limit set now: exit 5; accepted by name, the same operation goes on to its end."""
+    flow = "limited"
+    held = stage.run(*failover(flow, "--hold-before", "translate"))
+    assert held.returncode == 9, held.stderr
+    stopped = stage.run(*said("the-standby-was-behind", 0, flow=flow))
+    assert stopped.returncode == 5, stopped.stderr
+    assert active(stage, flow) is None
+    (operation,) = [one for one in stage.operations(flow) if one["state"] == "halted"]
     report = stage.answer(*said("the-standby-was-behind", 1, flow=flow))
     assert (report["operation_id"], report["state"]) == (operation["id"], "done")
-    assert report["accepted"] == ["loss"]
+    assert (report["accepted"], report["loss_max"]) == (["loss"], 0)
     assert_no_skip(stage, flow)
 
 
