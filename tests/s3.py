@@ -16,6 +16,7 @@ from pathlib import Path
 
 from replicator.clock import Deadline
 from replicator.jvm import Guardian, JvmCommand, JvmProcess, JvmProfile, jars, render_properties
+from replicator.lab import free_address
 
 KEY, SECRET = "tests", "tests-secret"
 """Credentials that open nothing else."""
@@ -54,9 +55,7 @@ def environment_for(endpoint: str) -> dict[str, str]:
 @contextmanager
 def s3_server(folder: Path, guardian: Guardian) -> Iterator[S3Server]:
     """A server that answers; it is gone afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = int(free_address().rpartition(":")[2])
     data = folder / "data"
     data.mkdir(parents=True)
     log_config = folder / "logback.xml"

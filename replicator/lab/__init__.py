@@ -6,5 +6,6 @@ process it did not start, never listens beyond 127.0.0.1, never leaves one runni
 
 from replicator.lab.lab import Lab, MemberStatus
 from replicator.lab.plan import LabSpec
+from replicator.lab.ports import free_address
 
-__all__ = ["Lab", "LabSpec", "MemberStatus"]
+__all__ = ["Lab", "LabSpec", "MemberStatus", "free_address"]

@@ -45,6 +45,12 @@ def choose_ports(count: int, *, rng: random.Random) -> list[int]:
     raise LabFailed(f"fewer than {count} free ports between {_LOWEST} and {ceiling}")
 
 
+def free_address() -> str:
+    """Return an address of 127.0.0.1 that nobody listens on now, and that no client's connection takes by chance."""
+    (port,) = choose_ports(1, rng=random.SystemRandom())
+    return f"127.0.0.1:{port}"
+
+
 def _take(port: int, held: contextlib.ExitStack) -> bool:
     """Bind the port until `held` closes, so that it is not chosen twice; False when it is in use."""
     probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))

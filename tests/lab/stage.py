@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from replicator.flow import read_positions
 from replicator.journal import Observations, Observed
 from replicator.jvm import ProcessState
 from replicator.kafka import KafkaCluster, Outgoing
-from replicator.lab import Lab
+from replicator.lab import Lab, free_address
 from replicator.model.cluster import ClusterAccess, TopicSpec
 from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
 from replicator.model.observations import ClusterObservation
@@ -80,13 +79,6 @@ def run_cli(*arguments: str, listen: str | None = None) -> subprocess.CompletedP
     command = [sys.executable, "-m", "replicator", *arguments]
     env = {**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": listen or free_address()}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
-
-
-def free_address() -> str:
-    """Return an address of this machine at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def make_topics(access: ClusterAccess, *names: TopicName) -> None:

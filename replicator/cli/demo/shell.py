@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from replicator.errors import OperationFailed
+from replicator.lab import free_address
 from replicator.settings import Settings, load_settings
 
 STOP_SECONDS = 25.0
@@ -87,13 +87,6 @@ class Shell:
             stdout=(self._folder / log).open("ab"),
             stderr=subprocess.STDOUT,
         )
-
-
-def free_address() -> str:
-    """Return an address of this machine at which nobody listens: another supervisor may have the usual one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

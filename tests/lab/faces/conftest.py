@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster, Outgoing
-from replicator.lab import Lab
+from replicator.lab import Lab, free_address
 from replicator.lab.security.certificates import CertificateFiles, make_certificates
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import GroupName, TopicName, TopicPartition
@@ -38,13 +37,6 @@ def wait_until(ask: Callable[[], Value | None], *, what: str, seconds: float = W
             return answer
         time.sleep(0.2)
     pytest.fail(f"{what} did not happen within {seconds:g} s")
-
-
-def free_address() -> str:
-    """Return an address of this machine at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @dataclass

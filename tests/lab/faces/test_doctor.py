@@ -12,8 +12,9 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
+from replicator.lab import free_address
 
-from .conftest import Face, free_address, wait_until
+from .conftest import Face, wait_until
 
 BUDGET_SECONDS = 30.0
 """A cluster that accepts and says nothing costs doctor some six seconds, on a slow machine a few more."""

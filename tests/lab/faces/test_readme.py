@@ -23,12 +23,12 @@ from replicator.clock import Deadline
 from replicator.connect import ConnectClient
 from replicator.http import HttpClient
 from replicator.kafka import KafkaCluster, Outgoing
-from replicator.lab import Lab
+from replicator.lab import Lab, free_address
 from replicator.model.acls import AclBinding
 from replicator.model.cluster import Secret, TopicSpec
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
-from .conftest import OPERATOR, Face, free_address, wait_until
+from .conftest import OPERATOR, Face, wait_until
 
 ROOT = Path(__file__).parents[3]
 TOPIC, GROUP = TopicName("shop.orders"), GroupName("shop.billing")

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from replicator.connect import ConnectClient, StoredConnector, fold_connectors
 from replicator.errors import ReplicatorError
 from replicator.journal import Observations, Observed
 from replicator.kafka import KafkaCluster, Outgoing, probe_listeners
-from replicator.lab import Lab
+from replicator.lab import Lab, free_address
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import Reachability
@@ -180,10 +179,7 @@ def write_config(lab: Lab, path: Path) -> None:
         for name in FLOWS
     }
     text = lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps(flows)}")
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    supervisor = {"session_seconds": SESSION_SECONDS, "listen": listen}
+    supervisor = {"session_seconds": SESSION_SECONDS, "listen": free_address()}
     path.write_text(f"{text}\nsupervisor: {json.dumps(supervisor)}\n")
     load_settings(path, {})
 

@@ -26,9 +26,9 @@ from replicator.failover.groups.moves import (
 from replicator.failover.launch import Order, find_target, make_operation_id, merge_choices
 from replicator.failover.report import judge
 from replicator.failover.steps.cut import count_strangers
-from replicator.failover.steps.limit import find_excess
 from replicator.failover.steps.fence_mm2 import open_partitions
 from replicator.failover.steps.groups import count_grades
+from replicator.failover.steps.limit import find_excess
 from replicator.failover.steps.survey import find_blocker, survey_window_seconds
 from replicator.failover.steps.verify import find_misplaced
 from replicator.failover.world import Choices, Override
