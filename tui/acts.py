@@ -48,6 +48,15 @@ ACTS = (
 """In the order they are offered: the harmless first."""
 
 
+MOVES = tuple(act for act in ACTS if act.name in ("drill", "switchover", "failover", "failback"))
+"""Those that are runbooks: they are shown with all their steps before they are begun."""
+
+RESTORE = KnownAct(
+    "restore", "bring topics of a snapshot back, onto topics that are not there or empty", "replicator snapshot restore"
+)
+"""It needs a snapshot, and is asked for where they are listed."""
+
+
 def find_act(name: str) -> KnownAct | None:
     """Return the act of this name."""
     return next((act for act in ACTS if act.name == name), None)

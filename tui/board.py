@@ -30,6 +30,7 @@ class Board:
     is_issues_only: bool = False
     is_local_time: bool = False
     is_paused: bool = False
+    is_log_shown: bool = False
 
     @property
     def now(self) -> float:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from replicator.api.schema import EventView
 from replicator.model.forms.text import UNKNOWN, cut_middle, safe_text
 from tui.theme import WORDS, Glyphs, style_of
 
@@ -68,3 +69,14 @@ def clipped(line: Text, width: int) -> Text:
     short = line.copy()
     short.truncate(max(1, width), overflow="ellipsis")
     return short
+
+
+def event_line(event: EventView, glyphs: Glyphs, *, is_local: bool) -> Text:
+    """Return an event on one line."""
+    return joined(
+        Text(clock_time(event.at, is_local=is_local), style="dim"),
+        Text(glyphs.mark(event.severity), style=style_of(event.severity)),
+        name(event.flow or "", width=16, style="bold"),
+        plain(event.text),
+        separator=" ",
+    )

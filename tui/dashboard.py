@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from replicator.api.schema import ActRequest
+from replicator.api.schema import ActRequest, SnapshotView
+from replicator.clock import SYSTEM_CLOCK
 from replicator.errors import ReplicatorError
 from replicator.model.forms.text import safe_text
-from tui.acts import ACTS, KnownAct
+from tui.acts import ACTS, MOVES, RESTORE, KnownAct
 from tui.board import WINDOWS_SECONDS, Board
-from tui.dialogs import ActsDialog, Chosen, Confirmation, ConfirmDialog, HelpDialog
+from tui.dialogs import (
+    ActsDialog,
+    Chosen,
+    Confirmation,
+    ConfirmDialog,
+    ExportDialog,
+    HelpDialog,
+    JumpDialog,
+    MoveDialog,
+    RestoreAsked,
+    RestoreDialog,
+)
+from tui.dialogs.export import Exported, file_name, to_csv, to_rows_json, write_new
 from tui.feeds import Feed
 from tui.picture import Contact
 from tui.screens import SCREENS, BoardScreen
@@ -25,6 +39,7 @@ FIRST_TICK_SECONDS = 0.03
 """How often it is looked whether the first status has come: nobody waits for more than that."""
 FIRST_SECONDS_MAX = 15.0
 PAINT_SECONDS = 1.0
+ACCEPTS: tuple[Literal["split-brain", "stale-groups", "loss"], ...] = ("split-brain", "stale-groups", "loss")
 
 
 class Dashboard(App[None]):
@@ -46,6 +61,7 @@ class Dashboard(App[None]):
         Binding("y", "copy_name", show=False),
         Binding("Y", "copy_command", show=False),
         Binding("a", "acts", show=False),
+        Binding("o", "jump", show=False),
         Binding("colon,ctrl+p", "command_palette", show=False),
         Binding("question_mark,f1", "show_help", show=False),
         Binding("q", "quit", show=False),
@@ -201,6 +217,46 @@ class Dashboard(App[None]):
         if not isinstance(self.screen, HelpDialog):
             self.push_screen(HelpDialog(self.board.glyphs))
 
+    def action_jump(self) -> None:
+        """Offer every screen and flow by a key of its own."""
+        if isinstance(self.screen, BoardScreen):
+            status = self.board.picture.status
+            flows = [flow.flow for flow in status.flows] if status is not None else []
+            self.push_screen(JumpDialog([screen.TITLE_TEXT for screen in SCREENS], flows), self._jump)
+
+    def _jump(self, place: tuple[str, str] | None) -> None:
+        if place is None:
+            return
+        kind, title = place
+        if kind == "screen":
+            self.action_go(title)
+            return
+        self.board.flow, self.board.group, self.board.operation = title, None, None
+        if (screen := self._screen()) is not None and screen.table is not None:
+            screen.table.move_to(title)
+        self.paint()
+
+    def export(self, exported: Exported) -> None:
+        """Ask for the kind of file, and write it."""
+        self.push_screen(ExportDialog(exported), lambda kind: self._write(exported, kind))
+
+    def _write(self, exported: Exported, kind: str | None) -> None:
+        if kind is None:
+            return
+        self.call_after_refresh(self._write_now, exported, kind)
+
+    def _write_now(self, exported: Exported, kind: str) -> None:
+        """Write what is on the screen now that the dialog is gone from it."""
+        texts = {"csv": to_csv, "json": to_rows_json}
+        text = texts[kind](exported) if kind in texts else self.export_screenshot(title="replicator")
+        path = Path.cwd() / file_name(exported.screen, kind, SYSTEM_CLOCK.now())
+        try:
+            write_new(path, text)
+        except ReplicatorError as error:
+            self.say(str(error), is_bad=True)
+        else:
+            self.say(f"wrote {path}")
+
     def action_acts(self) -> None:
         """Offer the acts on the flow that is looked at."""
         flow = self.board.flow
@@ -218,27 +274,54 @@ class Dashboard(App[None]):
         flow = status.flow(chosen.flow) if chosen is not None and status is not None else None
         if chosen is None or flow is None:
             return
-        why_not = self.why_not_act() or self._why_not_offered(chosen.act)
+        if chosen.act in MOVES:
+            move = MoveDialog(chosen.act, flow, look=self.board.look, glyphs=self.board.glyphs, why_not=self._why_not)
+            self.push_screen(move, self._begin)
+            return
+        why_not = self._why_not(chosen.act)
         self.push_screen(ConfirmDialog(chosen.act, flow, glyphs=self.board.glyphs, why_not=why_not), self._begin)
 
-    def _why_not_offered(self, act: KnownAct) -> str | None:
+    def restore(self, snapshot: SnapshotView) -> None:
+        """Ask what of a snapshot to bring back, and where to."""
+        status, flow = self.board.picture.status, snapshot.flow or self.board.flow
+        if status is None or flow is None:
+            return
+        known = status.flow(flow)
+        flow = self.board.flow or flow if known is None else flow
+        clusters = tuple(sorted({end.cluster for one in status.flows for end in (one.source, one.target)}))
+        dialog = RestoreDialog(snapshot, flow=flow, clusters=clusters, why_not=self._why_not(RESTORE))
+        self.push_screen(dialog, self._begin_restore)
+
+    def _begin_restore(self, asked: RestoreAsked | None) -> None:
+        if asked is not None and self.may_act:
+            request = ActRequest(reason="asked in the dashboard", restore=asked.order)
+            self._ask_aside(RESTORE, asked.flow, request)
+
+    def _why_not(self, act: KnownAct) -> str | None:
+        """Return why an act cannot be asked for now; None when it can."""
         session = self.board.picture.session
         is_offered = session is not None and act.name in session.acts
-        return None if is_offered else f"this supervisor does not offer {act.name}: run the command in a shell"
+        not_offered = f"this supervisor does not offer {act.name}: run the command in a shell"
+        return self.why_not_act() or (None if is_offered else not_offered)
 
     def _begin(self, confirmed: Confirmation | None) -> None:
         if confirmed is None or not self.may_act:
             return
         request = ActRequest(
-            confirm=confirmed.typed if confirmed.act.is_severe else None, reason="asked in the dashboard"
+            confirm=confirmed.typed if confirmed.act.is_severe else None,
+            reason="asked in the dashboard",
+            accept=tuple(what for what in ACCEPTS if what in confirmed.accepted),
         )
-        self.run_worker(lambda: self._ask(confirmed, request), thread=True, exit_on_error=False, group="acts")
+        self._ask_aside(confirmed.act, confirmed.flow, request)
 
-    def _ask(self, confirmed: Confirmation, request: ActRequest) -> None:
+    def _ask_aside(self, act: KnownAct, flow: str, request: ActRequest) -> None:
+        self.run_worker(lambda: self._ask(act, flow, request), thread=True, exit_on_error=False, group="acts")
+
+    def _ask(self, act: KnownAct, flow: str, request: ActRequest) -> None:
         try:
-            begun = self.board.feed.begin(confirmed.act.name, flow=confirmed.flow, request=request)
+            begun = self.board.feed.begin(act.name, flow=flow, request=request)
         except ReplicatorError as error:
-            told = f"{confirmed.act.name} was not begun: {error}"
+            told = f"{act.name} was not begun: {error}"
             self.call_from_thread(self.say, told, is_bad=True)
         else:
             self.call_from_thread(self._show_operation, begun.id)

@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import TypeVar
 
 from replicator.api.schema import (
+    AlertView,
     EventView,
     FlowLagView,
     GroupView,
     HistoryView,
     MissedView,
     OperationView,
+    RunbookView,
     ScheduleView,
     SessionView,
     SnapshotView,
@@ -86,6 +88,15 @@ class Picture:
     def schedules(self) -> tuple[ScheduleView, ...] | None:
         """Return the schedules, None while unknown."""
         return _many(self.part("schedules"), ScheduleView)
+
+    def alerts(self) -> tuple[AlertView, ...] | None:
+        """Return the alerts that hold, None while unknown."""
+        return _many(self.part("alerts"), AlertView)
+
+    def runbook(self, kind: str) -> RunbookView | None:
+        """Return the steps of a kind of operation, None while unknown."""
+        known = _many(self.part("runbooks"), RunbookView) or ()
+        return next((one for one in known if one.kind == kind), None)
 
     def lag(self, flow: str) -> FlowLagView | None:
         """Return a flow's lag by topic, None while unknown."""

@@ -92,6 +92,10 @@ SHOTS = (
     Shot("runbook", 353.0, ("5", *("down",) * 7)),
     Shot("snapshots", 240.0, ("6",)),
     Shot("events", 364.0, ("7",)),
+    Shot("alerts", 335.0, ("8",)),
+    Shot("restore", 240.0, ("6", "enter", *"west"), is_operator=True),
+    Shot("jump", 240.0, ("o",)),
+    Shot("log", 312.0, ("2", "L", "space")),
     Shot("acts", 312.0, ("a", "down", "down"), is_operator=True),
     Shot("failover", 312.0, ("a", *("down",) * 7, "enter", *"orders"), is_operator=True),
     Shot("disconnected", 240.0, lost_at=198.0),
@@ -117,7 +121,11 @@ def played(shot: Shot, moments: Sequence[Moment]) -> list[Moment]:
     """Return the recording that a picture is taken of: whoever asks, and when contact was lost."""
     kept = [moment for moment in moments if shot.lost_at is None or moment.at < shot.lost_at]
     if shot.is_operator:
-        session = {"name": "kim", "role": "operator", "acts": ["pause", "resume", "restart", "snapshot", "failover"]}
+        session = {
+            "name": "kim",
+            "role": "operator",
+            "acts": ["pause", "resume", "restart", "snapshot", "restore", "failover"],
+        }
         kept.append(Moment(0.5, "session", session))
     if shot.lost_at is not None:
         why = {"contact": "lost", "reason": "GET https://replicator.example:9108/v1/events: connection refused"}

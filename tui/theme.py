@@ -65,6 +65,7 @@ LOOKS: dict[str, Look] = {
     "warning": _WARN,
     "critical": _BAD,
     "pending": _NONE,
+    "firing": _BAD,
     "running": _RUNNING,
     "done": _GOOD,
     "already": _GOOD,

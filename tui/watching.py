@@ -25,7 +25,7 @@ def every_part(status: StatusView | None) -> list[str]:
     names = [flow.flow for flow in status.flows]
     of_flows = [part for name in names for part in (f"groups:{name}", f"lag:{name}")]
     histories = [f"history:{name}:{window:g}" for name in names for window in WINDOWS_SECONDS[:2]]
-    return [*of_flows, *histories, "snapshots", "schedules"]
+    return [*of_flows, *histories, "snapshots", "schedules", "alerts", "runbooks"]
 
 
 def watch(url: str, path: Path, *, deadline: Deadline, clock: Clock = SYSTEM_CLOCK) -> None:

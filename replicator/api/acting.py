@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from replicator.api.schema import OperationView, StepView
+from replicator.api.shapes.plans import RestoreOrder
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ConfirmationMissing, LimitExceeded, LockHeld, NotFound, OutcomeUnknown, ReplicatorError
 from replicator.log import get_logger
@@ -21,13 +22,14 @@ KEPT_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What was asked for, by whom."""
+    """What was asked for, by whom. `restore` is what the act of that name brings back."""
 
     operation_id: OperationId
     flow: FlowName
     actor: str
     reason: str | None = None
     accept: tuple[str, ...] = ()
+    restore: RestoreOrder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ class Acting:
         actor: str,
         reason: str | None = None,
         accept: tuple[str, ...] = (),
+        restore: RestoreOrder | None = None,
         key: str | None = None,
     ) -> OperationView:
         """Return the operation that was begun, or the one that this caller's `key` began before.
@@ -121,7 +124,7 @@ class Acting:
             self._refuse_crowd(flow)
             now = self._clock.now()
             id_ = self._make_id(act.name, now)
-            order = Order(operation_id=id_, flow=flow, actor=actor, reason=reason, accept=accept)
+            order = Order(operation_id=id_, flow=flow, actor=actor, reason=reason, accept=accept, restore=restore)
             record = Record(
                 order=order,
                 act=act.name,

@@ -19,6 +19,7 @@ from replicator.api.envelopes import error_response, refusal_response
 from replicator.api.guard import REQUESTS_PER_SECOND, Guard
 from replicator.api.live import Feed, OverviewSource
 from replicator.api.routes import ROUTERS, Serving
+from replicator.api.routes.alerts import watch_alerts
 from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.errors import ReplicatorError
 from replicator.log import get_logger
@@ -56,14 +57,19 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def watching(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(feed.run(), name="api-feed")
+        tasks = (
+            asyncio.create_task(feed.run(), name="api-feed"),
+            asyncio.create_task(watch_alerts(serving), name="api-alerts"),
+        )
         try:
             yield
         finally:
             feed.close()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
     app = FastAPI(
         title="replicator",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from replicator.api.schema import (
     ActRequest,
+    AlertView,
     ErrorView,
     EventView,
     FlowLagView,
@@ -20,6 +21,7 @@ from replicator.api.schema import (
     HistoryView,
     MissedView,
     OperationView,
+    RunbookView,
     ScheduleView,
     SessionView,
     SnapshotView,
@@ -127,6 +129,14 @@ class ApiClient:
     def schedules(self) -> tuple[ScheduleView, ...]:
         """Return the schedules. Raises NotFound when none run."""
         return self._items(ScheduleView, "/v1/schedules")
+
+    def runbooks(self) -> tuple[RunbookView, ...]:
+        """Return the steps of every kind of operation."""
+        return self._items(RunbookView, "/v1/runbooks")
+
+    def alerts(self) -> tuple[AlertView, ...]:
+        """Return the alerts that are pending or fire, the gravest first. Raises NotFound before the first look."""
+        return self._items(AlertView, "/v1/alerts")
 
     def events(self, *, limit: int = 200) -> tuple[EventView, ...]:
         """Return the newest events, oldest first."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from replicator.api.schema import OperationView, StepView
+from replicator.api.schema import OperationView, RunbookView, StepView
+from replicator.api.shapes.plans import PlannedStepView
 from replicator.failover.engine.runbook import Step
 from replicator.failover.runbooks import RUNBOOKS
 from replicator.failover.world import World
@@ -25,6 +26,25 @@ _STATE_OF_PHASE = {
     StepPhase.UNDONE: "undone",
 }
 _SETTLED = frozenset({"done", "already", "undone"})
+
+
+def runbook_views() -> tuple[RunbookView, ...]:
+    """Return the steps of every kind of operation, as they would be run."""
+    return tuple(
+        RunbookView(
+            kind=kind.value,
+            steps=tuple(
+                PlannedStepView(
+                    name=step.name,
+                    says=step.says,
+                    is_point_of_no_return=step.is_point_of_no_return,
+                    is_undoable=step.undo is not None,
+                )
+                for step in runbook.steps
+            ),
+        )
+        for kind, runbook in RUNBOOKS.items()
+    )
 
 
 def operation_view(operation: Operation) -> OperationView:

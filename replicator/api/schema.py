@@ -10,9 +10,12 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from replicator.api.shapes.alerts import AlertView as AlertView  # noqa: PLC0414 - clients find it here
 from replicator.api.shapes.base import Moment
 from replicator.api.shapes.base import Travelling as Travelling  # noqa: PLC0414 - clients find it here
 from replicator.api.shapes.outlook import AdviceView, GateView
+from replicator.api.shapes.plans import RestoreOrder as RestoreOrder  # noqa: PLC0414 - clients find it here
+from replicator.api.shapes.plans import RunbookView as RunbookView  # noqa: PLC0414 - clients find it here
 
 API_VERSION = "replicator/v1"
 
@@ -419,7 +422,8 @@ class SessionView(Travelling):
 class ActRequest(BaseModel):
     """What an act needs besides its name. `confirm` is the typed name of a severe act's flow.
 
-    `idempotency_key`: the same key again answers the operation that it began.
+    `idempotency_key`: the same key again answers the operation that it began. `restore`: what the act of that name
+    brings back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -428,3 +432,4 @@ class ActRequest(BaseModel):
     confirm: str | None = Field(default=None, max_length=249)
     accept: tuple[Literal["split-brain", "stale-groups", "loss"], ...] = Field(default=(), max_length=3)
     idempotency_key: str | None = Field(default=None, min_length=8, max_length=100)
+    restore: RestoreOrder | None = None

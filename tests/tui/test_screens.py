@@ -40,6 +40,7 @@ def drive(open_stage: Any, play: Callable[[Any], Awaitable[None]], **options: An
         ("5", ["5 Runbook"]),
         ("6", ["6 Snapshots", "20260115T121500Z-7f3a0", "hourly", "damaged"]),
         ("7", ["7 Events", "LAGGING (was HEALTHY)", "WHAT HAPPENED"]),
+        ("8", ["8 Alerts", "2 firing, 0 pending", "FlowStalled", "critical", "replicator status audit"]),
     ],
 )
 def test_each_screen_shows_its_own(open_stage: Any, size: tuple[int, int], key: str, expected: list[str]) -> None:
@@ -328,7 +329,7 @@ def test_a_lost_connection_dims_and_tells_the_age(open_stage: Any) -> None:
         assert "old" in first
         assert "orders" in stage.text
         assert stage.dashboard.screen.query_one("#body").has_class("stale")
-        await stage.press("2", "3", "4", "5", "6", "7", "1")
+        await stage.press("2", "3", "4", "5", "6", "7", "8", "1")
         assert stage.dashboard.is_running
 
     drive(open_stage, play, extra=[LOST, Moment(240.0, "contact", LOST.value)])

@@ -1,4 +1,4 @@
-"""The last question before an act: what it means, what it would cost, its command line, and the typed name."""
+"""The last question before an act that moves nothing: what it means, its command line, and the word yes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from textual.widgets import Button, Input
 
 from replicator.api.schema import FlowView
 from tui.acts import KnownAct
-from tui.cells import joined, name, plain, state
-from tui.headline import told_loss
+from tui.cells import joined, name, plain
 from tui.theme import WARN, Glyphs
 from tui.widgets import Lines
 
 TYPED_LENGTH_MAX = 249
-_REASONS_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """Somebody has typed what it takes."""
+    """Somebody has typed what it takes, and accepted what comes with it."""
 
     act: KnownAct
     flow: str
     typed: str
+    accepted: tuple[str, ...] = ()
 
 
 class ConfirmDialog(ModalScreen[Confirmation | None]):
-    """Wants the flow's exact name for a severe act, and the word yes for any other. Start is dead before that."""
+    """Wants the word yes. Start is dead before that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
 
@@ -47,7 +46,7 @@ class ConfirmDialog(ModalScreen[Confirmation | None]):
     @property
     def wanted(self) -> str:
         """What has to be typed."""
-        return self._flow.flow if self._act.is_severe else "yes"
+        return "yes"
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
@@ -72,9 +71,6 @@ class ConfirmDialog(ModalScreen[Confirmation | None]):
             joined(Text(act.name.upper(), style="bold"), name(flow.flow, style="bold"), plain(way)),
             Text(act.says),
         ]
-        if act.is_severe and flow.readiness is not None:
-            lines.append(joined(state(flow.readiness.answer, self._glyphs), f"lose {told_loss(flow.readiness.loss)}"))
-            lines += [joined(" ", plain(reason), separator="") for reason in flow.readiness.reasons[:_REASONS_SHOWN]]
         lines += [Text(""), joined("the same in a shell:", plain(act.shell(flow.flow), style="bold"))]
         if self._why_not is not None:
             lines.append(plain(self._why_not, style=f"bold {WARN}"))
@@ -88,11 +84,11 @@ class ConfirmDialog(ModalScreen[Confirmation | None]):
         return self._why_not is None and self.query_one("#typed", Input).value == self.wanted
 
     def on_input_changed(self) -> None:
-        """Let Start live only while exactly the right name stands there."""
+        """Let Start live only while exactly the right word stands there."""
         self.query_one("#start", Button).disabled = not self._is_typed()
 
     def on_input_submitted(self) -> None:
-        """Enter starts, but only with the exact name."""
+        """Enter starts, but only with the exact word."""
         self._start()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

@@ -14,7 +14,9 @@ from tui.theme import Glyphs
 from tui.widgets import Lines
 
 KEYS = (
-    ("1-7", "overview, flow, lag, groups, runbook, snapshots, events"),
+    ("1-8", "overview, flow, lag, groups, runbook, snapshots, events, alerts"),
+    (": or ctrl+p", "command palette"),
+    ("o", "jump: a letter for every screen and flow"),
     ("enter / esc", "into what is under the cursor / come back"),
     ("f / F", "look at the next / the previous flow"),
     ("/", "filter by part of a name; !part leaves out, ~abc: letters in this order; esc forgets"),
@@ -26,9 +28,11 @@ KEYS = (
     ("[ / ]", "runbook: older / newer operation"),
     ("p / r", "hold the picture still / ask for everything now"),
     ("z", "times in UTC or local"),
+    ("space", "mark the row; what is marked is what y and e take; esc forgets"),
+    ("e", "export the rows as CSV or JSON, the screen as SVG"),
+    ("L", "the newest events under every screen, or no more"),
     ("y / Y", "copy the name under the cursor / the screen as a command"),
     ("a", "acts on the flow (only with --allow-actions)"),
-    (": or ctrl+p", "command palette"),
     ("? or F1", "this help"),
     ("q", "quit; an operation goes on without the dashboard"),
 )

@@ -24,6 +24,8 @@ PART_PERIOD_SECONDS: Mapping[str, float] = {
     "history": 5.0,
     "snapshots": 10.0,
     "schedules": 10.0,
+    "alerts": 5.0,
+    "runbooks": 60.0,
 }
 CLOSE_SECONDS_MAX = 2.0
 
@@ -200,6 +202,10 @@ class LiveFeed:
                 return self._client.history(flow, window_seconds=float(window))
             case "snapshots":
                 return self._client.snapshots()
+            case "alerts":
+                return self._client.alerts()
+            case "runbooks":
+                return self._client.runbooks()
             case _:
                 return self._client.schedules()
 

@@ -20,10 +20,12 @@ from pydantic import ValidationError
 from replicator.api.client import parse_told
 from replicator.api.schema import (
     ActRequest,
+    AlertView,
     FlowLagView,
     GroupView,
     HistoryView,
     OperationView,
+    RunbookView,
     ScheduleView,
     SessionView,
     SnapshotView,
@@ -43,6 +45,8 @@ _PART_KINDS: dict[str, type[Travelling]] = {
     "history": HistoryView,
     "snapshots": SnapshotView,
     "schedules": ScheduleView,
+    "alerts": AlertView,
+    "runbooks": RunbookView,
 }
 _TOLD_KINDS = ("status", "event", "operation", "missed")
 

@@ -57,6 +57,12 @@ def operation(second: float) -> dict[str, Any]:
     }
 
 
+def runbooks() -> list[dict[str, Any]]:
+    """Return the steps of each kind of move, as the story's supervisor would tell them."""
+    steps = [{"name": name, "says": says, "is_point_of_no_return": name == "promote"} for name, says, _f, _t in STEPS]
+    return [{"kind": kind, "steps": steps} for kind in ("failover", "switchover", "failback")]
+
+
 EVENTS = (
     (-3100.0, "snapshot_taken", "info", "orders", "snapshot 20260115T121500Z-7f3a0 of west taken, 0 gaps"),
     (

@@ -102,6 +102,41 @@ def _loss(known: int, window: float, bound: int) -> dict[str, Any]:
     return {"known_lost": known, "unknown_window_seconds": window, "possible_lost_max": bound}
 
 
+def _forecast(flow: str, second: float) -> dict[str, Any] | None:
+    if _state(flow, second)[0] == "FAILED_OVER":
+        return None
+    is_lost = flow == "orders" and second >= OUTAGE_AT
+    told = "the source was read 0.8s ago" if is_lost else "the source was read 0.4s ago"
+    gates = [
+        _gate("standby_is_free", is_open=True, told="west is the standby"),
+        _gate("no_operation_is_open", is_open=True, told="none is open"),
+        _gate("something_is_mirrored", is_open=True, told="24 partitions are mirrored"),
+        _gate("source_is_observed", is_open=True, told=told),
+        _gate("standby_has_room", is_open=None, told="no broker has told how much room it has"),
+        _gate("drilled_lately", is_open=flow != "audit", told="the last drill that passed ended 9d ago"),
+    ]
+    return {
+        "computed_at": at(second),
+        "is_ready": True,
+        "loss": _readiness(flow, second)["loss"],
+        "lost_seconds_max": 0.8,
+        "groups": 21,
+        "groups_unavailable": [],
+        "reread_records_max": 48_210,
+        "expected_rto_seconds": 21.0,
+        "rto_measured_in": 3,
+        "retention_runway_seconds": 86_000.0,
+        "last_drill_at": at(-777_600),
+        "gates": gates,
+        "gates_read_at": at(second),
+    }
+
+
+def _gate(name: str, *, is_open: bool | None, told: str) -> dict[str, Any]:
+    fix = "replicator drill audit" if is_open is False else None
+    return {"name": name, "is_open": is_open, "told": told, "fix": fix, "is_blocking": name.startswith("no_")}
+
+
 def _flow(flow: str, second: float) -> dict[str, Any]:
     state, cause = _state(flow, second)
     is_lost = flow == "orders" and second >= OUTAGE_AT
@@ -134,6 +169,7 @@ def _flow(flow: str, second: float) -> dict[str, Any]:
         "heartbeat_sent_at": at(second),
         "recorded_at": at(second),
         "readiness": _readiness(flow, second),
+        "forecast": _forecast(flow, second),
         "groups": {"grades": grades, "ungraded": 0, "active_on_target": 0},
     }
 
@@ -167,6 +203,30 @@ def status(second: float) -> dict[str, Any]:
         "flows": [_flow(flow, second) for flow in ("orders", "payments", "audit")],
         "collectors": _collectors(second),
     }
+
+
+def alerts(second: float) -> list[dict[str, Any]]:
+    """Return the alerts that hold at a second of the story."""
+    held = [
+        ("ReplicatorFlowStalled", "critical", 19.0, 60.0, "audit", "stands still while its source moves"),
+        ("ReplicatorTaskFailed", "warning", 18.0, 120.0, "audit", "has a failed task"),
+        ("ReplicatorClusterUnreachable", "critical", 301.0, 30.0, "orders", "has a cluster that does not answer"),
+        ("ReplicatorFlowUnknown", "critical", 302.0, 60.0, "orders", "cannot be seen"),
+    ]
+    found = [
+        {
+            "name": name,
+            "severity": severity,
+            "state": "firing" if second - since >= lasting else "pending",
+            "labels": {"flow": flow},
+            "since": at(since),
+            "summary": f"flow {flow} {told}",
+            "description": f"`replicator status {flow}` names the cause that was probed.",
+        }
+        for name, severity, since, lasting, flow, told in held
+        if since <= second < FAILOVER_AT + 34 or (flow != "orders" and since <= second)
+    ]
+    return sorted(found, key=lambda one: (one["state"], one["severity"]))
 
 
 def history(flow: str, second: float, window: float) -> dict[str, Any]:

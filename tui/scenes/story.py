@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tui.feeds.recording import Moment
 from tui.scenes.catalog import groups, schedules, snapshots
-from tui.scenes.failover import EVENTS, operation
-from tui.scenes.flows import history, status, topics
+from tui.scenes.failover import EVENTS, operation, runbooks
+from tui.scenes.flows import alerts, history, status, topics
 from tui.scenes.times import END_AT, FAILOVER_AT, HISTORY_SECONDS, at
 
 
@@ -33,6 +33,9 @@ def _moments() -> Iterator[Moment]:
 def _parts() -> Iterator[Moment]:
     yield _part(0.0, "snapshots", snapshots())
     yield _part(0.0, "schedules", schedules())
+    yield _part(0.0, "runbooks", runbooks())
+    for second in range(0, int(END_AT) + 1, 5):
+        yield _part(float(second), "alerts", alerts(float(second)))
     for flow in ("orders", "payments", "audit"):
         for second in range(0, int(END_AT) + 1, 5):
             moment = float(second)

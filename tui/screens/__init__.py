@@ -1,5 +1,6 @@
 """Screens: each turns the picture into lines and rows, and knows its own keys."""
 
+from tui.screens.alerts import AlertsScreen
 from tui.screens.base import BoardScreen
 from tui.screens.events import EventsScreen
 from tui.screens.flow import FlowScreen
@@ -17,7 +18,8 @@ SCREENS: tuple[type[BoardScreen], ...] = (
     RunbookScreen,
     SnapshotsScreen,
     EventsScreen,
+    AlertsScreen,
 )
-"""In the order of their keys, 1 to 7."""
+"""In the order of their keys, 1 to 8."""
 
 __all__ = ["SCREENS", "BoardScreen"]

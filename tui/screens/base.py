@@ -13,7 +13,8 @@ from textual.widgets import Input
 
 from replicator.model.forms.figures import show_seconds
 from tui.board import Board
-from tui.cells import clipped, clock_time, joined, plain
+from tui.cells import clipped, clock_time, event_line, joined, plain
+from tui.dialogs.export import Exported
 from tui.headline import make_headline
 from tui.picture import Contact, Picture
 from tui.widgets import KeyedTable, Lines
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 FILTER_LENGTH_MAX = 100
 FILTER_HINT = "filter: part of a name; !part leaves out; ~abc: these letters in order"
-TITLES = ("Overview", "Flow", "Lag", "Groups", "Runbook", "Snapshots", "Events")
+TITLES = ("Overview", "Flow", "Lag", "Groups", "Runbook", "Snapshots", "Events", "Alerts")
+LOG_LINES = 6
+ALWAYS_WANTED = ("runbooks",)
+"""A move shows its steps whatever screen it is asked for on."""
 
 
 class BoardScreen(Screen[None]):
@@ -43,6 +47,9 @@ class BoardScreen(Screen[None]):
         Binding("n", "match(1)", "next match", show=False),
         Binding("N", "match(-1)", "match before", show=False),
         Binding("w", "wide", "every column", show=False),
+        Binding("space", "mark", "mark", show=False),
+        Binding("e", "export", "export", show=False),
+        Binding("L", "log", "log pane", show=False),
     ]
 
     def __init__(self) -> None:
@@ -65,6 +72,9 @@ class BoardScreen(Screen[None]):
         yield Lines(id="contact")
         with Vertical(id="body"):
             yield from self.compose_body()
+        log = Lines(id="log")
+        log.display = self.board.is_log_shown
+        yield log
         field = Input(
             placeholder=FILTER_HINT,
             id="filter",
@@ -96,7 +106,7 @@ class BoardScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Paint what has come while another screen was looked at."""
-        self.board.feed.want(self.wants())
+        self.board.feed.want([*self.wants(), *ALWAYS_WANTED])
         self.paint()
 
     @property
@@ -109,7 +119,7 @@ class BoardScreen(Screen[None]):
         if not self.is_mounted or not self.query("#keys"):
             return
         picture = self.board.look()
-        self.board.feed.want(self.wants())
+        self.board.feed.want([*self.wants(), *ALWAYS_WANTED])
         self._paint_frame(picture)
         self.query_one("#body").set_class(self._is_stale(picture), "stale")
         self.paint_body(picture)
@@ -125,9 +135,20 @@ class BoardScreen(Screen[None]):
         )
         self.query_one("#contact", Lines).show([clipped(self._contact(picture), width)])
         self.query_one("#keys", Lines).show([clipped(self._keys(), width)])
+        self._paint_log(picture)
         if self.board.caption is not None:
             told = plain(self.board.caption(), style="bold")
             self.query_one("#caption", Lines).show([clipped(told, width - 2)])
+
+    def _paint_log(self, picture: Picture) -> None:
+        """Show the newest events under any screen, intents included, the newest at the bottom."""
+        log = self.query_one("#log", Lines)
+        log.display = self.board.is_log_shown
+        if self.board.is_log_shown:
+            newest = picture.events[-LOG_LINES:]
+            lines = [event_line(event, self.board.glyphs, is_local=self.board.is_local_time) for event in newest]
+            width = self.app.size.width - 2
+            log.show([clipped(line, width) for line in lines] or [Text("nothing happened yet", style="dim")])
 
     def _contact(self, picture: Picture) -> Text:
         age = picture.age_seconds(self.board.now)
@@ -143,19 +164,28 @@ class BoardScreen(Screen[None]):
             else "",
             separator=" ",
         )
-        tabs = joined(*(self._tab(place, title) for place, title in enumerate(TITLES, start=1)), separator=" ")
+        tabs = self._tabs(is_whole=True)
+        if tabs.cell_len + tail.cell_len + 2 > self.app.size.width:
+            tabs = self._tabs(is_whole=False)
         room = self.app.size.width - tabs.cell_len - 1
         return joined(tabs, Text(" " * max(0, room - tail.cell_len), end=""), tail, separator="")
 
-    def _tab(self, place: int, title: str) -> Text:
+    def _tabs(self, *, is_whole: bool) -> Text:
+        """Return the screens by their keys; where there is no room for all their names only this one has its own."""
+        return joined(
+            *(self._tab(place, title, is_whole=is_whole) for place, title in enumerate(TITLES, start=1)), separator=" "
+        )
+
+    def _tab(self, place: int, title: str, *, is_whole: bool) -> Text:
         is_here = title == self.TITLE_TEXT
-        if self.app.size.width < 100 and not is_here:
+        if not is_whole and not is_here:
             return Text(f"{place}", style="dim", end="")
         return Text(f"{place} {title}", style="bold reverse" if is_here else "dim", end="")
 
     def _keys(self) -> Text:
         filtered = f"filter: {self._filter}  " if self._filter else ""
-        issues = "ISSUES ONLY  " if self.board.is_issues_only else ""
+        marked = len(self.table.marked) if self.table is not None else 0
+        issues = ("ISSUES ONLY  " if self.board.is_issues_only else "") + (f"{marked} MARKED  " if marked else "")
         return joined(
             plain(filtered, style="bold") if filtered else "",
             Text(issues, style="bold"),
@@ -192,10 +222,12 @@ class BoardScreen(Screen[None]):
         self.paint()
 
     def action_leave(self) -> None:
-        """Close the filter, forget it, or go back to where this screen was come from."""
+        """Close the filter, forget it or the marks, or go back to where this screen was come from."""
         if self.query_one("#filter", Input).display or self._filter:
             self._filter = ""
             self._close_filter()
+        elif self.table is not None and self.table.forget_marks():
+            self.paint()
         elif not self.leave():
             self.dashboard.go_back()
 
@@ -240,12 +272,32 @@ class BoardScreen(Screen[None]):
         if self.table is not None:
             self.dashboard.say("every column: left and right scroll" if self.table.widen() else "columns that fit")
 
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or mark it no more: what is copied and exported is what is marked."""
+        if self.table is not None and self.table.toggle_mark() is not None:
+            self.paint()
+
+    def action_export(self) -> None:
+        """Ask what kind of file to write the rows to."""
+        table = self.table
+        if table is None:
+            return
+        exported = Exported(self.TITLE_TEXT, table.columns_known, table.rows_meant, is_marked_only=bool(table.marked))
+        self.dashboard.export(exported)
+
+    def action_log(self) -> None:
+        """Show the newest events under every screen, or no more."""
+        self.board.is_log_shown = not self.board.is_log_shown
+        self.paint()
+
     def command(self) -> str:
         """Return the command line that shows what this screen shows."""
         return "replicator status"
 
     def copied(self) -> str:
-        """Return what `y` copies: the name under the cursor."""
+        """Return what `y` copies: the name under the cursor, or the names of all marked rows."""
+        if self.table is not None and self.table.marked:
+            return " ".join(row.key for row in self.table.rows_meant)
         row = self.table.current if self.table is not None else None
         return "" if row is None else row.key
 

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from replicator.api.schema import ClusterView, EventView, FlowView
 from replicator.model.forms.figures import show_rate, show_seconds, show_short_count
 from replicator.model.forms.text import UNKNOWN
-from tui.cells import clipped, clock_time, figure, joined, name, plain, state
+from tui.cells import clipped, clock_time, event_line, figure, joined, name, plain, state
 from tui.chart import sparkline
 from tui.headline import told_loss
 from tui.picture import Picture
@@ -202,14 +202,3 @@ def trend_text(flow: str, *, picture: Picture, glyphs: Glyphs) -> Text:
 def _worst(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known) if len(known) == len(values) and known else None
-
-
-def event_line(event: EventView, glyphs: Glyphs, *, is_local: bool) -> Text:
-    """Return an event on one line."""
-    return joined(
-        Text(clock_time(event.at, is_local=is_local), style="dim"),
-        Text(glyphs.mark(event.severity), style=style_of(event.severity)),
-        name(event.flow or "", width=16, style="bold"),
-        plain(event.text),
-        separator=" ",
-    )

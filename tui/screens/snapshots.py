@@ -33,7 +33,7 @@ class SnapshotsScreen(BoardScreen):
     """Snapshots and schedules."""
 
     TITLE_TEXT: ClassVar[str] = "Snapshots"
-    HINTS: ClassVar[str] = "enter detail  s sort  i issues"
+    HINTS: ClassVar[str] = "enter restore  s sort  i issues"
     TABLE: ClassVar[str | None] = "snapshots"
 
     def compose_body(self) -> ComposeResult:
@@ -82,8 +82,9 @@ class SnapshotsScreen(BoardScreen):
         self.paint()
 
     def enter(self) -> None:
-        """Say which command shows all of it."""
-        self.dashboard.say(self.command())
+        """Show what a restore of it would be; nothing is begun yet."""
+        if (row := self.query_one("#snapshots", KeyedTable).current) is not None:
+            self.dashboard.restore(row.value)
 
     def command(self) -> str:
         """The same on the command line."""

@@ -5,7 +5,7 @@ The cursor stays on its key, not on its place; rows do not change places while t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -79,6 +79,8 @@ class KeyedTable(DataTable[Text]):
         self.is_reversed = False
         self.is_wide = False
         self.hidden_rows = 0
+        self.marked: frozenset[str] = frozenset()
+        self.mark = "●"
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -150,7 +152,7 @@ class KeyedTable(DataTable[Text]):
         self.sorted_by, self.is_reversed = key, is_reversed
         for column in self._visible:
             self.columns[next(k for k in self.columns if k.value == column.key)].label = self._title(column)
-        self._arrange(list(self._rows.values()))
+        self._arrange(list(self._rows.values()), is_asked=True)
         self._put_cursor(before)
 
     def show(self, rows: Sequence[Row], *, follows_top: bool = False) -> None:
@@ -161,6 +163,7 @@ class KeyedTable(DataTable[Text]):
         if not self._visible:
             return
         wanted = {row.key: row for row in rows[:ROWS_MAX]}
+        self.marked &= frozenset(wanted)
         self.hidden_rows = max(0, len(rows) - ROWS_MAX)
         before = None if follows_top and self.cursor_row == 0 else self.current_key
         for key in [key for key in self._rows if key not in wanted]:
@@ -176,15 +179,59 @@ class KeyedTable(DataTable[Text]):
     def _paint_row(self, key: str, row: Row) -> None:
         known = self._rows.get(key)
         if known is None:
-            self.add_row(*(_cell(row.cells[column.key], key) for column in self._visible), key=key)
+            self.add_row(*(self._made(row, column) for column in self._visible), key=key)
             return
         for column in self._visible:
             if known.cells[column.key] != row.cells[column.key]:
-                self.update_cell(key, column.key, _cell(row.cells[column.key], key), update_width=False)
+                self.update_cell(key, column.key, self._made(row, column), update_width=False)
 
-    def _arrange(self, rows: list[Row]) -> None:
+    def _made(self, row: Row, column: Column) -> _Cell:
+        """Return a cell as it is painted: the first of a marked row begins with the mark."""
+        cell = _cell(row.cells[column.key], row.key)
+        if row.key in self.marked and column.key == self._visible[0].key:
+            marked = _cell(Text(f"{self.mark} ", style="bold reverse", end=""), row.key)
+            marked.justify = cell.justify
+            marked.append_text(cell)
+            return marked
+        return cell
+
+    def toggle_mark(self) -> bool | None:
+        """Mark the row under the cursor, or mark it no more; return whether it is marked now, None without a row."""
+        key = self.current_key
+        if key is None:
+            return None
+        self.marked ^= frozenset({key})
+        self._repaint_marks({key})
+        return key in self.marked
+
+    def forget_marks(self) -> bool:
+        """Leave no row marked; return whether one was."""
+        were, self.marked = self.marked, frozenset()
+        self._repaint_marks(were)
+        return bool(were)
+
+    def _repaint_marks(self, keys: Iterable[str]) -> None:
+        first = self._visible[0]
+        for key in keys:
+            if key in self._rows:
+                self.update_cell(key, first.key, self._made(self._rows[key], first), update_width=False)
+
+    @property
+    def rows_meant(self) -> tuple[Row, ...]:
+        """The marked rows in the order shown; without a mark all that are shown."""
+        meant = [key for key in self._order if not self.marked or key in self.marked]
+        return tuple(self._rows[key] for key in meant if key in self._rows)
+
+    @property
+    def columns_known(self) -> tuple[Column, ...]:
+        """Every column, also those there is no room for."""
+        return self._all
+
+    def _arrange(self, rows: list[Row], *, is_asked: bool = False) -> None:
         column = next((one for one in self._all if one.key == self.sorted_by), None)
-        if column is not None and column.sort_key is not None:
+        if self.marked and not is_asked:
+            rows = [self._rows[key] for key in self._order if key in self._rows]  # nothing moves while rows are marked
+        elif column is not None and column.sort_key is not None:
             read = column.sort_key
             rows = sorted(rows, key=lambda row: _sortable(read(row.value)), reverse=self.is_reversed)
         elif self.is_reversed:

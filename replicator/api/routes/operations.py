@@ -10,8 +10,8 @@ from replicator.api.acting import Acting
 from replicator.api.envelopes import item_response, items_response
 from replicator.api.routes.flows import Limit
 from replicator.api.routes.serving import Here, Who, find_flow
-from replicator.api.runbooks import operation_view
-from replicator.api.schema import ActRequest, ItemEnvelope, ItemsEnvelope, OperationView
+from replicator.api.runbooks import operation_view, runbook_views
+from replicator.api.schema import ActRequest, ItemEnvelope, ItemsEnvelope, OperationView, RunbookView
 from replicator.errors import NotFound
 from replicator.model.forms.text import safe_text
 from replicator.model.supervision.overview import Overview
@@ -46,6 +46,12 @@ async def read_operation(operation_id: str, here: Here) -> Response:
     return item_response("Operation", found)
 
 
+@router.get("/runbooks", responses={200: {"model": ItemsEnvelope[RunbookView]}})
+async def list_runbooks() -> Response:
+    """The steps of every kind of operation, before one is asked for."""
+    return items_response("Runbook", runbook_views())
+
+
 @router.post("/flows/{flow}/{act}", status_code=202, responses={202: {"model": ItemEnvelope[OperationView]}})
 async def begin_act(
     flow: str, act: str, here: Here, who: Who, request: Annotated[ActRequest, Body()] = NOTHING_SAID
@@ -60,6 +66,7 @@ async def begin_act(
         actor=f"api:{who.name}",
         reason=request.reason,
         accept=request.accept,
+        restore=request.restore,
         key=request.idempotency_key,
     )
     return item_response("Operation", begun, status=202)

@@ -15,6 +15,7 @@ from replicator.clock import Clock
 from replicator.errors import NotFound
 from replicator.model.supervision.overview import Overview
 from replicator.model.supervision.status import FlowStatus
+from replicator.supervisor.metrics.firing import AlertWatch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Serving:
     acting: Acting
     rules: AccessRules
     clock: Clock
+    alerts: AlertWatch = field(default_factory=AlertWatch)
     answers: Counter[int] = field(default_factory=Counter)
     readers: int = 0
 

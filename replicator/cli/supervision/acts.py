@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from replicator.api.acting import Act, Order
 from replicator.cli.context import App
 from replicator.clock import Deadline
-from replicator.errors import PartlyDone, PreflightBlocked
+from replicator.errors import PartlyDone, PreflightBlocked, UsageError
 
 if TYPE_CHECKING:
     from replicator.cli.flows.doors import FlowAct, FlowDoors
@@ -22,6 +22,7 @@ FLOW_SECONDS = 90.0
 SYNC_SECONDS = 120.0
 SNAPSHOT_SECONDS = 24 * 3600.0
 OPERATION_SECONDS = 3600.0
+REFUSALS_TOLD = 3
 
 
 def make_acts(app: App) -> Mapping[str, Act]:
@@ -32,7 +33,7 @@ def make_acts(app: App) -> Mapping[str, Act]:
         Act(name="restart", run=_on_flow(app, _restart), budget_seconds=FLOW_SECONDS),
         Act(name="stop", run=_on_flow(app, _stop), budget_seconds=FLOW_SECONDS),
         Act(name="sync", run=lambda order, deadline: _sync(app, order, deadline), budget_seconds=SYNC_SECONDS),
-        *((_snapshot_act(app),) if app.settings.store else ()),
+        *((_snapshot_act(app), _restore_act(app)) if app.settings.store else ()),
         *_operation_acts(app),
     )
     return {act.name: act for act in acts}
@@ -113,6 +114,38 @@ def _snapshot_act(app: App) -> Act:
         return f"{manifest.id}: {manifest.totals.records:,} records, proven"
 
     return Act(name="snapshot", run=run, budget_seconds=SNAPSHOT_SECONDS)
+
+
+def _restore_act(app: App) -> Act:
+    """Return what `snapshot restore` does: onto topics that are not there or are empty, and onto no others."""
+
+    def run(order: Order, deadline: Deadline) -> str:
+        from replicator.cli.snapshots.doors import open_cluster, open_repository
+        from replicator.model.flow import Selection
+        from replicator.model.names import TopicName
+        from replicator.snapshot import Restorer, RestoreRequest
+
+        asked = order.restore
+        if asked is None:
+            raise UsageError("a restore needs to know what to bring back", hint='send "restore": {"snapshot": …}')
+        request = RestoreRequest(
+            topics=Selection(include=asked.topics),
+            renames={TopicName(old): TopicName(new) for old, new in asked.renames.items()},
+            groups=Selection(include=asked.groups) if asked.groups else None,
+        )
+        repository = open_repository(app, None)
+        with open_cluster(app, asked.cluster) as (door, raw):
+            restorer = Restorer(door, raw, repository, clock=app.clock, deadline=deadline)
+            plan = restorer.plan(repository.find(asked.snapshot), request)
+            if plan.refusals:
+                raise PreflightBlocked(f"cluster {plan.cluster}: {'; '.join(plan.refusals[:REFUSALS_TOLD])}")
+            what = f"{len(plan.topics)} topics, {plan.records:,} records of {plan.snapshot} to {plan.cluster}"
+            if asked.is_dry_run:
+                return f"would restore {what}; nothing was changed"
+            done = restorer.apply(plan)
+        return f"restored {what}: {done.written_records:,} written, every one proven"
+
+    return Act(name="restore", run=run, budget_seconds=SNAPSHOT_SECONDS)
 
 
 def _operation_acts(app: App) -> tuple[Act, ...]:

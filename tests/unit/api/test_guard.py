@@ -113,6 +113,19 @@ def test_an_operator_acts_and_gets_an_operation(guarded: TestClient, acts: Acts)
     assert acts.orders[0].operation_id == begun["id"]
 
 
+def test_an_order_to_restore_reaches_its_act_whole(guarded: TestClient, acts: Acts) -> None:
+    """What a restore is to bring back arrives as it was asked for; what no restore holds is refused."""
+    wanted = {"snapshot": "latest", "cluster": "west", "renames": {"a": "b"}, "is_dry_run": True}
+    assert guarded.post(PAUSE, headers=OPERATOR, json={"restore": wanted | {"x": 1}}).status_code == 400
+    assert guarded.post(PAUSE, headers=OPERATOR, json={"restore": wanted | {"topics": []}}).status_code == 400
+    assert acts.orders == []
+    assert guarded.post(PAUSE, headers=OPERATOR, json={"restore": wanted}).status_code == 202
+    wait_until(lambda: len(acts.orders) == 1)
+    assert acts.orders[0].restore is not None
+    assert acts.orders[0].restore.model_dump() == wanted | {"topics": ("*",), "groups": ()}
+    acts.go.set()
+
+
 def test_the_same_key_never_acts_twice(guarded: TestClient, acts: Acts) -> None:
     """A repeated POST with its key answers the same operation; another caller's key is its own."""
     body = {"idempotency_key": "11111111"}

@@ -212,3 +212,14 @@ def test_a_fault_of_ours_shows_no_inside(stage: Any) -> None:
     assert response.status_code == 500
     assert response.json()["kind"] == "Error"
     assert "Traceback" not in response.text
+
+
+def test_every_runbook_is_told_before_it_is_asked_for(stage: Any) -> None:
+    """Each kind of operation has its steps with their words, and a move exactly one point of no return."""
+    client = TestClient(create_app(stage, clock=stage.clock), base_url="http://127.0.0.1")
+    told = {item["kind"]: item["steps"] for item in client.get("/v1/runbooks").json()["items"]}
+    assert set(told) == {"switchover", "failover", "failback", "drill"}
+    assert [step["name"] for step in told["failover"]][:2] == ["hold_lease", "survey"]
+    assert all(step["says"] for steps in told.values() for step in steps)
+    for kind in ("switchover", "failover", "failback"):
+        assert [step["name"] for step in told[kind] if step["is_point_of_no_return"]] == ["promote"]
