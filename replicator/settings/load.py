@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from replicator.errors import ConfigInvalid, NotFound
+from replicator.model.archive.unlocking import Unlock
 from replicator.model.cluster import ClusterAccess, Secret, Security
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName
@@ -303,6 +304,24 @@ class Settings:
             ConfigInvalid: it cannot be had.
         """
         return self._secret(self.snapshots.signing_key, ("snapshots", "signing_key"))
+
+    def unlock(self) -> Unlock:
+        """Return what opens an encrypted repository, fetched now; nothing where encryption is not configured.
+
+        Raises:
+            ConfigInvalid: it cannot be had.
+        """
+        wanted = self.snapshots.encryption
+        if wanted is None:
+            return Unlock()
+        path = ("snapshots", "encryption")
+        identity = self._secret(wanted.identity, (*path, "identity"))
+        passphrase = self._secret(wanted.passphrase, (*path, "passphrase"))
+        return Unlock(
+            recipients=wanted.recipients,
+            identity=None if identity is None else identity.value,
+            passphrase=None if passphrase is None else passphrase.value,
+        )
 
     def origins(self) -> tuple[Origin, ...]:
         """Return every key with its value and where it came from."""

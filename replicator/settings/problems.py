@@ -17,7 +17,7 @@ from replicator.settings.yaml_file import HINT, Node
 
 PROBLEMS_SHOWN_MAX = 20
 
-_SECRET_KEYS = frozenset({"password", "key_password", "signing_key", "secret", "token"})
+_SECRET_KEYS = frozenset({"password", "key_password", "signing_key", "identity", "passphrase", "secret", "token"})
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 
 

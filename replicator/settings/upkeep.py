@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from replicator.model.archive.keeping import KeepRule
 from replicator.settings.values import (
@@ -68,6 +68,31 @@ class ScheduleSettings(Section):
     )
 
 
+class EncryptionSettings(Section):
+    """Encrypts snapshots before they leave this machine. Either an identity with recipients, or a passphrase."""
+
+    recipients: tuple[Annotated[str, StringConstraints(pattern=r"^(age1|ssh-)[\x20-\x7e]+$", max_length=4096)], ...] = (
+        Field(
+            default=(),
+            description="Public age keys (age1…, ssh-…) that open the repository; one is the identity's, keep another away.",
+        )
+    )
+    identity: SecretReference | None = Field(
+        default=None, description="The age identity (AGE-SECRET-KEY-1…) that opens it here, by reference."
+    )
+    passphrase: SecretReference | None = Field(
+        default=None, description="Instead of both: a passphrase, by reference. Trying it takes seconds and 512 MiB."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> Self:
+        if self.passphrase is not None and (self.identity is not None or self.recipients):
+            raise ValueError("a passphrase excludes recipients and identity")
+        if self.passphrase is None and self.identity is None and not self.recipients:
+            raise ValueError("needs an identity with recipients, or a passphrase")
+        return self
+
+
 class SnapshotsSettings(Section):
     """Point-in-time copies of the standby."""
 
@@ -78,6 +103,9 @@ class SnapshotsSettings(Section):
     )
     signing_key: SecretReference | None = Field(
         default=None, description="Ed25519 private key (PEM) that signs manifests, by reference."
+    )
+    encryption: EncryptionSettings | None = Field(
+        default=None, description="Client-side encryption of record data and states; null: none."
     )
     schedules: Mapping[Name, ScheduleSettings] = Field(default={}, description="Named schedules.")
 

@@ -1,10 +1,12 @@
-"""Records of a proven chunk as a consumer of committed data sees them: yielded, or counted up to an offset."""
+"""What of a snapshot can be read, and the records of a proven chunk as a consumer of committed data sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from replicator.model.archive.snapshots import CapturedPartition, Chunk
+from replicator.errors import NotFound
+from replicator.model.archive.snapshots import CapturedPartition, Chunk, Manifest
+from replicator.model.names import TopicName
 from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
 from replicator.snapshot.repository import Repository
 from replicator.wire.format.batches import Batch, prove_batch, walk_batches
@@ -58,3 +60,22 @@ def _visible_batches(data: memoryview, chunk: Chunk) -> Iterator[tuple[Batch, Tr
 
 def _inside(batch: Batch, chunk: Chunk) -> Iterator[RawRecord]:
     return (record for record in decode_records(batch) if chunk.start <= record.offset < chunk.stop)
+
+
+def leave_out_shredded(
+    repository: Repository, manifest: Manifest, targets: Mapping[TopicName, TopicName]
+) -> tuple[dict[TopicName, TopicName], tuple[str, ...]]:
+    """Return the topics that can be read, and a warning for each whose key was destroyed.
+
+    Raises: NotFound when none is left, or a key was lost.
+    """
+    shredded = repository.find_shredded(manifest)
+    for topic in manifest.topics:
+        if topic.name in targets and topic.key is not None:
+            repository.vault.check_present(topic.key)
+    gone = [shredded[name] for name in targets if name in shredded]
+    kept = {name: target for name, target in targets.items() if name not in shredded}
+    told = tuple(f"topic {one.topic} is left out: it was shredded at {one.at:%Y-%m-%dT%H:%M:%SZ}" for one in gone)
+    if gone and not kept:
+        raise NotFound(f"snapshot {manifest.id}: {told[0]}", detail="\n".join(told))
+    return kept, told

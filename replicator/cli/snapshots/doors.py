@@ -34,14 +34,14 @@ def store_url(app: App, store: str | None) -> str:
 
 
 def load_configured_keys(app: App, store: str | None) -> Keys:
-    """Return the configured signing key; none where a store was named and there is no configuration at all."""
+    """Return the configured keys, to sign and to decrypt; none where a store was named without a configuration."""
     from replicator.settings import find_config
     from replicator.snapshot import Keys, load_keys
 
     if store is not None and find_config(app.config, app.environ) is None:
         return Keys()
     secret = app.settings.signing_key()
-    return load_keys(None if secret is None else secret.value)
+    return load_keys(None if secret is None else secret.value, unlock=app.settings.unlock())
 
 
 def open_repository(app: App, store: str | None) -> Repository:

@@ -6,6 +6,7 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import emit
+from replicator.cli.snapshots.encryption import encrypt, keygen, rekey, shred
 from replicator.errors import DataCorrupt
 
 
@@ -20,20 +21,27 @@ def repo() -> None:
 def init(app: App, url: str | None) -> None:
     """Make a repository in an empty folder, bucket or prefix; URL is snapshots.store if left out.
 
-    An existing repository is left as it is.
+    With snapshots.encryption it is encrypted from its first snapshot on. An existing repository is left as it is.
     """
     from replicator.cli.snapshots.doors import load_configured_keys, store_url
-    from replicator.snapshot import Repository
+    from replicator.snapshot import Repository, begin_encryption
     from replicator.snapshot.capture.create import TOOL
 
-    found, is_new = Repository.init(
-        store_url(app, url), clock=app.clock, tool=TOOL, keys=load_configured_keys(app, url)
-    )
+    keys = load_configured_keys(app, url)
+    found, is_new = Repository.init(store_url(app, url), clock=app.clock, tool=TOOL, keys=keys)
+    if is_new and keys.unlock.is_given:
+        begin_encryption(found, clock=app.clock)
     app.tell(f"{'made a repository' if is_new else 'a repository was there already'}: {found.url}")
     emit(
         "Repository",
         output=app.output,
-        item={"url": found.url, "id": found.id, "created_at": found.created_at, "is_new": is_new},
+        item={
+            "url": found.url,
+            "id": found.id,
+            "created_at": found.created_at,
+            "is_new": is_new,
+            "is_encrypted": found.vault.key is not None,
+        },
     )
 
 
@@ -89,3 +97,7 @@ def unlock(app: App, url: str | None, *, is_forced: bool, given: str | None) -> 
         app.confirm_severe(act, name=repository.id, given=given)
     gone = delete_claims(repository, clock=app.clock, is_forced=is_forced)
     emit("RepositoryUnlock", output=app.output, item={"claims": gone, "is_forced": is_forced})
+
+
+for _command in (keygen, encrypt, rekey, shred):
+    repo.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -168,10 +169,23 @@ def show(app: App, reference: str, store: str | None) -> None:
     show_default=True,
     help="0 manifest, 1 objects present, 2 checksums, 3 record batches, 4 every record decoded.",
 )
+@click.option(
+    "--sample",
+    "sample_percent",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="PERCENT",
+    help="Read so many of the chunks, drawn anew each time; such a look does not count as verified.",
+)
+@click.option("--each-chunk", is_flag=True, help="Tell the status of every chunk, not their sums alone.")
 @_store_option
 @pass_app
-def verify(app: App, reference: str, level: int, store: str | None) -> None:
-    """Prove a snapshot against its manifest; every damaged byte is found and named."""
+def verify(
+    app: App, reference: str, level: int, sample_percent: float | None, store: str | None, *, each_chunk: bool
+) -> None:
+    """Prove a snapshot against its manifest; every damaged byte is found and named.
+
+    An encrypted one is proven down to the checksums without its key.
+    """
     from replicator.cli.snapshots.doors import open_repository, show_progress
     from replicator.cli.snapshots.views import verify_view
     from replicator.model.archive.snapshots import VerifyLevel
@@ -180,9 +194,16 @@ def verify(app: App, reference: str, level: int, store: str | None) -> None:
     repository = open_repository(app, store)
     with show_progress(app) as report:
         result = verify_snapshot(
-            repository, repository.find(reference), level=VerifyLevel(level), clock=app.clock, report=report
+            repository,
+            repository.find(reference),
+            level=VerifyLevel(level),
+            clock=app.clock,
+            report=report,
+            sample_percent=sample_percent,
         )
-    emit("SnapshotVerification", output=app.output, item=_summarise_report(result), view=verify_view(result))
+    item = _summarise_report(result) | ({"checks": result.checks} if each_chunk else {})
+    view = verify_view(result, is_each_told=each_chunk)
+    emit("SnapshotVerification", output=app.output, item=item, view=view)
     _complain_if_bad(result)
     _remember(app, repository, result)
 
@@ -275,13 +296,18 @@ def summarise(manifest: Manifest) -> dict[str, Any]:
 
 
 def count_states(repository: Repository, manifest: Manifest) -> dict[str, int | None]:
-    """Return how much of each kind the snapshot holds beside records; None where its object is not whole."""
+    """Return how much of each kind the snapshot holds beside records; None where its object is not whole.
+
+    Kinds that are encrypted for others are left out.
+    """
     counts: dict[str, int | None] = {}
     for kind in sorted(manifest.states):
         try:
             content = repository.read_state(manifest, kind)
         except (DataCorrupt, NotFound):
             counts[kind] = None
+            continue
+        except AccessDenied:
             continue
         counts[kind] = next((len(value) for value in content.values() if isinstance(value, list | dict)), 0)
     return counts
@@ -294,6 +320,7 @@ def _summarise_topic(topic: Any) -> dict[str, Any]:
         "partitions": len(topic.partitions),
         "replication_factor": topic.replication_factor,
         "is_compacted": topic.is_compacted,
+        "key": topic.key,
         "records": topic.records,
         "bytes": topic.plain_bytes,
         "gaps": [
@@ -317,6 +344,9 @@ def _summarise_report(report: VerifyReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "bytes_per_second": speed,
         "signed_by": report.signed_by,
+        "sample_percent": report.sample_percent,
+        "statuses": dict(Counter(check.status.value for check in report.checks)),
+        "shredded_topics": report.shredded_topics,
         "findings": report.findings,
     }
 
@@ -347,6 +377,11 @@ def _complain_if_bad(report: VerifyReport) -> None:
 
     if report.is_ok:
         return
+    if all(finding.what == "key" and finding.status is ChunkStatus.UNCHECKED for finding in report.findings):
+        raise AccessDenied(
+            f"snapshot {report.snapshot}: {report.findings[0].problem}",
+            hint="set snapshots.encryption, or look no deeper than the checksums: --level 2",
+        )
     bad = [finding for finding in report.findings if finding.status is not ChunkStatus.UNCHECKED]
     if not bad:
         raise Unreachable(

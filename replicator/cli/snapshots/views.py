@@ -26,6 +26,7 @@ def show_view(manifest: Manifest, signed_by: str | None, beside: Mapping[str, in
         ("size", f"{show_bytes(manifest.totals.bytes)}, {show_bytes(manifest.totals.new_bytes)} of it new"),
         ("tags", manifest.tags),
         ("signed by", signed_by),
+        ("encrypted", None if manifest.encryption is None else f"under key {manifest.encryption}"),
         ("beside records", [f"{kind}: {'damaged' if n is None else show_count(n)}" for kind, n in beside.items()]),
     ]
     topics = make_table("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "COMPACTED", "GAPS", numbers=_NUMBERS)
@@ -65,23 +66,34 @@ def _lost(rows: list[tuple[object, ...]]) -> Iterable[RenderableType]:
     yield table
 
 
-def verify_view(report: VerifyReport) -> RenderableType:
-    """A verification: its outcome in words, then everything that was wrong."""
+def verify_view(report: VerifyReport, *, is_each_told: bool = False) -> RenderableType:
+    """A verification: its outcome in words, then everything that was wrong, and each chunk where that was asked."""
     speed = f", {show_bytes(report.checked_bytes / report.seconds)}/s" if report.seconds else ""
     head = [
         ("snapshot", report.snapshot),
         ("verdict", "as its manifest says" if report.is_ok else f"{len(report.findings)} findings"),
         ("level", f"{int(report.level)} ({report.level.name.lower()})"),
         ("chunks", f"{show_count(report.chunks_ok)} of {show_count(report.chunks)} in order"),
+        ("sample", None if report.sample_percent is None else f"{report.sample_percent:g} % of the chunks"),
+        ("shredded", report.shredded_topics or None),
         ("read", f"{show_bytes(report.checked_bytes)} in {show_seconds(report.seconds)}{speed}"),
         ("signed by", report.signed_by),
     ]
+    chunks = [_checks(report)] if is_each_told else []
     if report.is_ok:
-        return _facts(head)
+        return Group(_facts(head), *chunks)
     table = make_table("STATUS", "WHAT", "WHERE", "PROBLEM")
     for finding in report.findings:
         table.add_row(*map(text_of, (finding.status, finding.what, finding.where, finding.problem)))
-    return Group(_facts(head), table)
+    return Group(_facts(head), table, *chunks)
+
+
+def _checks(report: VerifyReport) -> RenderableType:
+    table = make_table("STATUS", "PARTITION", "FROM", "TO", "PACK", numbers=("FROM", "TO"))
+    for check in report.checks:
+        cells = (check.status, f"{check.topic}[{check.partition}]", check.start, check.stop, check.pack[:12])
+        table.add_row(*map(text_of, cells))
+    return table
 
 
 def plan_view(plan: RestorePlan) -> RenderableType:

@@ -39,12 +39,18 @@ class VerifyLevel(IntEnum):
 
 
 class ChunkStatus(StrEnum):
-    """What a verification found of one object or chunk. UNCHECKED: it could not be looked at, which says nothing."""
+    """What a verification found of one object or chunk. UNCHECKED: it could not be looked at, which says nothing.
+
+    SHREDDED: its bytes are those that were stored, and its topic's key was destroyed on purpose.
+    SKIPPED: it was not in the sample.
+    """
 
     OK = "ok"
     MISSING = "missing"
     CORRUPT = "corrupt"
     UNCHECKED = "unchecked"
+    SHREDDED = "shredded"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +64,21 @@ class VerifyFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkCheck:
+    """What became of one chunk of a verification."""
+
+    topic: TopicName
+    partition: int
+    start: int
+    stop: int
+    id: str
+    pack: str
+    status: ChunkStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What was looked at, how deep, and everything that was wrong."""
+    """What was looked at, how deep, and everything that was wrong. `sample_percent` None: every chunk was."""
 
     snapshot: SnapshotId
     level: VerifyLevel
@@ -69,6 +88,9 @@ class VerifyReport:
     seconds: float
     findings: tuple[VerifyFinding, ...]
     signed_by: str | None = None
+    shredded_topics: tuple[TopicName, ...] = ()
+    checks: tuple[ChunkCheck, ...] = ()
+    sample_percent: float | None = None
 
     @property
     def is_ok(self) -> bool:
@@ -101,13 +123,17 @@ class ChunkFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChunk:
-    """One chunk and how it is stored, wherever that is. `id` is the SHA-256 of its plain bytes."""
+    """One chunk and how it is stored, wherever that is. `id` is the SHA-256 of its plain bytes.
+
+    With a `key` it is encrypted under that key, and `id` is a hash that only its holders can compute.
+    """
 
     id: str
     encoding: ChunkEncoding
     plain_bytes: int
     stored_bytes: int
     stored_sha256: str
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +177,17 @@ class CapturedPartition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedTopic:
-    """One topic. `topic_id` tells it from a topic made anew under the same name."""
+    """One topic. `topic_id` tells it from a topic made anew under the same name.
+
+    `key` is what its chunks are encrypted under, None for plain ones.
+    """
 
     name: TopicName
     topic_id: str
     replication_factor: int
     is_compacted: bool
     partitions: tuple[CapturedPartition, ...]
+    key: str | None = None
 
     @property
     def records(self) -> int:
@@ -238,7 +268,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A snapshot: what was captured, of whom, how consistently, and where the bytes are."""
+    """A snapshot: what was captured, of whom, how consistently, and where the bytes are.
+
+    `encryption` names the repository's key its states are encrypted under; None for a plain snapshot.
+    """
 
     id: SnapshotId
     repository: str
@@ -258,6 +291,7 @@ class Manifest:
     warnings: tuple[str, ...]
     not_captured: tuple[NotCaptured, ...]
     totals: Totals
+    encryption: str | None = None
 
     @property
     def gap_count(self) -> int:

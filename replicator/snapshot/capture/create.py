@@ -80,7 +80,8 @@ def create_snapshot(
     and in gaps, never left out silently.
 
     Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied; DataCorrupt when a
-    broker sends a batch that does not match its CRC; PreflightBlocked while the repository is cleared out;
+    broker sends a batch that does not match its CRC; PreflightBlocked while the repository is cleared out,
+    or when it is not encrypted as configured; AccessDenied without its key;
     the store's errors.
     """
     with claimed(repository, Purpose.USE, clock=clock) as claim:
@@ -115,6 +116,7 @@ def _create(
         clock=clock,
         deadline=soon,
     )
+    repository.vault.make_topic_keys(survey.topics)
     bases, warnings = find_bases(repository, survey)
     writer = PackWriter(repository, _known_chunks(bases), request.compression)
     try:
@@ -126,7 +128,7 @@ def _create(
         writer.close()
     missing = _find_missing(cluster, survey.topics, copied, deadline)
     survey = end_survey(survey, request.mirror, deadline=deadline)
-    topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing})
+    topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing}, repository)
     manifest = _write_manifest(
         cluster,
         repository,
@@ -186,6 +188,7 @@ def _write_manifest(
         warnings=(*warnings, *find_positions_ahead(survey.groups, ends)),
         not_captured=_list_not_captured(survey),
         totals=_sum_up(topics, writer),
+        encryption=repository.vault.key,
     )
 
 
@@ -217,7 +220,11 @@ def _find_missing(
 
 
 def _assemble_topics(
-    survey: Survey, copied: Mapping[TopicPartition, CopiedPartition], writer: PackWriter, left_out: set[TopicName]
+    survey: Survey,
+    copied: Mapping[TopicPartition, CopiedPartition],
+    writer: PackWriter,
+    left_out: set[TopicName],
+    repository: Repository,
 ) -> tuple[CapturedTopic, ...]:
     return tuple(
         CapturedTopic(
@@ -229,6 +236,7 @@ def _assemble_topics(
                 _assemble_partition(copied[TopicPartition(topic.name, p.partition)], writer)
                 for p in sorted(topic.partitions, key=lambda described: described.partition)
             ),
+            key=repository.vault.topic_key(topic.name),
         )
         for topic in survey.topics.values()
         if topic.name not in left_out

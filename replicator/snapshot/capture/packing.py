@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from enum import StrEnum
 
 from replicator.model.archive.snapshots import StoredChunk
 from replicator.snapshot.capture.chunks import RawChunk
+from replicator.snapshot.repository.ciphers import digest_of
 from replicator.snapshot.repository.packs import Pack, PackedChunk, build_pack, prepare_chunk
 from replicator.snapshot.repository.repository import Repository
 
@@ -87,11 +87,13 @@ class PackWriter:
         return self._known.get(chunk_id) or self._places[chunk_id]
 
     def _take(self, chunk: RawChunk) -> str:
-        chunk_id = _name(chunk)
+        key = self._repository.vault.topic_key(chunk.partition.topic)
+        cipher = None if key is None else self._repository.vault.chunk_cipher(key)
+        chunk_id = digest_of(chunk.parts) if cipher is None else cipher.name(chunk.parts)
         if chunk_id in self._known or chunk_id in self._queued:
             return chunk_id
         may_compress = self._compression is Compression.AUTO and chunk.is_compressible
-        packed = prepare_chunk(chunk.parts, chunk_id=chunk_id, may_compress=may_compress)
+        packed = prepare_chunk(chunk.parts, chunk_id=chunk_id, may_compress=may_compress, cipher=cipher)
         self._queued.add(chunk_id)
         self._filling.append(packed)
         self._filling_bytes += packed.stored.stored_bytes
@@ -117,10 +119,3 @@ class PackWriter:
     def _wait(self, pending_max: int) -> None:
         while len(self._put) > pending_max:
             self._put.popleft().result()
-
-
-def _name(chunk: RawChunk) -> str:
-    digest = hashlib.sha256()
-    for part in chunk.parts:
-        digest.update(part)
-    return digest.hexdigest()

@@ -154,8 +154,8 @@ def read_cut(raw: RawClient, topics: Mapping[TopicName, TopicDescription], *, cl
 
 
 def find_bases(repository: Repository, survey: Survey) -> tuple[dict[str, Base], list[str]]:
-    """Return, per topic id, the newest snapshot of this cluster that holds it, less the chunks whose packs are gone;
-    and a warning for every manifest that could not be read, whose data is then read anew.
+    """Return, per topic id, the newest snapshot of this cluster that holds it under the key of today, less the chunks
+    whose packs are gone; and a warning for every manifest that could not be read, whose data is then read anew.
     """
     wanted = {topic.topic_id for topic in survey.topics.values()}
     bases: dict[str, Base] = {}
@@ -173,7 +173,8 @@ def find_bases(repository: Repository, survey: Survey) -> tuple[dict[str, Base],
             continue
         packs = repository.list_packs() if packs is None else packs
         for topic in manifest.topics:
-            if topic.topic_id in wanted and topic.topic_id not in bases:
+            is_open = topic.key == repository.vault.topic_key(topic.name)
+            if topic.topic_id in wanted and topic.topic_id not in bases and is_open:
                 bases[topic.topic_id] = _to_base(manifest, topic, packs)
     return bases, warnings
 

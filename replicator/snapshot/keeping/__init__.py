@@ -5,6 +5,7 @@ held, or what somebody at work may need.
 """
 
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed, unlock
+from replicator.snapshot.keeping.encrypting import apply_shred, begin_encryption, plan_shred, rewrap_key
 from replicator.snapshot.keeping.marks import (
     hold_snapshot,
     list_verified,
@@ -31,6 +32,8 @@ __all__ = [
     "Purpose",
     "RepositoryCheck",
     "apply_prune",
+    "apply_shred",
+    "begin_encryption",
     "check_repository",
     "claimed",
     "count_repository",
@@ -39,10 +42,12 @@ __all__ = [
     "list_verified",
     "note_verified",
     "plan_prune",
+    "plan_shred",
     "read_candidates",
     "read_holds",
     "read_verification",
     "read_verified",
     "release_snapshot",
+    "rewrap_key",
     "unlock",
 ]

@@ -77,7 +77,7 @@ def _read_reason(repository: Repository, snapshot_id: SnapshotId) -> str:
 
 def note_verified(repository: Repository, report: VerifyReport, *, now: datetime) -> bool:
     """The repository remembers that the snapshot was proven; return False for a report that proves too little."""
-    if not report.is_ok or report.level < PROVEN_LEVEL:
+    if not report.is_ok or report.level < PROVEN_LEVEL or report.sample_percent is not None:
         return False
     verification = _Verification(
         snapshot=report.snapshot, level=int(report.level), chunks=report.chunks, verified_at=now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -27,9 +27,11 @@ from replicator.model.archive.snapshots import (
     Totals,
 )
 from replicator.model.names import FlowName, SnapshotId, TopicName
+from replicator.snapshot.repository.ciphers import OVERHEAD_BYTES
 
 SNAPSHOT_ID = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 _Offset = _Count
 MAX_PARTITIONS = 200_000
@@ -83,6 +85,7 @@ class _Topic(_Document):
     replication_factor: Annotated[int, Field(ge=1, le=32767)]
     is_compacted: bool
     partitions: tuple[_Partition, ...] = Field(min_length=1)
+    key: _KeyId | None = None
 
 
 class _Pack(_Document):
@@ -113,9 +116,17 @@ class _Manifest(_Document):
     warnings: tuple[str, ...]
     not_captured: tuple[NotCaptured | str, ...]
     totals: Totals
+    encryption: _KeyId | None = None
 
 
 _ADAPTER = TypeAdapter(_Manifest)
+PLAIN, ENCRYPTED = 1, 2
+"""The versions of a manifest: one that names no key is of version 1, as it always was."""
+
+
+def version_of(manifest: Manifest) -> int:
+    """Return the version a manifest is written in."""
+    return PLAIN if manifest.encryption is None else ENCRYPTED
 
 
 def write_manifest(manifest: Manifest) -> bytes:
@@ -129,12 +140,13 @@ def write_manifest(manifest: Manifest) -> bytes:
         topics=tuple(_to_topic(topic, places) for topic in manifest.topics),
         packs=tuple(_Pack(id=pack, size_bytes=manifest.pack_sizes[pack]) for pack in places),
         missing=manifest.missing, warnings=manifest.warnings, not_captured=manifest.not_captured,
-        totals=manifest.totals,
+        totals=manifest.totals, encryption=manifest.encryption,
     )  # fmt: skip
-    return _ADAPTER.dump_json(document, by_alias=True)
+    new: dict[str, Any] = {"encryption": True, "topics": {"__all__": {"key": True}}}
+    return _ADAPTER.dump_json(document, by_alias=True, exclude=new if version_of(manifest) == PLAIN else None)
 
 
-def read_manifest(payload: bytes, *, where: str) -> Manifest:
+def read_manifest(payload: bytes, *, where: str, version: int = PLAIN) -> Manifest:
     """Return the manifest of a payload whose seal was proven.
 
     Raises: DataCorrupt when it is not one, or contradicts itself; the detail lists how.
@@ -142,11 +154,13 @@ def read_manifest(payload: bytes, *, where: str) -> Manifest:
     try:
         document = _ADAPTER.validate_json(payload)
     except ValidationError as exc:
-        raise DataCorrupt(f"{where}: is not a manifest of format 1", detail=str(exc)) from exc
+        raise DataCorrupt(f"{where}: is not a manifest of format {version}", detail=str(exc)) from exc
     packs = [pack.id for pack in document.packs]
     if any(chunk.pack >= len(packs) for t in document.topics for p in t.partitions for chunk in p.chunks):
         raise DataCorrupt(f"{where}: a chunk names a pack that is not listed")
     manifest = _from_document(document, packs)
+    if version_of(manifest) != version:
+        raise DataCorrupt(f"{where}: its content is not of format {version}")
     if problems := list(check_manifest(manifest)):
         raise DataCorrupt(f"{where}: {problems[0]}", detail="\n".join(problems[:50]))
     return manifest
@@ -158,6 +172,8 @@ def check_manifest(manifest: Manifest) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "a topic is listed twice"
     for topic in manifest.topics:
+        if (topic.key is None) != (manifest.encryption is None):
+            yield f"topic {topic.name}: is {'not ' if topic.key is None else ''}encrypted, unlike the snapshot"
         numbers = [partition.partition for partition in topic.partitions]
         if numbers != list(range(len(numbers))):
             yield f"topic {topic.name}: its partitions are not 0..{len(numbers) - 1}"
@@ -181,9 +197,12 @@ def _check_chunk(chunk: Chunk, manifest: Manifest) -> Iterator[str]:
     stored = chunk.stored
     if chunk.offset + stored.stored_bytes > manifest.pack_sizes[chunk.pack]:
         yield f"chunk {stored.id} lies outside its pack"
-    if stored.encoding is ChunkEncoding.NONE and (stored.stored_sha256, stored.stored_bytes) != (
-        stored.id, stored.plain_bytes,
-    ):  # fmt: skip
+    if stored.encoding is not ChunkEncoding.NONE:
+        return
+    if stored.key is not None:
+        if stored.stored_bytes != stored.plain_bytes + OVERHEAD_BYTES:
+            yield f"chunk {stored.id} is encrypted to another size"
+    elif (stored.stored_sha256, stored.stored_bytes) != (stored.id, stored.plain_bytes):
         yield f"chunk {stored.id} is stored plain under another hash or size"
 
 
@@ -200,6 +219,7 @@ def _to_topic(topic: CapturedTopic, places: dict[str, int]) -> _Topic:
             )
             for p in topic.partitions
         ),
+        key=topic.key,
     )  # fmt: skip
 
 
@@ -223,7 +243,7 @@ def _from_document(document: _Manifest, packs: list[str]) -> Manifest:
         states=document.states, topics=tuple(_from_topic(topic, packs) for topic in document.topics),
         pack_sizes={pack.id: pack.size_bytes for pack in document.packs}, missing=document.missing,
         warnings=document.warnings, not_captured=tuple(map(_with_reason, document.not_captured)),
-        totals=document.totals,
+        totals=document.totals, encryption=document.encryption,
     )  # fmt: skip
 
 
@@ -240,20 +260,21 @@ def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:
             CapturedPartition(
                 partition=p.partition, start=p.start, end=p.end, high_watermark=p.high_watermark,
                 leader_epoch=p.leader_epoch,
-                chunks=tuple(_from_chunk(chunk, packs) for chunk in p.chunks),
+                chunks=tuple(_from_chunk(chunk, packs, topic.key) for chunk in p.chunks),
                 gaps=tuple(Gap(gap.start, gap.stop, gap.reason) for gap in p.gaps),
             )
             for p in topic.partitions
         ),
+        key=topic.key,
     )  # fmt: skip
 
 
-def _from_chunk(chunk: _Chunk, packs: list[str]) -> Chunk:
+def _from_chunk(chunk: _Chunk, packs: list[str], key: str | None) -> Chunk:
     return Chunk(
         start=chunk.start, stop=chunk.stop, pack=packs[chunk.pack], offset=chunk.offset, aborted=chunk.aborted,
         stored=StoredChunk(
             id=chunk.id, encoding=chunk.encoding, plain_bytes=chunk.plain_bytes, stored_bytes=chunk.stored_bytes,
-            stored_sha256=chunk.stored_sha256,
+            stored_sha256=chunk.stored_sha256, key=key,
         ),
         facts=ChunkFacts(
             batches=chunk.batches, records=chunk.records, markers=chunk.markers, rebuilds=chunk.rebuilds,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
 
 import cramjam
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from replicator.errors import DataCorrupt
 from replicator.model.archive.snapshots import ChunkEncoding, StoredChunk
+from replicator.snapshot.repository.ciphers import OVERHEAD_BYTES, Cipher, digest_of
 from replicator.snapshot.repository.sealing import canonical, decompress
 from replicator.storage import Content
 
-INDEX_FORMAT = "replicator.pack/1"
+INDEX_FORMAT: Final = "replicator.pack/1"
+ENCRYPTED_INDEX_FORMAT: Final = "replicator.pack/2"
 MAGIC = b"RPLPACK1"
 TRAILER = struct.Struct(">32sQ8s")
 MAX_INDEX_BYTES = 64 * 1024 * 1024
@@ -53,13 +56,20 @@ class _IndexEntry(BaseModel):
     plain_bytes: int = Field(ge=0)
     stored_bytes: int = Field(ge=0)
     stored_sha256: str = Field(pattern=_SHA256)
+    key: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
 
 
 class _Index(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    format: str = Field(pattern=f"^{INDEX_FORMAT}$")
+    format: Literal["replicator.pack/1", "replicator.pack/2"]
     chunks: tuple[_IndexEntry, ...]
+
+    @model_validator(mode="after")
+    def _has_keys_in_version_2_alone(self) -> Self:
+        if any(entry.key is not None for entry in self.chunks) != (self.format == ENCRYPTED_INDEX_FORMAT):
+            raise ValueError("a key is named in version 2 of a pack, and there alone")
+        return self
 
 
 def pack_key(pack_id: str) -> str:
@@ -67,8 +77,37 @@ def pack_key(pack_id: str) -> str:
     return f"packs/{pack_id[:2]}/{pack_id}"
 
 
-def prepare_chunk(parts: Sequence[Content], *, chunk_id: str, may_compress: bool) -> PackedChunk:
-    """Return the chunk as it will be stored: zstd where that saves a tenth, else its own parts uncopied."""
+def prepare_chunk(
+    parts: Sequence[Content], *, chunk_id: str, may_compress: bool, cipher: Cipher | None = None
+) -> PackedChunk:
+    """Return the chunk as it will be stored: zstd where that saves a tenth, else its own parts uncopied.
+
+    With a cipher it is encrypted after that.
+    """
+    packed = _encode_chunk(parts, chunk_id=chunk_id, may_compress=may_compress, is_plain=cipher is None)
+    return packed if cipher is None else _encrypt(packed, cipher)
+
+
+def _encrypt(packed: PackedChunk, cipher: Cipher) -> PackedChunk:
+    stored = packed.stored
+    # Two frames of the same bytes (of two versions of zstd) must not share a nonce.
+    about = stored.id if stored.encoding is ChunkEncoding.NONE else f"{stored.id}/{stored.stored_sha256}"
+    parts = tuple(cipher.encrypt(packed.parts, about=about, told=_told(stored)))
+    described = replace(
+        stored,
+        stored_bytes=stored.stored_bytes + OVERHEAD_BYTES,
+        stored_sha256=digest_of(parts),
+        key=cipher.id,
+    )
+    return PackedChunk(described, parts)
+
+
+def _told(stored: StoredChunk) -> dict[str, object]:
+    """What is bound to the ciphertext: another chunk's bytes, however whole, do not decrypt in its place."""
+    return {"encoding": stored.encoding.value, "id": stored.id, "plain_bytes": stored.plain_bytes}
+
+
+def _encode_chunk(parts: Sequence[Content], *, chunk_id: str, may_compress: bool, is_plain: bool) -> PackedChunk:
     plain_bytes = sum(len(part) for part in parts)
     if may_compress and _is_worth_compressing(parts):
         frame = bytes(cramjam.zstd.compress(b"".join(parts), level=ZSTD_LEVEL))
@@ -80,7 +119,7 @@ def prepare_chunk(parts: Sequence[Content], *, chunk_id: str, may_compress: bool
             return PackedChunk(stored, (frame,))
     stored = StoredChunk(
         id=chunk_id, encoding=ChunkEncoding.NONE, plain_bytes=plain_bytes, stored_bytes=plain_bytes,
-        stored_sha256=chunk_id,
+        stored_sha256=chunk_id if is_plain else "",
     )  # fmt: skip
     return PackedChunk(stored, tuple(parts))
 
@@ -100,11 +139,13 @@ def build_pack(chunks: Sequence[PackedChunk]) -> Pack:
     entries = [
         _IndexEntry(
             id=c.stored.id, encoding=c.stored.encoding, offset=offset, plain_bytes=c.stored.plain_bytes,
-            stored_bytes=c.stored.stored_bytes, stored_sha256=c.stored.stored_sha256,
+            stored_bytes=c.stored.stored_bytes, stored_sha256=c.stored.stored_sha256, key=c.stored.key,
         )
         for c, offset in zip(chunks, offsets, strict=True)
     ]  # fmt: skip
-    index = canonical(_Index(format=INDEX_FORMAT, chunks=tuple(entries)).model_dump(mode="json"))
+    is_encrypted = any(entry.key is not None for entry in entries)
+    described = _Index(format=ENCRYPTED_INDEX_FORMAT if is_encrypted else INDEX_FORMAT, chunks=tuple(entries))
+    index = canonical(described.model_dump(mode="json", exclude_none=True))
     digest = hashlib.sha256(index)
     trailer = TRAILER.pack(digest.digest(), len(index), MAGIC)
     parts = tuple(part for chunk in chunks for part in chunk.parts)
@@ -141,7 +182,7 @@ def read_index(tail: bytes | memoryview, *, pack_id: str, size_bytes: int) -> li
             entry.offset,
             StoredChunk(
                 id=entry.id, encoding=entry.encoding, plain_bytes=entry.plain_bytes,
-                stored_bytes=entry.stored_bytes, stored_sha256=entry.stored_sha256,
+                stored_bytes=entry.stored_bytes, stored_sha256=entry.stored_sha256, key=entry.key,
             ),
         )
         for entry in index.chunks
@@ -158,18 +199,27 @@ def index_bytes(tail: bytes | memoryview, *, pack_id: str) -> int:
     return int(length)
 
 
-def open_chunk(data: Content, stored: StoredChunk, *, where: str) -> memoryview:
+def open_chunk(data: Content, stored: StoredChunk, *, where: str, cipher: Cipher | None = None) -> memoryview:
     """Return the plain bytes of a chunk, proven by its hashes before anything is done with them.
 
     Raises: DataCorrupt naming `where`.
     """
+    prove_stored(data, stored, where=where)
+    told = f"{where}: chunk {stored.id}"
+    encoded = data if cipher is None else cipher.decrypt(data, told=_told(stored), where=told)
+    if stored.encoding is ChunkEncoding.NONE:
+        plain: Content = encoded
+    else:
+        plain = decompress(memoryview(encoded), plain_bytes=stored.plain_bytes, where=told)
+    is_proven = cipher is None and stored.encoding is ChunkEncoding.NONE
+    if not is_proven and (digest_of([plain]) if cipher is None else cipher.name([plain])) != stored.id:
+        raise DataCorrupt(f"{told} does not come out as what was captured")
+    return memoryview(plain)
+
+
+def prove_stored(data: Content, stored: StoredChunk, *, where: str) -> None:
+    """Return if these are the bytes that were stored, encrypted or not. Raises: DataCorrupt naming `where`."""
     if len(data) != stored.stored_bytes:
         raise DataCorrupt(f"{where}: chunk {stored.id} holds {len(data)} of {stored.stored_bytes} bytes")
     if hashlib.sha256(data).hexdigest() != stored.stored_sha256:
         raise DataCorrupt(f"{where}: chunk {stored.id} does not match its SHA-256")
-    if stored.encoding is ChunkEncoding.NONE:
-        return memoryview(data)
-    plain = decompress(memoryview(data), plain_bytes=stored.plain_bytes, where=f"{where}: chunk {stored.id}")
-    if hashlib.sha256(plain).hexdigest() != stored.id:
-        raise DataCorrupt(f"{where}: chunk {stored.id} does not decompress to what was captured")
-    return memoryview(plain)

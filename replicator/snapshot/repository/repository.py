@@ -17,10 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from replicator.clock import Clock
 from replicator.errors import DataCorrupt, NotFound, OperationFailed, PreflightBlocked, UsageError
 from replicator.model.archive.snapshots import Chunk, Manifest
-from replicator.model.names import SnapshotId
-from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, write_manifest
-from replicator.snapshot.repository.packs import TRAILER, Pack, index_bytes, open_chunk, pack_key, read_index
+from replicator.model.archive.unlocking import ShreddedKey
+from replicator.model.names import SnapshotId, TopicName
+from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, version_of, write_manifest
+from replicator.snapshot.repository.packs import (
+    TRAILER,
+    Pack,
+    index_bytes,
+    open_chunk,
+    pack_key,
+    prove_stored,
+    read_index,
+)
 from replicator.snapshot.repository.sealing import Keys, Unsealed, canonical, decompress, seal, unseal
+from replicator.snapshot.repository.vault import Vault
 from replicator.storage import ObjectStore, open_store
 
 REPOSITORY_KEY = "repository.json"
@@ -57,6 +67,7 @@ class Repository:
         self._keys = keys
         self.id = repository_id
         self.created_at = created_at
+        self.vault = Vault(store, repository=repository_id, keys=keys)
 
     @property
     def url(self) -> str:
@@ -184,7 +195,7 @@ class Repository:
         document = unseal("manifest", data, keys=self._keys, where=where)
         if (document.subject, document.repository) != (snapshot_id, self.id):
             raise DataCorrupt(f"{where}: is manifest {document.subject} of repository {document.repository}")
-        manifest = read_manifest(document.payload, where=where)
+        manifest = read_manifest(document.payload, where=where, version=document.version)
         if (manifest.id, manifest.repository) != (snapshot_id, self.id):
             raise DataCorrupt(f"{where}: its payload is of another snapshot")
         return manifest, document.signed_by
@@ -201,6 +212,7 @@ class Repository:
             repository=self.id,
             keys=self._keys,
             is_compressed=True,
+            version=version_of(manifest),
         )
         key = f"{MANIFESTS}/{manifest.id}"
         # A put whose answer was lost is tried again by the client, and then finds itself.
@@ -208,9 +220,13 @@ class Repository:
             raise OperationFailed(f"snapshot id {manifest.id} is taken", hint="run the command again")
 
     def put_state(self, kind: str, content: Mapping[str, Any]) -> str:
-        """The state object is stored; return its SHA-256, the name it goes by."""
+        """The state object is stored, encrypted where the repository is; return its SHA-256, the name it goes by."""
         payload = canonical({"format": f"replicator.state.{kind}/1", **content})
         stored = len(payload).to_bytes(8, "big") + bytes(cramjam.zstd.compress(payload, level=_ZSTD_LEVEL))
+        if (key := self.vault.key) is not None:
+            cipher = self.vault.state_cipher(key)
+            about = f"{kind}/{cipher.name([stored])}"
+            stored = b"".join(cipher.encrypt([stored], about=about, told={"kind": kind}))
         digest = hashlib.sha256(stored).hexdigest()
         self._store.put(f"{STATES}/{digest}", [stored], is_create_only=True)
         return digest
@@ -218,15 +234,15 @@ class Repository:
     def read_state(self, manifest: Manifest, kind: str) -> dict[str, Any]:
         """Return the state object of a manifest; empty when it captured none.
 
-        Raises: NotFound; DataCorrupt.
+        Raises: NotFound; DataCorrupt; AccessDenied without the key of an encrypted one.
         """
-        digest = manifest.states.get(kind)
-        if digest is None:
+        if kind not in manifest.states:
             return {}
         where = f"state {kind} of {manifest.id}"
-        data = self._store.get(f"{STATES}/{digest}")
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise DataCorrupt(f"{where}: does not match its SHA-256")
+        data = self.prove_state(manifest, kind)
+        if manifest.encryption is not None:
+            cipher = self.vault.state_cipher(manifest.encryption)
+            data = cipher.decrypt(data, told={"kind": kind}, where=where)
         plain_bytes = int.from_bytes(data[:8], "big")
         if plain_bytes > MAX_STATE_BYTES:
             raise DataCorrupt(f"{where}: claims {plain_bytes} bytes")
@@ -234,6 +250,22 @@ class Repository:
         if content.get("format") != f"replicator.state.{kind}/1":
             raise DataCorrupt(f"{where}: is of format {content.get('format')!r}")
         return content
+
+    def prove_state(self, manifest: Manifest, kind: str) -> bytes:
+        """Return the bytes a state is stored as, proven by their SHA-256, without a key.
+
+        Raises: NotFound; DataCorrupt.
+        """
+        digest = manifest.states[kind]
+        data = self._store.get(f"{STATES}/{digest}")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DataCorrupt(f"state {kind} of {manifest.id}: does not match its SHA-256")
+        return data
+
+    def find_shredded(self, manifest: Manifest) -> dict[TopicName, ShreddedKey]:
+        """Return the topics of a snapshot that nobody can read any more, because their keys were destroyed."""
+        found = {t.name: self.vault.shredded(t.key) for t in manifest.topics if t.key is not None}
+        return {name: gone for name, gone in found.items() if gone is not None}
 
     def put_pack(self, pack: Pack) -> bool:
         """The pack is stored and durable; return whether it was not there before."""
@@ -244,15 +276,28 @@ class Repository:
         return {entry.key.rpartition("/")[2]: entry.size_bytes for entry in self._store.list(PACKS)}
 
     def read_chunk(self, chunk: Chunk) -> memoryview:
-        """Return a chunk's plain bytes, proven by its hashes. Raises: NotFound, DataCorrupt naming chunk and pack."""
-        where = f"pack {chunk.pack}"
+        """Return a chunk's plain bytes, proven by its hashes.
+
+        Raises: NotFound, DataCorrupt naming chunk and pack; for an encrypted one NotFound when its key was
+            shredded or lost, AccessDenied without the repository's key.
+        """
+        key = chunk.stored.key
+        cipher = None if key is None else self.vault.chunk_cipher(key)
+        return open_chunk(self._read_stored(chunk), chunk.stored, where=f"pack {chunk.pack}", cipher=cipher)
+
+    def prove_chunk(self, chunk: Chunk) -> None:
+        """Return if a chunk's bytes are those that were stored; needs no key. Raises: NotFound; DataCorrupt."""
+        prove_stored(self._read_stored(chunk), chunk.stored, where=f"pack {chunk.pack}")
+
+    def _read_stored(self, chunk: Chunk) -> memoryview:
         try:
-            data = self._store.get_range(
+            return self._store.get_range(
                 pack_key(chunk.pack), offset=chunk.offset, size_bytes=chunk.stored.stored_bytes
             )
         except NotFound as exc:
-            raise NotFound(f"{where} is missing from {self.url}", hint="replicator snapshot verify latest") from exc
-        return open_chunk(data, chunk.stored, where=where)
+            raise NotFound(
+                f"pack {chunk.pack} is missing from {self.url}", hint="replicator snapshot verify latest"
+            ) from exc
 
     def check_pack_index(self, pack_id: str, size_bytes: int) -> None:
         """Return if a pack's index and trailer are whole and account for its size. Raises: DataCorrupt; NotFound."""

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cramjam
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,20 +15,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked
+from replicator.model.archive.unlocking import Unlock
 
 MAX_HEAD_BYTES = 8 * 1024
 MAX_PLAIN_BYTES = 1024 * 1024 * 1024
 VERSION = 1
+KNOWN_VERSIONS: dict[str, tuple[int, ...]] = {"manifest": (1, 2)}
+"""Of other kinds there is version 1 alone. Version 2 of a manifest is one of an encrypted snapshot."""
 _ZSTD_LEVEL = 3
 _SHA256 = r"^[0-9a-f]{64}$"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The key we sign with, and the one whose signatures we accept (None: any, for integrity only)."""
+    """The key we sign with, the one whose signatures we accept (None: any, for integrity only), and what decrypts."""
 
     signing: Ed25519PrivateKey | None = None
     trusted: bytes | None = None
+    unlock: Unlock = Unlock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Unsealed:
     repository: str
     payload: bytes
     signed_by: str | None
+    version: int = VERSION
 
 
 class _Signature(BaseModel):
@@ -62,11 +67,16 @@ class _Head(BaseModel):
     signature: _Signature | None
 
 
-def load_keys(text: str | None) -> Keys:
+def load_keys(text: str | None, *, unlock: Unlock | None = None) -> Keys:
     """Return the keys of a PEM text: a private Ed25519 key signs and is trusted, a public one is trusted only.
 
+    `unlock` opens an encrypted repository.
     Raises: ConfigInvalid when it is neither.
     """
+    return replace(_load_signing(text), unlock=unlock or Unlock())
+
+
+def _load_signing(text: str | None) -> Keys:
     if text is None:
         return Keys()
     data = text.encode()
@@ -103,11 +113,20 @@ def fingerprint(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
-def seal(kind: str, payload: bytes, *, subject: str, repository: str, keys: Keys, is_compressed: bool) -> bytes:
+def seal(
+    kind: str,
+    payload: bytes,
+    *,
+    subject: str,
+    repository: str,
+    keys: Keys,
+    is_compressed: bool,
+    version: int = VERSION,
+) -> bytes:
     """Return the sealed document of a payload, signed when there is a key to sign with."""
     stored = bytes(cramjam.zstd.compress(payload, level=_ZSTD_LEVEL)) if is_compressed else payload
     head = _Head(
-        format=f"replicator.{kind}/{VERSION}",
+        format=f"replicator.{kind}/{version}",
         subject=subject,
         repository=repository,
         encoding="zstd" if is_compressed else "none",
@@ -136,7 +155,7 @@ def unseal(kind: str, data: bytes, *, keys: Keys, where: str) -> Unsealed:
         raise DataCorrupt(f"{where}: is no sealed document")
     stored = data[len(line) + 1 :]
     head = _read_head(line, where)
-    _check_kind(head, kind, where)
+    version = _check_kind(head, kind, where)
     if len(stored) != head.stored_bytes:
         raise DataCorrupt(f"{where}: holds {len(stored)} bytes, {head.stored_bytes} were sealed")
     if hashlib.sha256(stored).hexdigest() != head.sha256:
@@ -145,7 +164,7 @@ def unseal(kind: str, data: bytes, *, keys: Keys, where: str) -> Unsealed:
     payload = stored if head.encoding == "none" else decompress(stored, plain_bytes=head.plain_bytes, where=where)
     if len(payload) != head.plain_bytes:
         raise DataCorrupt(f"{where}: decodes to {len(payload)} bytes, {head.plain_bytes} were sealed")
-    return Unsealed(head.subject, head.repository, bytes(payload), signed_by)
+    return Unsealed(head.subject, head.repository, bytes(payload), signed_by, version)
 
 
 def decompress(stored: bytes | memoryview, *, plain_bytes: int, where: str) -> bytearray:
@@ -182,15 +201,25 @@ def _read_head(line: bytes, where: str) -> _Head:
     return head
 
 
-def _check_kind(head: _Head, kind: str, where: str) -> None:
+def _check_kind(head: _Head, kind: str, where: str) -> int:
     name, _, version = head.format.rpartition("/")
     if name != f"replicator.{kind}":
         raise DataCorrupt(f"{where}: is a {name!r}, not a replicator.{kind}")
-    if version != str(VERSION):
+    known = KNOWN_VERSIONS.get(kind, (VERSION,))
+    if version not in map(str, known):
         raise PreflightBlocked(
-            f"{where}: format version {version} is not known to this program (it knows {VERSION})",
+            f"{where}: format version {version} is not known to this program (it knows {', '.join(map(str, known))})",
             hint="use a newer replicator",
         )
+    return int(version)
+
+
+def _decode(text: str) -> bytes:
+    """Return what a base64 text says. The last character has bits that say nothing: they must be as they were."""
+    decoded = base64.b64decode(text, validate=True)
+    if base64.b64encode(decoded).decode() != text:
+        raise binascii.Error("its last character is not the one that was written")
+    return decoded
 
 
 def _check_signature(head: _Head, keys: Keys, where: str) -> str | None:
@@ -199,8 +228,7 @@ def _check_signature(head: _Head, keys: Keys, where: str) -> str | None:
             raise DataCorrupt(f"{where}: is not signed, and snapshots.signing_key demands a signature")
         return None
     try:
-        public_key = base64.b64decode(head.signature.public_key, validate=True)
-        value = base64.b64decode(head.signature.value, validate=True)
+        public_key, value = _decode(head.signature.public_key), _decode(head.signature.value)
         Ed25519PublicKey.from_public_bytes(public_key).verify(
             value, _encode(head.model_copy(update={"signature": None}))
         )

@@ -27,7 +27,7 @@ from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.snapshot.keeping.claims import Claim, claimed_if_allowed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
-from replicator.snapshot.reading import count_below
+from replicator.snapshot.reading import count_below, leave_out_shredded
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch
 from replicator.snapshot.restore.comparing import skip_found
@@ -95,9 +95,11 @@ class Restorer:
         """
         manifest = self._repository.read_manifest(snapshot_id)
         targets = name_targets(manifest, topics=request.topics, renames=request.renames)
+        targets, warnings = leave_out_shredded(self._repository, manifest, targets)
         configs = self._repository.read_state(manifest, "configs").get("topics", {})
         view = self._look_at_target(list(targets.values()))
         plan = plan_restore(manifest, targets, configs=configs, view=view, now=self._clock.now())
+        plan = replace(plan, warnings=(*plan.warnings, *warnings))
         if request.groups is None:
             return plan
         return replace(plan, groups=self._plan_groups(manifest, request.groups, targets, view))

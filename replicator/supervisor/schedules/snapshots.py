@@ -53,7 +53,9 @@ def open_repository(settings: Settings) -> Repository:
     if settings.store is None:
         raise ConfigInvalid("a schedule needs a store: snapshots.store is not configured", hint="set snapshots.store")
     secret = settings.signing_key()
-    return Repository.open(settings.store, keys=load_keys(None if secret is None else secret.value))
+    return Repository.open(
+        settings.store, keys=load_keys(None if secret is None else secret.value, unlock=settings.unlock())
+    )
 
 
 class SnapshotWork:

@@ -21,6 +21,7 @@ from replicator.model.archive.snapshots import (
 from replicator.model.names import ClusterName, SnapshotId, TopicName, TopicPartition
 from replicator.snapshot.capture.chunks import ChunkBuilder
 from replicator.snapshot.capture.packing import Compression, PackWriter
+from replicator.snapshot.keeping import begin_encryption
 from replicator.snapshot.repository import Keys, Repository
 from replicator.storage.remote import RemoteStore, open_memory
 from replicator.wire.format.batches import walk_headers
@@ -84,9 +85,11 @@ class Workshop:
         change: Callable[[Manifest], Manifest] = lambda manifest: manifest,
         chunk_bytes: int = 1 << 20,
         compression: Compression = Compression.NONE,
+        tp: TopicPartition = TP,
     ) -> Manifest:
         """Publish a snapshot of one partition made of these slices."""
-        builder = ChunkBuilder(TP, start=slices[0].start, stop=stop, chunk_bytes=chunk_bytes)
+        self.repository.vault.make_topic_keys([tp.topic])
+        builder = ChunkBuilder(tp, start=slices[0].start, stop=stop, chunk_bytes=chunk_bytes)
         raw = [chunk for piece in slices for chunk in builder.add(piece)]
         raw += list(builder.finish())
         writer = PackWriter(self.repository, {}, compression)
@@ -104,20 +107,23 @@ class Workshop:
                     facts=chunk.facts, aborted=chunk.aborted,
                 )
             )  # fmt: skip
-        manifest = change(self.describe(snapshot_id, chunks, writer, slices[0].start, stop))
+        manifest = change(self.describe(snapshot_id, chunks, writer, slices[0].start, stop, tp))
         self.repository.publish(manifest)
         return manifest
 
-    def describe(self, snapshot_id: str, chunks: list[Chunk], writer: PackWriter, start: int, stop: int) -> Manifest:
+    def describe(
+        self, snapshot_id: str, chunks: list[Chunk], writer: PackWriter, start: int, stop: int, tp: TopicPartition
+    ) -> Manifest:
         """The manifest of these chunks."""
         partition = CapturedPartition(
             partition=0, start=start, end=stop, high_watermark=stop, leader_epoch=0, chunks=tuple(chunks)
         )
         topic = CapturedTopic(
-            name=TP.topic, topic_id="T", replication_factor=1, is_compacted=False, partitions=(partition,)
-        )
+            name=tp.topic, topic_id="T", replication_factor=1, is_compacted=False, partitions=(partition,),
+            key=self.repository.vault.topic_key(tp.topic),
+        )  # fmt: skip
         states = {
-            "configs": self.repository.put_state("configs", {"topics": {TP.topic: {"retention.ms": "-1"}}}),
+            "configs": self.repository.put_state("configs", {"topics": {tp.topic: {"retention.ms": "-1"}}}),
             "groups": self.repository.put_state("groups", {"groups": []}),
         }
         return Manifest(
@@ -131,6 +137,7 @@ class Workshop:
                 chunks=len(chunks), new_bytes=writer.new_bytes, new_stored_bytes=writer.new_stored_bytes,
                 new_chunks=writer.new_chunks, new_packs=len(writer.pack_sizes),
             ),
+            encryption=self.repository.vault.key,
         )  # fmt: skip
 
     def reopen(self, keys: Keys | None = None) -> Repository:
@@ -143,9 +150,11 @@ class Workshop:
 
 
 def make_workshop(keys: Keys | None = None) -> Workshop:
-    """A workshop with an empty repository."""
+    """A workshop with an empty repository, encrypted where the keys say so."""
     store = open_memory()
     repository, _is_new = Repository.init(store, clock=FixedClock(), tool="test", keys=keys)
+    if keys is not None and keys.unlock.is_given:
+        begin_encryption(repository, clock=FixedClock())
     return Workshop(store, repository)
 
 

@@ -1,4 +1,6 @@
-"""A repository of format 1, made on a real broker and kept for ever, is read as it was written."""
+"""A repository of each format, kept for ever, is read as it was written: the first was made on a real broker,
+the second holds the same batches, encrypted.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +8,42 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from replicator.clock import SYSTEM_CLOCK
 from replicator.model.archive.snapshots import ChunkEncoding, Manifest
+from replicator.model.archive.unlocking import Unlock
 from replicator.snapshot import Repository, load_keys, verify_snapshot
 from replicator.snapshot.restore.batches import ready_chunk
 from replicator.wire.format import decode_records, walk_batches
 
-FOLDER = Path(__file__).parents[2] / "data" / "repository-v1"
+DATA = Path(__file__).parents[2] / "data"
+VERSIONS = ("repository-v1", "repository-v2")
 
 
-def open_golden() -> tuple[Repository, Manifest]:
-    """The kept repository, its signature demanded, and its one snapshot."""
-    repository = Repository.open(str(FOLDER / "store"), keys=load_keys((FOLDER / "public.pem").read_text()))
+@pytest.fixture(params=VERSIONS)
+def golden(request: pytest.FixtureRequest) -> tuple[Repository, Manifest]:
+    """Each kept repository, its signature demanded, and its one snapshot."""
+    folder = DATA / request.param
+    identity = folder / "identity.txt"
+    unlock = Unlock(identity=identity.read_text()) if identity.exists() else None
+    keys = load_keys((folder / "public.pem").read_text(), unlock=unlock)
+    repository = Repository.open(str(folder / "store"), keys=keys)
     return repository, repository.read_manifest(repository.find("latest"))
 
 
-def test_it_is_whole_and_signed() -> None:
+def test_it_is_whole_and_signed(golden: tuple[Repository, Manifest]) -> None:
     """Every byte of it is proven, by the key it was signed with."""
-    repository, manifest = open_golden()
+    repository, manifest = golden
     report = verify_snapshot(repository, manifest.id, clock=SYSTEM_CLOCK)
     assert report.is_ok
     assert report.signed_by is not None
     assert report.chunks == 4
 
 
-def test_it_holds_what_it_was_made_to_hold() -> None:
+def test_it_holds_what_it_was_made_to_hold(golden: tuple[Repository, Manifest]) -> None:
     """All codecs, aborted transactions, compaction's holes, append times and a compressed chunk are in it."""
-    _repository, manifest = open_golden()
+    _repository, manifest = golden
     facts = [chunk.facts for _tp, chunk in manifest.chunks()]
     assert {codec for fact in facts for codec in fact.codecs} == {"none", "gzip", "snappy", "lz4", "zstd"}
     assert any(chunk.aborted for _tp, chunk in manifest.chunks())
@@ -43,9 +54,9 @@ def test_it_holds_what_it_was_made_to_hold() -> None:
     assert [len(partition.chunks) for partition in manifest.topics[0].partitions] == [1, 1, 0]
 
 
-def test_a_restore_of_it_produces_what_its_clients_saw() -> None:
+def test_a_restore_of_it_produces_what_its_clients_saw(golden: tuple[Repository, Manifest]) -> None:
     """Every record comes out as a committed-only consumer read it on the day, in order."""
-    repository, manifest = open_golden()
+    repository, manifest = golden
     found: dict[str, list[object]] = {
         f"{topic.name}[{partition.partition}]": [] for topic in manifest.topics for partition in topic.partitions
     }
@@ -56,7 +67,7 @@ def test_a_restore_of_it_produces_what_its_clients_saw() -> None:
                 [r.timestamp_ms, encode(r.key), encode(r.value), [[name, encode(value)] for name, value in r.headers]]
                 for r in decode_records(batch)
             ]
-    assert found == json.loads((FOLDER / "expected.json").read_text())
+    assert found == json.loads((DATA / "repository-v1" / "expected.json").read_text())
 
 
 def encode(content: bytes | None) -> str | None:
@@ -64,9 +75,19 @@ def encode(content: bytes | None) -> str | None:
     return None if content is None else base64.b64encode(content).decode()
 
 
-def test_its_states_are_read() -> None:
+def test_its_states_are_read(golden: tuple[Repository, Manifest]) -> None:
     """Topic settings and group positions come out as they were captured."""
-    repository, manifest = open_golden()
+    repository, manifest = golden
     assert repository.read_state(manifest, "configs")["topics"]["planes"]["cleanup.policy"] == "compact"
     (group,) = repository.read_state(manifest, "groups")["groups"]
     assert (group["group"], group["offsets"]) == ("billing", [["orders", 0, 17]])
+
+
+def test_an_erased_topic_is_known_and_the_version_is_said() -> None:
+    """The second one knows a key that was destroyed, and each manifest says its version."""
+    for number, name in enumerate(VERSIONS, start=1):
+        (manifest,) = (DATA / name / "store" / "manifests").iterdir()
+        assert f'"format":"replicator.manifest/{number}"'.encode() in manifest.read_bytes()
+    repository = Repository.open(str(DATA / VERSIONS[1] / "store"))
+    (key,) = repository.vault.keys_of("erased")
+    assert (key.wrapped, key.reason) == (None, "kept for ever as an example")

@@ -82,6 +82,21 @@ def test_every_flipped_byte_of_every_object_is_found_and_named(workshop, tools) 
     assert find_problem(workshop, tools) is None
 
 
+def test_every_flipped_bit_of_a_signed_head_is_found(tools) -> None:
+    """Also the bits of base64's last characters, which decode to the same signature."""
+    key = Ed25519PrivateKey.generate()
+    workshop = tools["workshop"](load_keys(private_pem(key)))
+    workshop.take(FIRST, small(tools), stop=5)
+    original = workshop.store.get(f"manifests/{FIRST}")
+    for position in range(original.index(b"\n")):
+        for bit in range(8):
+            damaged = bytearray(original)
+            damaged[position] ^= 1 << bit
+            workshop.store.put(f"manifests/{FIRST}", [damaged])
+            with pytest.raises(ReplicatorError, match=FIRST):
+                workshop.reopen(load_keys(public_pem(key))).read_manifest(SnapshotId(FIRST))
+
+
 def find_problem(workshop, tools) -> str | None:
     """What opening and verifying complain about, in words; None when they do not."""
     try:
@@ -222,8 +237,8 @@ def test_keys_that_cannot_sign_are_refused() -> None:
 def test_unknown_versions_stop_the_reader(workshop) -> None:
     """A document of a version this program does not know is not guessed at."""
     data = seal("manifest", b"{}", subject=FIRST, repository="r", keys=Keys(), is_compressed=False)
-    newer = data.replace(b"replicator.manifest/1", b"replicator.manifest/2")
-    with pytest.raises(PreflightBlocked, match="version 2"):
+    newer = data.replace(b"replicator.manifest/1", b"replicator.manifest/4")
+    with pytest.raises(PreflightBlocked, match="version 4"):
         unseal("manifest", newer, keys=Keys(), where="x")
     with pytest.raises(DataCorrupt, match=r"not a replicator\.other"):
         unseal("other", data, keys=Keys(), where="x")
