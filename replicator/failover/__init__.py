@@ -30,7 +30,7 @@ from replicator.failover.groups.moves import Outcome
 from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.failover.report import Fence, GroupReport, OperationReport, OrphanReport, report_of
+from replicator.failover.report import Fence, GroupReport, OperationReport, OrphanReport, report_of, rto_told
 from replicator.failover.runbooks import DRILL, FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
 from replicator.failover.world import Capture, Choices, FenceGrade, Fencing, Identity, KeepHead, Override, Worker, World
 
@@ -85,6 +85,7 @@ __all__ = [
     "report_of",
     "require_same",
     "reverse_of",
+    "rto_told",
     "run_operation",
     "runbook_of",
     "unknown_window_seconds",

@@ -5,7 +5,7 @@ Owns the chain (canonical JSON, SHA-256, epochs), the views that are computed fr
 observations' topic. It never decides what an operation does next, and never writes without the lease.
 """
 
-from replicator.journal.chain import Chain, Entry
+from replicator.journal.chain import Chain, Entry, prove_prefix
 from replicator.journal.journal import TOPIC_PREFIX, Journal, JournalWriter, journal_topic
 from replicator.journal.lease import SESSION_SECONDS, Hold, has_live_holder, lease_group, take_lease
 from replicator.journal.log import internal_topic
@@ -29,8 +29,9 @@ from replicator.journal.operations import (
     open_operation,
     running_operation,
     to_operation,
+    untold_operations,
 )
-from replicator.journal.witness import JournalProof, KeptHead, prove_journals
+from replicator.journal.witness import JournalProof, KeptHead, prove_journals, tell_strays
 
 __all__ = [
     "ACTIVE_ITEM",
@@ -67,7 +68,10 @@ __all__ = [
     "observations_topic",
     "open_operation",
     "prove_journals",
+    "prove_prefix",
     "running_operation",
     "take_lease",
+    "tell_strays",
     "to_operation",
+    "untold_operations",
 ]

@@ -4,6 +4,10 @@
 
 The chain runs per writer (a supervisor id): two supervisors that share a topic never break each other's.
 It shows a changed byte, a missing middle and another order. A cut tail shows only beside a copied head.
+
+A value that is no record at all is a stray: anybody with the right to write can leave one between ours for ever.
+It is named and left out, so that it cannot keep a failover from the journal; one that took a record's place
+breaks the link after it, and that is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 GENESIS = "0" * 64
 """What the first record of a writer names as the one before it."""
 
+STRAYS_MAX = 100
+"""So many strays are named one by one; their number is told always."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -41,6 +48,17 @@ class Head:
 
     sequence: int = 0
     digest: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A value in the log that is no record of a journal; `what` says how that shows."""
+
+    offset: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"the record at offset {self.offset} {self.what}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +80,15 @@ class Chain:
     """A whole journal whose chain was verified.
 
     `records` are those this version understands; `newest_version` is the highest `v` met. A journal that
-    holds a newer version may be read, never written.
+    holds a newer version may be read, never written. `strays` names the first of `strays_count` values that are no
+    records.
     """
 
     records: tuple[JournalRecord, ...] = ()
     heads: Mapping[str, Head] = field(default_factory=dict)
     newest_version: int = VERSION
+    strays: tuple[Stray, ...] = ()
+    strays_count: int = 0
 
     @property
     def is_read_only(self) -> bool:
@@ -117,15 +138,36 @@ def next_head(record: JournalRecord) -> Head:
 
 
 def verify(stored: Iterable[Stored]) -> Chain:
-    """Return the whole chain, every link of it proven.
+    """Return the whole chain, every link of it proven; what is no record at all is named among the strays.
 
     Raises:
-        DataCorrupt: it names the offset and what is wrong there.
+        DataCorrupt: a record contradicts the one before it; the message names the offset and what is wrong there.
     """
-    reader = _ChainReader()
-    for entry in stored:
-        reader.take(entry)
-    return Chain(records=tuple(reader.records), heads=reader.heads, newest_version=reader.newest_version)
+    chain, broken = prove_prefix(stored)
+    if broken is not None:
+        raise broken
+    return chain
+
+
+def prove_prefix(stored: Iterable[Stored]) -> tuple[Chain, DataCorrupt | None]:
+    """Return the chain up to the first record that contradicts the one before it, and that contradiction or None."""
+    reader, broken = _ChainReader(), None
+    try:
+        for entry in stored:
+            reader.take(entry)
+    except DataCorrupt as exc:
+        broken = exc
+    return _chain_of(reader), broken
+
+
+def _chain_of(reader: _ChainReader) -> Chain:
+    return Chain(
+        records=tuple(reader.records),
+        heads=reader.heads,
+        newest_version=reader.newest_version,
+        strays=tuple(reader.strays),
+        strays_count=reader.strays_count,
+    )
 
 
 class _ChainReader:
@@ -135,10 +177,16 @@ class _ChainReader:
         self.records: list[JournalRecord] = []
         self.heads: dict[str, Head] = {}
         self.newest_version = VERSION
+        self.strays: list[Stray] = []
+        self.strays_count = 0
         self._epochs: dict[str, int] = {}
 
     def take(self, stored: Stored) -> None:
-        fields, digest = _proven_fields(stored)
+        try:
+            fields, digest = _proven_fields(stored.value)
+        except _NoRecordError as exc:
+            self._note_stray(Stray(stored.offset, str(exc)))
+            return
         self._check_link(fields, stored.offset)
         self.heads[fields["writer"]] = Head(sequence=fields["sequence"] + 1, digest=digest)
         if fields["v"] > VERSION:
@@ -146,14 +194,20 @@ class _ChainReader:
         else:
             self._keep(fields, digest, stored.offset)
 
+    def _note_stray(self, stray: Stray) -> None:
+        self.strays_count += 1
+        if len(self.strays) < STRAYS_MAX:
+            self.strays.append(stray)
+
     def _check_link(self, fields: Mapping[str, Any], offset: int) -> None:
         head = self.heads.get(fields["writer"], Head())
         if fields["sequence"] != head.sequence:
-            raise _corrupt(offset, f"sequence {fields['sequence']} of {fields['writer']} follows {head.sequence - 1}")
-        if fields["previous"] != head.digest:
-            raise _corrupt(
-                offset, f"names {fields['previous'][:12]} as the record before it, which is {head.digest[:12]}"
-            )
+            told = f"sequence {fields['sequence']} of {fields['writer']} follows {head.sequence - 1}"
+        elif fields["previous"] != head.digest:
+            told = f"names {fields['previous'][:12]} as the record before it, which is {head.digest[:12]}"
+        else:
+            return
+        raise _corrupt(offset, told + (f"; {self.strays[0]}" if self.strays else ""))
 
     def _keep(self, fields: Mapping[str, Any], digest: str, offset: int) -> None:
         try:
@@ -166,27 +220,35 @@ class _ChainReader:
         self.records.append(record)
 
 
-def _proven_fields(stored: Stored) -> tuple[dict[str, Any], str]:
-    """Return the fields without the digest, and the digest, after the bytes have matched it."""
+class _NoRecordError(Exception):
+    """A value is no record; says how that shows. It never leaves this file."""
+
+
+def _proven_fields(value: bytes) -> tuple[dict[str, Any], str]:
+    """Return the fields without the digest, and the digest, after the bytes have matched it.
+
+    Raises:
+        _NoRecordError: the value is not of the form, or its bytes are not those that were sealed.
+    """
     try:
-        fields = json.loads(stored.value)
-        is_whole = isinstance(fields, dict) and canonical_json(fields) == stored.value
+        fields = json.loads(value)
+        is_whole = isinstance(fields, dict) and canonical_json(fields) == value
     except (ValueError, RecursionError) as exc:
-        raise _corrupt(stored.offset, "is no JSON") from exc
+        raise _NoRecordError("is no JSON") from exc
     if not is_whole:
-        raise _corrupt(stored.offset, "is not in canonical form")
+        raise _NoRecordError("is not in canonical form")
     digest = fields.pop("digest", None)
     if digest != _digest(fields):
-        raise _corrupt(stored.offset, "its bytes do not match its digest")
-    _check_links_are_told(fields, stored.offset)
+        raise _NoRecordError("has a digest that its bytes do not match")
+    _check_links_are_told(fields)
     return fields, str(digest)
 
 
-def _check_links_are_told(fields: Mapping[str, Any], offset: int) -> None:
+def _check_links_are_told(fields: Mapping[str, Any]) -> None:
     kinds = {"v": int, "sequence": int, "writer": str, "previous": str}
     odd = [name for name, kind in kinds.items() if type(fields.get(name)) is not kind]
     if odd:
-        raise _corrupt(offset, f"field {odd[0]} is missing or odd")
+        raise _NoRecordError(f"has a field {odd[0]} that is missing or odd")
 
 
 def _digest(fields: Mapping[str, Any]) -> str:
@@ -235,5 +297,5 @@ def _fields(record: JournalRecord) -> dict[str, Any]:
 def _corrupt(offset: int, what: str) -> DataCorrupt:
     return DataCorrupt(
         f"journal: the record at offset {offset} {what}",
-        hint="the journal was changed by somebody else: compare it with the copy on the peer cluster",
+        hint="somebody else changed the journal: `replicator audit verify` proves what is left of it",
     )

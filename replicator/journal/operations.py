@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from replicator.errors import NotFound
+from replicator.errors import DataCorrupt, NotFound
 from replicator.model.names import ClusterName, FlowName, OperationId
 from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
 
@@ -36,11 +36,39 @@ class OperationPhase(StrEnum):
 
 
 def list_operations(records: Iterable[JournalRecord]) -> dict[OperationId, Operation]:
-    """Return every operation of the journal, oldest first."""
+    """Return every operation of the journal, oldest first, without those that `untold_operations` names."""
+    return _list_told(records)[0]
+
+
+def untold_operations(records: Iterable[JournalRecord]) -> dict[OperationId, str]:
+    """Return each operation that its records do not tell, and why: something else has written them.
+
+    What was copied from the other cluster's journal begins no operation here.
+    """
+    return _list_told(record for record in records if not record.writer.startswith(_COPY_PREFIX))[1]
+
+
+def _list_told(records: Iterable[JournalRecord]) -> tuple[dict[OperationId, Operation], dict[OperationId, str]]:
+    told: dict[OperationId, Operation] = {}
+    untold: dict[OperationId, str] = {}
+    for id_, own in _group(records).items():
+        try:
+            told[id_] = to_operation(own)
+        except DataCorrupt as exc:
+            untold[id_] = exc.message
+    return told, untold
+
+
+def _group(records: Iterable[JournalRecord]) -> dict[OperationId, list[JournalRecord]]:
     grouped: dict[OperationId, list[JournalRecord]] = {}
     for record in records:
         grouped.setdefault(record.operation_id, []).append(record)
-    return {id_: to_operation(own) for id_, own in grouped.items() if _is_request(own[0])}
+    return grouped
+
+
+def is_head(record: JournalRecord) -> bool:
+    """Whether the record keeps the head of another cluster's chain."""
+    return record.step == HEAD_STEP and record.phase == StepPhase.FACT
 
 
 def _is_request(record: JournalRecord) -> bool:
@@ -48,7 +76,28 @@ def _is_request(record: JournalRecord) -> bool:
 
 
 def to_operation(records: Sequence[JournalRecord]) -> Operation:
-    """Return the operation that its own records, in order, tell. The first is its request."""
+    """Return the operation that its own records, in order, tell. The first is its request.
+
+    Raises:
+        DataCorrupt: it is not, or one of them says what no operation can say.
+    """
+    first = records[0]
+    if not _is_request(first):
+        raise _untold(first, f"it begins with {first.step} {first.phase}, not with its request")
+    try:
+        return _read_operation(records)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise _untold(first, f"a field of it is missing or odd: {exc!r}") from exc
+
+
+def _untold(record: JournalRecord, why: str) -> DataCorrupt:
+    return DataCorrupt(
+        f"operation {record.operation_id}: {why}",
+        hint="something else has written the journal: `replicator audit verify` names what",
+    )
+
+
+def _read_operation(records: Sequence[JournalRecord]) -> Operation:
     first = records[0]
     ended = next((r for r in records if r.step == OPERATION_STEP and r.phase == OperationPhase.ENDED), None)
     steps = [record.step for record in records if record.step != OPERATION_STEP]
@@ -56,8 +105,8 @@ def to_operation(records: Sequence[JournalRecord]) -> Operation:
         id=first.operation_id,
         flow=first.flow,
         kind=OperationKind(first.kind),
-        source=ClusterName(first.body["source"]),
-        target=ClusterName(first.body["target"]),
+        source=ClusterName(_expect_text(first.body["source"])),
+        target=ClusterName(_expect_text(first.body["target"])),
         state=_state_of(records),
         actor=first.actor,
         started_at=first.written_at,
@@ -66,6 +115,12 @@ def to_operation(records: Sequence[JournalRecord]) -> Operation:
         is_past_promote=any(is_point_of_no_return(record) for record in records),
         records=tuple(records),
     )
+
+
+def _expect_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a name is meant")
+    return value
 
 
 def _state_of(records: Sequence[JournalRecord]) -> OperationState:
@@ -91,9 +146,24 @@ def is_being_aborted(operation: Operation) -> bool:
 
 
 def open_operation(records: Iterable[JournalRecord], flow: FlowName) -> Operation | None:
-    """Return the flow's operation that has not ended, or None; the newest should there be several."""
-    found = [op for op in list_operations(records).values() if op.flow == flow and not op.state.is_terminal]
+    """Return the flow's operation that has not ended, or None; the newest should there be several.
+
+    Raises:
+        DataCorrupt: an operation of the flow was requested and its records do not tell how it stands.
+    """
+    grouped = _group(record for record in records if record.flow == flow).values()
+    begun = [to_operation(own) for own in grouped if _is_begun(own)]
+    found = [op for op in begun if not op.state.is_terminal]
     return found[-1] if found else None
+
+
+def _is_begun(records: Sequence[JournalRecord]) -> bool:
+    """Whether the first record alone tells an operation: what follows must not be passed over then."""
+    try:
+        to_operation(records[:1])
+    except DataCorrupt:
+        return False
+    return True
 
 
 def running_operation(records: Sequence[JournalRecord], writer: str) -> Operation | None:
@@ -141,6 +211,7 @@ def active_cluster(records: Iterable[JournalRecord], flow: FlowName) -> ClusterN
         and record.step == PROMOTE_STEP
         and record.phase == StepPhase.FACT
         and record.item == ACTIVE_ITEM
+        and isinstance(record.body.get("cluster"), str)
     ]
     if not promoted:
         return None

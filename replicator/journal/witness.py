@@ -12,21 +12,23 @@ from datetime import datetime
 
 from replicator.errors import DataCorrupt
 from replicator.journal.chain import Chain, Stored, verify
-from replicator.journal.operations import HEAD_STEP
+from replicator.journal.operations import is_head, untold_operations
 from replicator.model.names import ClusterName
-from replicator.model.operations import JournalRecord, StepPhase
+from replicator.model.operations import JournalRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalProof:
     """What was found of one cluster's journal. `witnesses` counts heads kept elsewhere that it was held against;
-    without any, a cut tail would not show. `findings` empty: nothing is wrong."""
+    without any, a cut tail would not show. `findings` empty: nothing is wrong. `is_readable`: operations can be begun
+    and shown, whatever was found."""
 
     cluster: ClusterName
     records: int
     heads: Mapping[str, str]
     witnesses: int
     findings: tuple[str, ...] = ()
+    is_readable: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -56,19 +58,18 @@ def prove_journals(
             chains[name] = verify(values)
         except DataCorrupt as exc:
             broken[name] = exc.message
-    kept = [to_kept(record) for chain in chains.values() for record in chain.records if is_head(record)]
+    heads = [record for chain in chains.values() for record in chain.records if is_head(record)]
+    kept = [head for record in heads if (head := to_kept(record)) is not None]
     kept += kept_elsewhere
     return tuple(_broken(name, broken[name]) if name in broken else _prove(name, chains[name], kept) for name in stored)
 
 
-def is_head(record: JournalRecord) -> bool:
-    """Whether the record keeps the head of another cluster's chain."""
-    return record.step == HEAD_STEP and record.phase == StepPhase.FACT
-
-
-def to_kept(record: JournalRecord) -> KeptHead:
-    """Return the head that a record keeps."""
+def to_kept(record: JournalRecord) -> KeptHead | None:
+    """Return the head that a record keeps; None where it tells none."""
     body = record.body
+    texts = [body.get(name) for name in ("cluster", "writer", "digest")]
+    if not all(isinstance(text, str) for text in texts) or type(body.get("sequence")) is not int:
+        return None
     return KeptHead(
         cluster=ClusterName(body["cluster"]),
         writer=body["writer"],
@@ -79,13 +80,18 @@ def to_kept(record: JournalRecord) -> KeptHead:
 
 
 def _broken(name: ClusterName, finding: str) -> JournalProof:
-    return JournalProof(cluster=name, records=0, heads={}, witnesses=0, findings=(finding,))
+    return JournalProof(cluster=name, records=0, heads={}, witnesses=0, findings=(finding,), is_readable=False)
 
 
 def _prove(name: ClusterName, chain: Chain, kept: Iterable[KeptHead]) -> JournalProof:
     witnesses = [head for head in kept if head.cluster == name]
     digests = {(record.writer, record.sequence): record.digest for record in chain.records}
     findings = [found for witness in witnesses if (found := _contradiction(witness, digests)) is not None]
+    findings += tell_strays(chain)
+    findings += [
+        f"the record at offset {r.offset} keeps no head" for r in chain.records if is_head(r) and not to_kept(r)
+    ]
+    findings += untold_operations(chain.records).values()
     return JournalProof(
         cluster=name,
         records=len(chain.records),
@@ -93,6 +99,18 @@ def _prove(name: ClusterName, chain: Chain, kept: Iterable[KeptHead]) -> Journal
         witnesses=len(witnesses),
         findings=tuple(dict.fromkeys(findings)),
     )
+
+
+def tell_strays(chain: Chain) -> list[str]:
+    """Return what is to be told of values in the journal that are no records: one line, or none.
+
+    >>> tell_strays(Chain())
+    []
+    """
+    if not chain.strays_count:
+        return []
+    number = "1 value is no record" if chain.strays_count == 1 else f"{chain.strays_count} values are no records"
+    return [f"{number} and left out, written by somebody else: {chain.strays[0]}"]
 
 
 def _contradiction(witness: KeptHead, digests: Mapping[tuple[str, int], str]) -> str | None:

@@ -15,12 +15,11 @@ from itertools import islice
 from replicator.failover.facts import Survey
 from replicator.failover.groups.moves import GroupMove
 from replicator.failover.loss import SourceWatch, unknown_window_seconds
-from replicator.failover.report import report_of
+from replicator.failover.report import rto_told
 from replicator.journal import list_operations
 from replicator.model.names import FlowName, GroupName
-from replicator.model.objectives import Objectives
 from replicator.model.offsets import Grade
-from replicator.model.operations import JournalRecord, LossReport, Operation, OperationKind, OperationState
+from replicator.model.operations import JournalRecord, LossReport, OperationKind, OperationState
 from replicator.model.supervision.forecasts import Gate
 
 TIMES_KEPT = 5
@@ -92,13 +91,9 @@ def window_if_lost_now(survey: Survey, *, now: datetime) -> float | None:
 def expected_rto(records: Sequence[JournalRecord], flow: FlowName) -> tuple[float | None, int]:
     """Return the median time of the flow's last moves from command to verified, and how many there were."""
     moved = [op for op in list_operations(records).values() if op.flow == flow and op.state.is_terminal]
-    known = (seconds for op in reversed(moved) if (seconds := _rto(op)) is not None)
+    known = (seconds for op in reversed(moved) if (seconds := rto_told(op.records)) is not None)
     times = list(islice(known, TIMES_KEPT))
     return (statistics.median(times), len(times)) if times else (None, 0)
-
-
-def _rto(operation: Operation) -> float | None:
-    return report_of(operation.records, objectives=Objectives()).rto_seconds
 
 
 def last_drill(records: Sequence[JournalRecord], flow: FlowName) -> datetime | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from replicator.errors import DataCorrupt
 from replicator.failover.engine.runbook import Step
 from replicator.failover.world import ASK_SECONDS, World
-from replicator.journal import has_live_holder
+from replicator.journal import Journal, has_live_holder
 from replicator.model.operations import Blocked, Done, Finding, Ready
 
 
@@ -25,6 +26,10 @@ def _foresee_lease(world: World) -> Finding:
     )
     if is_taken:
         return Blocked("another operation holds the lease", "replicator op list")
+    try:
+        Journal(world.target, world.identity.topic_prefix, clock=world.clock).read(world.deadline(ASK_SECONDS))
+    except DataCorrupt as error:  # the real thing would be refused here too
+        return Blocked(error.message, error.hint or "replicator audit verify")
     return Ready("nobody holds the lease")
 
 

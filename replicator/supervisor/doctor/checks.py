@@ -19,6 +19,7 @@ METADATA_WITH_IDS = 10
 """Topic ids, by which a topic made again is told apart, are in Metadata from this version on (Kafka 2.8)."""
 WORKER_VERSION_MIN = (3, 7)
 """POST with `initial_state` and PATCH of offsets: a connector is made STOPPED, and placed before it runs."""
+FINDINGS_TOLD = 3
 _UNENCRYPTED = (SecurityProtocol.PLAINTEXT, SecurityProtocol.SASL_PLAINTEXT)
 
 
@@ -68,6 +69,21 @@ def _cluster(probe: ClusterProbe) -> Iterator[Finding]:
     yield Finding(check="reachability", subject=f"clusters.{probe.name}", severity=Severity.OK, what=told)
     yield _identity(probe)
     yield _apis(probe)
+    yield from _journal(probe)
+
+
+def _journal(probe: ClusterProbe) -> Iterator[Finding]:
+    """What is wrong with the journal there. One whose chain is broken lets nothing begin; strays cost nothing."""
+    proof = probe.journal
+    if proof is None or proof.is_whole:
+        return
+    yield Finding(
+        check="journal",
+        subject=f"clusters.{probe.name}",
+        severity=Severity.WARNING if proof.is_readable else Severity.BLOCKED,
+        what="; ".join(proof.findings[:FINDINGS_TOLD]),
+        fix="replicator audit verify",
+    )
 
 
 def _encryption(probe: ClusterProbe) -> Iterator[Finding]:

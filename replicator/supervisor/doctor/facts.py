@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.flow import FlowFacts, FlowWiring, Plan
+from replicator.journal import JournalProof
 from replicator.model.acls import AclBinding
 from replicator.model.cluster import SecurityProtocol
 from replicator.model.connectors import Plugin, WorkerInfo
@@ -39,6 +40,7 @@ class ClusterProbe:
     has_authorizer: bool | None = None
     rules: Sequence[AclBinding] | None = None
     rules_trouble: Trouble | None = None
+    journal: JournalProof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.connect import decode_heartbeat
 from replicator.errors import ReplicatorError
 from replicator.flow import HEARTBEATS, JournalFacts, plan_flow, read_facts
+from replicator.journal import JournalProof, prove_journals
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import TopicPartition
@@ -192,7 +193,15 @@ def _probe_cluster(world: World, name: str, clock: Clock) -> ClusterProbe:
         has_authorizer=has_authorizer,
         rules=rules,
         rules_trouble=rules_trouble,
+        journal=_try(lambda: _prove_journal(world, name, later))[0],
     )
+
+
+def _prove_journal(world: World, name: str, deadline: Deadline) -> JournalProof:
+    """Prove the journal there by itself; `audit verify` holds it against what others keep of it."""
+    cluster = world.cluster(name)
+    (proof,) = prove_journals({cluster.name: world.journal(cluster.name).read_stored(deadline)})
+    return proof
 
 
 def _read_apis(world: World, name: str, deadline: Deadline) -> dict[int, tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import AccessDenied, ReplicatorError, WrongCluster
-from replicator.failover import expected_rto, last_drill, report_of
+from replicator.failover import expected_rto, last_drill, rto_told
 from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_facts
 from replicator.journal import Observed, active_cluster, list_operations, open_operation
 from replicator.model.flow import Flow
@@ -228,7 +228,7 @@ def last_rto(records: Sequence[JournalRecord], flow: Flow) -> float | None:
     operations = [operation for operation in list_operations(records).values() if operation.flow == flow.name]
     for operation in reversed(operations):
         if operation.kind is not OperationKind.DRILL:
-            seconds = report_of(operation.records, objectives=flow.objectives).rto_seconds
+            seconds = rto_told(operation.records)
             if seconds is not None:
                 return seconds
     return None

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from replicator.failover import report_of
+from replicator.failover import rto_told
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import FlowState
 from replicator.model.lag import TopicLag
 from replicator.model.names import FlowName
-from replicator.model.objectives import Objectives
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import Operation, OperationKind, OperationState
@@ -237,8 +236,7 @@ def _operations(operations: Iterable[Operation], *, flows: Iterable[FlowName]) -
                 yield _sample("operations_total", flow, kind, state.value, value=count)
     for name, drill in drills.items():
         yield _sample("drill_last_success_timestamp_seconds", name, value=_moment(drill.ended_at))
-        report = report_of(drill.records, objectives=Objectives())
-        yield _sample("drill_rto_seconds", name, value=report.rto_seconds)
+        yield _sample("drill_rto_seconds", name, value=rto_told(drill.records))
 
 
 def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:

@@ -21,7 +21,7 @@ from replicator.api.views import status_view
 from replicator.api.wiring import SupervisorSource
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.failover import DRILL
-from replicator.journal import Journal, list_operations
+from replicator.journal import Journal, Observations, list_operations
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
@@ -250,6 +250,30 @@ def test_a_drill_that_was_left_open_is_taken_back_by_the_next(scene: Scene) -> N
     assert scene.drills()[left] == "aborted"
     assert scene.drills()[report.operation_id] == "done"
     assert scene.traces() == []
+
+
+def test_foreign_records_in_our_topics_stop_nothing(scene: Scene) -> None:
+    """Nonsense in the journal and among the observations is named by audit and doctor; a drill goes its way, and
+    what it has journaled is printed whole."""
+    Journal(scene.west).ensure_topic(Deadline.after(30))
+    Observations(scene.west).ensure_topic(Deadline.after(30))
+    writer = scene.west.writer("stranger")
+    for value in (b"hello", b"[]", b'{"v":1,"digest":"x"}', None):
+        writer.send(Outgoing(TopicName("__replicator.journal"), None, value, partition=0))
+        for key in (b"\xff", f"topic/{scene.flow}/{scene.topic}-x".encode()):
+            writer.send(Outgoing(TopicName("__replicator.observations"), key, value, partition=0))
+    writer.flush(Deadline.after(30))
+    writer.close()
+    drilled = scene.run("drill", scene.flow, "--yes")
+    assert drilled.returncode == 0, drilled.stderr
+    proved = scene.run("audit", "verify")
+    assert proved.returncode == 1, proved.stdout
+    assert "values are no records and left out" in proved.stderr
+    assert "is no JSON" in proved.stderr
+    told = scene.run("audit", "export")
+    assert told.returncode == 0, told.stderr
+    assert scene.flow in scene.run("op", "list").stdout
+    assert "no records and left out" in " ".join(scene.run("doctor", "-o", "json").stdout.split())
 
 
 def test_a_stranger_who_writes_a_copy_is_seen(scene: Scene) -> None:

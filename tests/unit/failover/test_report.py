@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from replicator.clock import Deadline
-from replicator.failover import report_of
+from replicator.errors import DataCorrupt
+from replicator.failover import report_of, rto_told
 from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.report import tell_unfenced
 from replicator.journal import Journal, MemoryLog
@@ -85,3 +87,26 @@ def test_a_drill_promises_nothing_of_a_loss_and_fences_nobody() -> None:
     report = report_of(log.records, objectives=Objectives(rpo_seconds=10, rpo_records=5, rto_seconds=60))
     assert report.fence is None
     assert [verdict.objective for verdict in report.verdicts] == ["rto_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("step", "item", "body"),
+    [("fence_source", "fenced", {}), ("survey", "survey", {}), ("reconcile", "move", {}), ("cut", "loss", {"x": 1})],
+)
+def test_records_that_tell_no_report_are_named(step: str, item: str, body: dict[str, object]) -> None:
+    """A fact that something else has written in an operation's name is an error of ours, never a crash; statistics
+    of many operations go on without it."""
+    log = open_logbook(Timepiece(), OperationKind.FAILOVER)
+    log.add_fact(step, item, body)
+    log.end(OperationState.DONE)
+    with pytest.raises(DataCorrupt):
+        report_of(log.records, objectives=Objectives())
+    assert rto_told(log.records) is None
+
+
+def test_a_request_without_its_moment_is_named() -> None:
+    """An operation that somebody else began without saying when has no report."""
+    log = open_logbook(Timepiece(), OperationKind.FAILOVER)
+    odd = [replace(log.records[0], body={"source": "east", "target": "west"})]
+    with pytest.raises(DataCorrupt, match="op-1: its records tell no report: KeyError"):
+        report_of(odd, objectives=Objectives())

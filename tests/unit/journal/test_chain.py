@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from replicator.errors import DataCorrupt
 from replicator.journal.chain import (
     GENESIS,
+    STRAYS_MAX,
     Chain,
     Entry,
     Head,
@@ -92,23 +93,27 @@ def test_each_record_names_the_one_before_it() -> None:
 
 @given(data=st.data())
 def test_any_flipped_bit_is_found(data: st.DataObject) -> None:
-    """One bit flipped anywhere in any record is refused, and the message names the offset of that record."""
+    """One bit flipped anywhere: the link after it breaks and the error names its offset too; at the very end, where
+    no link follows, it is named as a stray."""
     values = chain_of(entry("a"), entry("b", body={"cut": [1, 2, 3]}), entry("c"))
     which = data.draw(st.integers(0, 2))
     bit = data.draw(st.integers(0, len(values[which]) * 8 - 1))
     flipped = bytearray(values[which])
     flipped[bit // 8] ^= 1 << (bit % 8)
     values[which] = bytes(flipped)
-    with pytest.raises(DataCorrupt, match=f"offset {which} "):
+    if which == 2:
+        assert [stray.offset for stray in read(values).strays] == [2]
+        return
+    with pytest.raises(DataCorrupt, match=f"offset {which + 1} .*offset {which} "):
         read(values)
 
 
 @given(size=st.integers(0, 400))
 def test_any_cut_record_is_found(size: int) -> None:
-    """A record cut short at any byte is refused."""
+    """A record cut short at any byte is no record: it is named."""
     (value,) = chain_of(entry())
-    with pytest.raises(DataCorrupt, match="offset 0"):
-        read([value[: min(size, len(value) - 1)]])
+    chain = read([value[: min(size, len(value) - 1)]])
+    assert (chain.records, [stray.offset for stray in chain.strays]) == ((), [0])
 
 
 def test_a_deleted_middle_is_found() -> None:
@@ -174,28 +179,41 @@ def test_an_unknown_version_makes_the_journal_read_only() -> None:
     assert chain.heads["main"].sequence == 2
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"sequence": "0"}, {"writer": None}, {"v": True}, {"written_at": "yesterday"}, {"body": 3}, {"epoch": None}],
-)
+@pytest.mark.parametrize("changes", [{"written_at": "yesterday"}, {"body": 3}, {"epoch": None}])
 def test_a_field_of_another_kind_is_refused(changes: dict[str, Any]) -> None:
-    """A record whose digest fits but whose fields make no sense is refused, not half understood."""
+    """A record whose digest and links fit but whose fields make no sense is refused, not half understood."""
     (value,) = chain_of(entry())
     with pytest.raises(DataCorrupt, match="offset 0"):
         read([resealed(value, **changes)])
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_give_the_declared_error(value: bytes) -> None:
-    """Foreign bytes in the topic raise DataCorrupt and nothing else."""
-    with pytest.raises(DataCorrupt):
-        read([value])
+@pytest.mark.parametrize("changes", [{"sequence": "0"}, {"writer": None}, {"v": True}, {"previous": 0}])
+def test_a_value_without_a_place_in_a_chain_is_a_stray(changes: dict[str, Any]) -> None:
+    """A value whose digest fits but that names no place in a chain is no record."""
+    (value,) = chain_of(entry())
+    assert [str(stray) for stray in read([resealed(value, **changes)]).strays] == [
+        f"the record at offset 0 has a field {next(iter(changes))} that is missing or odd"
+    ]
 
 
-def test_deep_nesting_is_refused_not_a_crash() -> None:
-    """A value nested a hundred thousand deep is refused like any other nonsense."""
-    with pytest.raises(DataCorrupt):
-        read([b"[" * 100_000])
+@given(before=st.binary(max_size=200), between=st.binary(max_size=200), after=st.binary(max_size=200))
+def test_foreign_bytes_keep_nobody_from_the_journal(before: bytes, between: bytes, after: bytes) -> None:
+    """Whatever bytes somebody else left before, between and after our records, ours read back and theirs are named."""
+    ours = chain_of(entry("a"), entry("b"))
+    chain = read([before, ours[0], between, ours[1], after])
+    assert [record.step for record in chain.records] == ["a", "b"]
+    assert ([stray.offset for stray in chain.strays], chain.strays_count) == ([0, 2, 4], 3)
+
+
+def test_strays_are_named_up_to_a_bound_and_counted_without_one() -> None:
+    """A topic full of nonsense costs no memory for each of it, and the count is right."""
+    chain = read([b"x"] * 1_000)
+    assert (len(chain.strays), chain.strays_count) == (STRAYS_MAX, 1_000)
+
+
+def test_deep_nesting_is_a_stray_not_a_crash() -> None:
+    """A value nested a hundred thousand deep is left out like any other nonsense."""
+    assert read([b"[" * 100_000]).strays_count == 1
 
 
 def test_an_empty_journal_is_whole() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicator.errors import NotFound
+from replicator.errors import DataCorrupt, NotFound
 from replicator.journal import (
     OperationPhase,
     active_cluster,
@@ -19,6 +19,7 @@ from replicator.journal import (
     merge_records,
     open_operation,
     running_operation,
+    untold_operations,
 )
 from replicator.journal.chain import Entry, Head, next_head, seal
 from replicator.model.names import FlowName, OperationId
@@ -229,3 +230,54 @@ def test_offsets_do_not_change_what_is_told() -> None:
     book.request()
     moved = [replace(record, offset=90) for record in book.records]
     assert list_operations(moved)[OperationId("op-1")].state is OperationState.RUNNING
+
+
+ODD_REQUESTS: list[dict[str, Any]] = [
+    {},
+    {"source": "east"},
+    {"source": 3, "target": "west"},
+    {"source": [], "target": {}},
+]
+
+
+@pytest.mark.parametrize("body", ODD_REQUESTS)
+def test_a_request_that_asks_for_nothing_is_named_and_left_out(body: dict[str, Any]) -> None:
+    """A well chained record that only looks like a request hides no real operation and begins none."""
+    book = Book()
+    book.write("operation", OperationPhase.REQUESTED, operation="odd", body=body)
+    book.request("real")
+    assert list(list_operations(book.records)) == ["real"]
+    assert open_operation(book.records, FLOW) == list_operations(book.records)[OperationId("real")]
+    assert list(untold_operations(book.records)) == ["odd"]
+
+
+def test_an_operation_without_its_request_is_named_and_left_out() -> None:
+    """Facts of an operation that nobody requested are no operation."""
+    book = Book()
+    book.write("cut", StepPhase.FACT, operation="headless", item="loss")
+    assert list_operations(book.records) == {}
+    assert open_operation(book.records, FLOW) is None
+    assert "headless: it begins with cut fact" in untold_operations(book.records)[OperationId("headless")]
+
+
+def test_an_operation_that_was_begun_and_says_odd_things_later_is_not_passed_over() -> None:
+    """How it stands nobody can tell, so no other may begin on its flow; other flows go on."""
+    book = Book()
+    book.request("begun")
+    book.write("operation", "vanished", operation="begun")
+    book.request("other", flow="payments")
+    with pytest.raises(DataCorrupt, match="operation begun: a field of it is missing or odd"):
+        open_operation(book.records, FLOW)
+    other = open_operation(book.records, FlowName("payments"))
+    assert other is not None
+    assert other.id == "other"
+    assert list(list_operations(book.records)) == ["other"]
+
+
+def test_a_promotion_that_names_no_cluster_makes_none_active() -> None:
+    """The newest promotion that says who is active counts."""
+    book = Book()
+    book.promote("west")
+    book.write("promote", StepPhase.FACT, item="active", body={})
+    book.write("promote", StepPhase.FACT, item="active", body={"cluster": 7})
+    assert active_cluster(book.records, FLOW) == "west"

@@ -18,14 +18,14 @@ NOW = datetime(2026, 11, 22, 16, 8, 1, tzinfo=UTC)
 WEST, EAST = ClusterName("west"), ClusterName("east")
 
 
-def entry(step: str, *, item: str | None = None, body: dict[str, Any] | None = None) -> Entry:
+def entry(step: str, *, phase: str = "fact", item: str | None = None, body: dict[str, Any] | None = None) -> Entry:
     """Return an entry of one operation."""
     return Entry(
         operation_id=OperationId("op-1"),
         flow=FlowName("f"),
         kind="switchover",
         step=step,
-        phase="fact",
+        phase=phase,
         actor="ann@host",
         item=item,
         body=body or {},
@@ -49,7 +49,8 @@ def kept_head(of: list[Stored]) -> list[Stored]:
     return chain_of([entry(HEAD_STEP, item=HEAD_ITEM, body=body)], writer="copy.main")
 
 
-JOURNAL = chain_of([entry(step) for step in ("survey", "cut", "commit", "promote", "verify")])
+REQUEST = entry("operation", phase="requested", body={"source": "east", "target": "west"})
+JOURNAL = chain_of([REQUEST, *(entry(step) for step in ("cut", "commit", "promote", "verify"))])
 
 
 def findings(west: list[Stored]) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def findings(west: list[Stored]) -> tuple[str, ...]:
 
 def test_a_whole_journal_is_whole() -> None:
     """Nothing is found, the head on the other cluster was held against it, and it may have grown since."""
-    grown = chain_of([entry(step) for step in ("survey", "cut", "commit", "promote", "verify", "report")])
+    grown = chain_of([REQUEST, *(entry(step) for step in ("cut", "commit", "promote", "verify", "report"))])
     for journal in (JOURNAL, grown):
         (west, east) = prove_journals({WEST: journal, EAST: kept_head(JOURNAL)})
         assert (west.is_whole, west.witnesses, east.is_whole, east.witnesses) == (True, 1, True, 0)
@@ -88,7 +89,7 @@ def test_a_cut_tail_is_found_by_the_kept_head(left: int) -> None:
 
 def test_a_journal_written_anew_is_found_by_the_kept_head() -> None:
     """A forger with the code and the lease makes a whole chain; the kept digest is not in it."""
-    forged = chain_of([entry(step) for step in ("survey", "cut", "commit", "promote", "forged")])
+    forged = chain_of([REQUEST, *(entry(step) for step in ("cut", "commit", "promote", "forged"))])
     assert prove_journals({WEST: forged})[0].is_whole
     assert any("written anew" in told for told in findings(forged))
 
@@ -114,3 +115,21 @@ def test_a_head_that_is_kept_elsewhere_is_a_witness_too() -> None:
     anew = chain_of([entry(step) for step in ("survey", "cut", "commit", "promote", "verified")])
     (forged,) = prove_journals({WEST: anew}, kept_elsewhere=[head])
     assert "it was written anew" in forged.findings[0]
+
+
+def test_values_that_are_no_records_are_found_and_the_rest_is_proven() -> None:
+    """Foreign bytes in the topic are a finding; every record is proven beside them."""
+    strange = [Stored(5, b"hello"), Stored(6, b"{}")]
+    (proof,) = prove_journals({WEST: [*JOURNAL, *strange]})
+    assert proof.records == len(JOURNAL)
+    assert proof.findings[0] == (
+        "2 values are no records and left out, written by somebody else: the record at offset 5 is no JSON"
+    )
+
+
+def test_a_head_that_says_nothing_and_an_operation_nobody_requested_are_findings() -> None:
+    """Well chained records that make no sense are named, and nothing else stops."""
+    odd = chain_of([entry(HEAD_STEP, item=HEAD_ITEM, body={"cluster": WEST})])
+    (proof,) = prove_journals({EAST: odd})
+    assert "the record at offset 0 keeps no head" in proof.findings
+    assert any("op-1: it begins with head fact" in finding for finding in proof.findings)

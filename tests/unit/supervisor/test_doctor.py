@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from replicator.connect import CHECKPOINT_CLASS, SOURCE_CLASS
+from replicator.journal import JournalProof
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
 from replicator.model.cluster import SecurityProtocol
 from replicator.model.connectors import Plugin, WorkerInfo
@@ -74,6 +75,19 @@ def test_a_sound_world_has_no_complaint() -> None:
     found = examine(facts())
     assert worst_of(found) is Severity.SKIPPED
     assert {one.check for one in found} == {"config", "reachability", "cluster-id", "versions", "plugins", "store"}
+
+
+def test_a_journal_that_was_written_by_others_is_told() -> None:
+    """Values that are no records cost nothing and are a warning; a broken chain lets nothing begin. A whole one is
+    no line."""
+    strange = JournalProof(cluster=WEST, records=3, heads={}, witnesses=0, findings=("1 value is no record",))
+    told = complaints(facts(clusters=[cluster(EAST), cluster(WEST, journal=strange)]))
+    assert [(one.severity, one.subject, one.what) for one in told] == [
+        (WARNING, "clusters.west", "1 value is no record")
+    ]
+    broken = replace(strange, is_readable=False)
+    assert [one.severity for one in complaints(facts(clusters=[cluster(EAST, journal=broken)]))] == [BLOCKED]
+    assert complaints(facts(clusters=[cluster(EAST, journal=replace(strange, findings=()))])) == []
 
 
 WARNING, BLOCKED, UNKNOWN = Severity.WARNING, Severity.BLOCKED, Severity.UNKNOWN
