@@ -76,8 +76,11 @@ def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the pattern ready to be matched: names are asked about by the ten thousand, patterns are few."""
-    return re.compile(pattern_to_regex(pattern))
+    """Return the pattern ready to be matched: names are asked about by the ten thousand, patterns are few.
+
+    A name is one text: a group's may hold line breaks, and `.` stands for them too.
+    """
+    return re.compile(pattern_to_regex(pattern), re.DOTALL)
 
 
 ORPHANS = "*.orphans.failback-*"

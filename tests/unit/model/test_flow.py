@@ -49,3 +49,10 @@ def test_a_sinks_group_moves_only_where_it_is_asked_for(chosen: Flow, group: str
 def test_a_copy_is_traced_to_its_topic(naming: Naming, remote: str, topic: str | None) -> None:
     """The way back of a name, where this flow makes such a copy."""
     assert flow(naming=naming).source_topic(TopicName(remote)) == topic
+
+
+@pytest.mark.parametrize("pattern", ["*", "odd*", "?dd?group", "re:odd.*", "re:(odd.group|x)"])
+def test_a_name_with_a_line_break_is_selected_and_excluded_like_any_other(pattern: str) -> None:
+    """A group may be called anything: none is passed over, none slips past an exclude."""
+    assert Selection((pattern,)).matches("odd\ngroup")
+    assert not Selection(("*",), (pattern,)).matches("odd\ngroup")
