@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from replicator.errors import ReplicatorError, Unreachable
+from replicator.errors import DeadlineExceeded, ReplicatorError, Unreachable
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import CutPartition
@@ -26,6 +26,7 @@ from replicator.failover.failback.seams import (
     seams_to_facts,
 )
 from replicator.failover.steps.stop_flow import ask_connect, connector_names, running_connectors
+from replicator.failover.tails import open_transactions
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
 from replicator.journal import merge_records
 from replicator.model.flow import Naming
@@ -35,6 +36,10 @@ from replicator.model.operations import Blocked, Done, Finding, JournalRecord, R
 from replicator.wire import RawClient, count_visible
 
 LISTED_MAX = 3
+SETTLE_SECONDS = 120.0
+"""A transaction whose application died hides all that lies behind it until its broker ends it: after the producer's
+transaction.timeout.ms, a minute unless set, and the ten seconds between two looks of the broker."""
+SETTLE_POLL_SECONDS = 0.5
 
 
 def check_reconciled(world: World) -> Finding:
@@ -48,13 +53,20 @@ def check_reconciled(world: World) -> Finding:
         return Ready(f"{', '.join(running)} runs and is stopped: nothing may mirror from {world.flow.target} now")
     seams = read_seams(world.log) if world.log is not None else None
     if seams is None:
-        return Ready(f"{len(move.cut.partitions)} partitions to be compared with the cut of {move.operation.id}")
+        hidden = open_transactions(_target_ends(world, move.cut.partitions))
+        told = f"{len(move.cut.partitions)} partitions to be compared with the cut of {move.operation.id}"
+        return Ready(f"{told}, once the transactions that died on {_listed(hidden)} are ended" if hidden else told)
     if world.log is not None and not _has_written_home(world.log):
         grown = _grown(world, seams)
         if grown:
-            return Ready(f"{world.flow.target} was written again: {', '.join(map(str, grown[:LISTED_MAX]))}")
+            return Ready(f"{world.flow.target} was written again: {_listed(grown)}")
     leaked = sum(seam.leaked for seam in seams)
     return Done({"of": move.operation.id, "orphans": orphan_count(seams), "leaked": leaked})
+
+
+def _listed(partitions: list[TopicPartition]) -> str:
+    more = f" and {len(partitions) - LISTED_MAX} more" if len(partitions) > LISTED_MAX else ""
+    return ", ".join(map(str, partitions[:LISTED_MAX])) + more
 
 
 def _has_written_home(log: Logbook) -> bool:
@@ -147,6 +159,7 @@ def do_reconcile(world: World) -> None:
     if move is None:
         return
     stop_forward(world)
+    await_settled(world, move)
     world.crashpoint(f"{NAME}.before_facts")
     seams = compare(world, move)
     facts = seams_to_facts(seams)
@@ -170,6 +183,23 @@ def stop_forward(world: World) -> None:
         forward.connect.stop(name, world.deadline(ACT_SECONDS))
         ids = [f"{forward.worker.group_id}-{name}-{n}" for n in range(forward.worker.tasks_max)]
         forward.target.fence_transactional_ids(ids, world.deadline(ACT_SECONDS))
+
+
+def await_settled(world: World, move: Move) -> None:
+    """Return once no transaction is open on the old active: what lies behind one is seen by nobody, and is an orphan.
+
+    Raises:
+        DeadlineExceeded: one is open for longer than an application that died leaves it.
+    """
+    deadline = world.deadline(SETTLE_SECONDS)
+    while hidden := open_transactions(_target_ends(world, move.cut.partitions)):
+        if deadline.is_over:
+            raise DeadlineExceeded(
+                f"a transaction is open on {_listed(hidden)} of {world.flow.target}: what is behind it cannot be told",
+                hint="stop its producer, or end it with `kafka-transactions.sh abort`; then the same command goes on",
+            )
+        world.logbook.require_lease()
+        world.clock.sleep(SETTLE_POLL_SECONDS)
 
 
 def compare(world: World, move: Move) -> tuple[Seam, ...]:
