@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from replicator import __version__
@@ -20,7 +20,7 @@ from replicator.supervisor.decide.status import decide_flow
 from replicator.supervisor.flows.loops import FlowLoops
 from replicator.supervisor.flows.outages import OutageWatch
 from replicator.supervisor.leadership import Leadership, election_group
-from replicator.supervisor.loop import Loop
+from replicator.supervisor.loop import Loop, join_all
 from replicator.supervisor.schedules.loops import make_schedules
 
 DECIDE_PERIOD_SECONDS = 1.0
@@ -52,6 +52,7 @@ class Supervisor:
                 period_seconds=ELECT_PERIOD_SECONDS,
                 budget_seconds=ELECT_BUDGET_SECONDS,
                 clock=clock,
+                is_changing=True,
             )
             for name, leadership in self._leaderships.items()
         )
@@ -105,18 +106,30 @@ class Supervisor:
         for loop in self._loops:
             loop.start()
 
-    def stop(self) -> bool:
+    def stop(
+        self,
+        *,
+        look_seconds: float = STOP_SECONDS_MAX,
+        tell: Callable[[Sequence[str]], None] = lambda _names: None,
+    ) -> bool:
         """Return whether every loop ended, and every client was let go of, in time.
 
-        A client of a frozen cluster may not want to go: it is left to the end of the process. So is a capture
-        that goes on: what it has stored so far is seen by nobody.
+        A loop that only looks is waited for `look_seconds` at most: less is for who ends the process afterwards.
+        `tell` is called with the names of the loops that are waited for. A client of a frozen cluster may not want
+        to go: it is left to the end of the process. So is a capture that goes on: what it has stored so far is seen
+        by nobody.
         """
-        deadline = Deadline.after(STOP_SECONDS_MAX, clock=self._clock)
         for loop in self._loops:
             loop.stop()
-        late = [loop.name for loop in self._loops if not loop.join(deadline)]
+        late = join_all(
+            self._loops,
+            looking=Deadline.after(min(look_seconds, STOP_SECONDS_MAX), clock=self._clock),
+            changing=Deadline.after(STOP_SECONDS_MAX, clock=self._clock),
+            tell=tell,
+        )
         closers = [leadership.close for leadership in self._leaderships.values()]
-        closers += [flow.close for flow in self.flows]
+        # What a late loop still uses is not closed under it.
+        closers += [flow.close for flow in self.flows if not any(loop.name in late for loop in flow.loops)]
         is_closed = close_within(closers, Deadline.after(CLOSE_SECONDS_MAX, clock=self._clock))
         self._log.info("supervisor_stopped", late_loops=late, is_clean=not late and is_closed)
         return not late and is_closed and not any(one.runner.is_running for one in self._schedules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,8 @@ DISABLED_SECONDS_MAX = 1.0
 """A loop that may not act asks again this soon, however rarely it acts."""
 REST_SECONDS_MIN = 0.05
 """A loop that overruns its period still lets others run between two steps."""
+TELL_SECONDS = 1.0
+"""A loop that has not ended so long after it was asked to is told of."""
 REST_SHARE = 2.0
 """What a loop of dear steps rests: so many times as long as its last step took, whoever nudges it."""
 
@@ -50,6 +52,7 @@ class Loop:
     A step that raises is noted and tried again at the next period; the first failure and the recovery are
     logged, what repeats between them is not. `is_enabled` False skips steps: a loop that may not act rests.
     `rest_share` > 0 is for steps that grow with the clusters: the dearer they are, the less often they come.
+    A loop that `is_changing` something is worth waiting for when the supervisor ends; one that only looks is not.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Loop:
         clock: Clock = SYSTEM_CLOCK,
         is_enabled: Callable[[], bool] = lambda: True,
         rest_share: float = 0.0,
+        is_changing: bool = False,
     ) -> None:
         self.name = name
+        self.is_changing = is_changing
         self._rest_share = rest_share
         self._step = step
         self._period_seconds = period_seconds
@@ -154,3 +159,15 @@ class Loop:
             error_code=code,
             step_began=None,
         )
+
+
+def join_all(
+    loops: Sequence[Loop], *, looking: Deadline, changing: Deadline, tell: Callable[[Sequence[str]], None]
+) -> tuple[str, ...]:
+    """Return the names of the loops that have not ended: those that look are waited for until `looking`, those that
+    change something until `changing`. What is still at work after a second is told."""
+    first = Deadline.after(min(TELL_SECONDS, changing.left), clock=changing.clock)
+    busy = [loop for loop in loops if not loop.join(first)]
+    if busy:
+        tell([loop.name for loop in busy])
+    return tuple(loop.name for loop in busy if not loop.join(changing if loop.is_changing else looking))

@@ -166,7 +166,7 @@ def test_the_unmirrored_tail_is_counted_before_it_is_lost(stage: Stage, tmp_path
 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_sigterm_ends_with_0_in_time(stage: Stage, tmp_path: Path, is_frozen: bool) -> None:
-    """The supervisor leaves when asked, even while the source is frozen and its clients hang."""
+    """The supervisor says that it leaves when asked, and does, even while the source is frozen and its clients hang."""
     with running(stage, tmp_path) as daemon:
         daemon.wait_for_event("flow_state_changed", flow=SHOP)
         wait_recent(stage)
@@ -175,6 +175,8 @@ def test_sigterm_ends_with_0_in_time(stage: Stage, tmp_path: Path, is_frozen: bo
             daemon.wait_for_event("flow_state_changed", flow=SHOP, state="UNKNOWN")
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=25) == 0, daemon.log_text()
+        told = [line for line in daemon.log_text().splitlines() if line.startswith(("ending", "ended"))]
+        assert [line[:6].rstrip(":;") for line in told] == ["ending", "ended"]
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import FrameType
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from replicator.supervisor.daemon import Supervisor
 
 API_STOP_SECONDS = 3.0
+FACE_SECONDS = 3.0
+LOOK_SECONDS = 2.0
+"""The process ends after this: a loop that only looks need not finish its look."""
+NAMES_SHOWN = 5
 
 
 @click.command()
@@ -45,8 +49,28 @@ def run(app: App) -> None:
         face = _open_face(app, world, supervisor)
         supervisor.start()
         ended.wait()
-        is_face_closed = face is None or face.close()
-        _leave(is_clean=supervisor.stop() and is_face_closed)
+        _leave(is_clean=_end(app, supervisor, face))
+
+
+def _end(app: App, supervisor: Supervisor, face: _Face | None) -> bool:
+    """Return whether all has ended in time; whoever asked for it is told at once, and what is waited for."""
+    app.tell("ending: what is being changed is finished first; Ctrl-C again ends at once")
+    closed: list[bool] = []
+
+    def wait_told(names: Sequence[str]) -> None:
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        app.tell(f"waiting for {', '.join(names[:NAMES_SHOWN])}{more}")
+
+    def close_face() -> None:
+        closed.append(face is None or face.close())
+
+    closing = threading.Thread(target=close_face, name="close-api", daemon=True)
+    closing.start()
+    is_stopped = supervisor.stop(look_seconds=LOOK_SECONDS, tell=wait_told)
+    closing.join(FACE_SECONDS)
+    is_clean = is_stopped and closed == [True]
+    app.tell("ended" if is_clean else "ended; what did not answer in time is left to the end of the process")
+    return is_clean
 
 
 class _Face:
@@ -94,7 +118,9 @@ def _until_signalled() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM or Ctrl-C sets; the handlers before are put back afterwards."""
     ended = threading.Event()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
+        if ended.is_set() and number == signal.SIGINT:
+            os._exit(128 + number)  # asked twice: whatever is at work can be killed at any point, and resumed
         ended.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -43,6 +43,9 @@ from replicator.supervisor.observe.stall import stalled_partitions
 
 Enabled = Callable[[], bool]
 
+CHANGING = frozenset({"record", "heal", "upkeep"})
+"""Loops whose step is waited for when the supervisor ends; the others only look, or send a heartbeat."""
+
 
 class FlowLoops:
     """Looks at one flow for ever, and records what it sees while this supervisor leads."""
@@ -143,6 +146,7 @@ class FlowLoops:
             clock=self._clock,
             is_enabled=is_enabled,
             rest_share=rest_share,
+            is_changing=what in CHANGING,
         )
 
     def _dear(self, what: str, step: Callable[[Deadline], None], **options: Any) -> Loop:

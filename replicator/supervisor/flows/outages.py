@@ -62,6 +62,7 @@ class OutageWatch:
             budget_seconds=BUDGET_SECONDS,
             clock=clock,
             is_enabled=lambda: settings.failover.mode != "off",
+            is_changing=True,
         )
 
     def tick(self, _deadline: Deadline) -> None:

@@ -71,6 +71,7 @@ class Scheduled:
             budget_seconds=BUDGET_SECONDS,
             clock=clock,
             is_enabled=lambda: loops.leadership.is_held,
+            is_changing=True,
         )
 
     def _may_run(self) -> bool:

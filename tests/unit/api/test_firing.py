@@ -53,7 +53,7 @@ def test_an_alert_is_pending_then_fires_then_is_over(make: Any) -> None:
 
 
 def test_a_rise_is_told_for_its_window(make: Any) -> None:
-    """A counter that is merely there tells nothing; once it has risen that holds for the rule's window, and no longer."""
+    """A counter that is merely there tells nothing; a rise holds for the window of its rule, and no longer."""
     watch = AlertWatch()
     restarts = [make.overview(make.status(make.flow(restarts={"orders.source": count}))) for count in (3, 4)]
     assert look(watch, restarts[0], 0) == {}

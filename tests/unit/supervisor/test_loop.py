@@ -11,7 +11,7 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.errors import Unreachable
-from replicator.supervisor.loop import REST_SECONDS_MIN, Loop, rest_seconds
+from replicator.supervisor.loop import REST_SECONDS_MIN, Loop, join_all, rest_seconds
 
 
 def quiet_loop(step: Any, **options: Any) -> Loop:
@@ -125,3 +125,41 @@ def test_a_nudge_does_not_cut_the_rest_of_a_dear_step() -> None:
     loop.stop()
     assert loop.join(Deadline.after(10))
     assert min(later - earlier for earlier, later in pairwise(began)) >= 0.25
+
+
+def test_who_only_looks_is_not_waited_for() -> None:
+    """A loop that changes something is let finish; one that looks is left after its time; both are told of."""
+    at_work, may_end = threading.Barrier(3), threading.Event()
+
+    def step(deadline: Deadline) -> None:
+        at_work.wait(10)
+        may_end.wait(30)
+
+    looking, changing = quiet_loop(step), quiet_loop(step, is_changing=True)
+    looking.name, changing.name = "looking", "changing"
+    for loop in (looking, changing):
+        loop.start()
+    at_work.wait(10)
+    for loop in (looking, changing):
+        loop.stop()
+    told: list[str] = []
+    short = Deadline.after(0.2)
+    late = join_all((looking, changing), looking=short, changing=Deadline.after(1.5), tell=told.extend)
+    assert told == ["looking", "changing"]
+    assert late == ("looking", "changing")
+    timer = threading.Timer(1.5, may_end.set)
+    timer.start()
+    assert join_all((changing,), looking=short, changing=Deadline.after(30), tell=told.extend) == ()
+    assert looking.join(Deadline.after(10))
+    timer.join()
+
+
+def test_what_has_ended_is_not_told_of() -> None:
+    """Nothing is said where nothing is waited for."""
+    loop = quiet_loop(lambda _deadline: None)
+    loop.start()
+    loop.stop()
+    told: list[str] = []
+    later = Deadline.after(20)
+    assert join_all((loop,), looking=later, changing=later, tell=told.extend) == ()
+    assert told == []
