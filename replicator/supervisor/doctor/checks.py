@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from replicator.connect import CHECKPOINT_CLASS, SOURCE_CLASS
 from replicator.errors import AccessDenied, NotFound
@@ -24,7 +25,18 @@ _UNENCRYPTED = (SecurityProtocol.PLAINTEXT, SecurityProtocol.SASL_PLAINTEXT)
 
 
 def examine(facts: DoctorFacts) -> tuple[Finding, ...]:
-    """Return everything that was looked at, in the order to mend it."""
+    """Return everything that was looked at, in the order to mend it; every complaint says what to do."""
+    return tuple(map(_with_fix, _examine(facts)))
+
+
+def _with_fix(finding: Finding) -> Finding:
+    """What could not be looked at has no fix of its own: it comes to light when what stands before it is mended."""
+    if finding.fix is not None or not finding.severity.is_complaint:
+        return finding
+    return replace(finding, fix="mend what is blocked first, then replicator doctor")
+
+
+def _examine(facts: DoctorFacts) -> tuple[Finding, ...]:
     return (
         *_config(facts),
         *(one for probe in facts.clusters for one in _cluster(probe)),
@@ -203,7 +215,8 @@ def _worker_version(probe: ConnectProbe, subject: str) -> Finding:
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if len(numbers) < 2:
         what = f"the worker calls its version {version!r}"
-        return Finding(check="versions", subject=subject, severity=Severity.UNKNOWN, what=what)
+        fix = f"let {subject}.url be a Kafka Connect of Kafka 3.7 or later"
+        return Finding(check="versions", subject=subject, severity=Severity.UNKNOWN, what=what, fix=fix)
     if numbers < WORKER_VERSION_MIN:
         return Finding(
             check="versions",
@@ -218,7 +231,8 @@ def _worker_version(probe: ConnectProbe, subject: str) -> Finding:
 def _plugins(probe: ConnectProbe, subject: str) -> Finding:
     if probe.plugins is None:
         told = probe.trouble.message if probe.trouble else "were not read"
-        return Finding(check="plugins", subject=subject, severity=Severity.UNKNOWN, what=told)
+        fix = f"let {subject} answer GET /connector-plugins, then replicator doctor"
+        return Finding(check="plugins", subject=subject, severity=Severity.UNKNOWN, what=told, fix=fix)
     loaded = {plugin.class_name: plugin for plugin in probe.plugins}
     missing = [name for name in (SOURCE_CLASS, CHECKPOINT_CLASS) if name not in loaded]
     if missing:
