@@ -20,6 +20,8 @@ _ERRNO = re.compile(r"^\[Errno -?\d+\] ", re.ASCII)
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """No answer is read beyond this: a wrong server must not fill our memory."""
 
+OTHER_HINT = "another program may answer there: correct the address, or ask `replicator doctor`"
+
 _CONNECTIONS_MAX = 8
 
 
@@ -48,8 +50,8 @@ class Response:
         """
         try:
             return json_codec.loads(self.body)
-        except ValueError as exc:
-            raise DataCorrupt(f"{self.url}: the answer (status {self.status}) is no JSON") from exc
+        except (ValueError, RecursionError) as exc:  # JSON nested too deep to be read is none of ours either
+            raise DataCorrupt(f"{self.url}: the answer (status {self.status}) is no JSON", hint=OTHER_HINT) from exc
 
 
 class HttpClient:
@@ -132,7 +134,7 @@ class HttpClient:
                 body += piece
                 deadline.check(f"{method} {url}")
                 if len(body) > ANSWER_BYTES_MAX:
-                    raise DataCorrupt(f"{method} {url}: the answer exceeds {ANSWER_BYTES_MAX} bytes")
+                    raise DataCorrupt(f"{method} {url}: the answer exceeds {ANSWER_BYTES_MAX} bytes", hint=OTHER_HINT)
             return Response(status=answer.status_code, body=bytes(body), url=url)
 
     def close(self) -> None:

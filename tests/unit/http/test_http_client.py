@@ -144,3 +144,16 @@ def test_a_refusal_is_told_in_words() -> None:
     with HttpClient(f"http://127.0.0.1:{port}", timeout_seconds=30) as client, pytest.raises(Unreachable) as caught:
         client.request("GET", "/x")
     assert caught.value.message == f"GET http://127.0.0.1:{port}/x: Connection refused"
+
+
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"\xff", b"", b"[" * 100_000])
+def test_an_answer_of_another_program_is_named_with_a_way_on(scripted_server: Serve, body: bytes) -> None:
+    """What is no JSON, or is nested so deep that nobody reads it, is an error of ours that says what to do."""
+    with (
+        scripted_server(lambda *_: (200, body)) as script,
+        HttpClient(script.url, timeout_seconds=5) as client,
+        pytest.raises(DataCorrupt, match="is no JSON") as error,
+    ):
+        client.request("GET", "/").json()
+    assert error.value.hint is not None
+    assert "replicator doctor" in error.value.hint
