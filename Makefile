@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit long simulation drill-matrix differential mutants bench bench-offsets bench-scale pictures lock clean
+.PHONY: help venv demo test check lint format unit long azure simulation drill-matrix differential mutants bench bench-offsets bench-scale pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ test: venv       ## every test that needs nothing but Python: in two processes, 
 
 long: venv       ## the longer matrices that `make test` leaves out: crash points, secured and watched demos
 	$(BIN)/python -m pytest -m long --timeout 1800
+
+azure: venv      ## the object stores' contract on Azure's interface, by Azurite; needs npm
+	$(BIN)/python -m pytest -m long tests/contracts -k "azure"
 
 simulation: venv  ## the runbooks in a disturbed world, ten thousand seeds; one of them: python -m tests.simulation --seed N
 	$(BIN)/python -m tests.simulation --seeds 10000

@@ -11,6 +11,7 @@ import pytest
 from replicator.errors import DataCorrupt, NotFound
 from replicator.storage import ObjectStore, open_store
 from replicator.storage.remote import open_memory
+from tests.clouds import open_bucket
 
 
 def make_folder(path: Path) -> ObjectStore:
@@ -23,16 +24,22 @@ def make_memory(_path: Path) -> ObjectStore:
     return open_memory()
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    """Each store in turn, empty; S3 behind a real server."""
+AZURE = pytest.param("azure", marks=pytest.mark.long)
+"""It needs npm: `make azure`."""
+
+
+@pytest.fixture(params=["folder", "memory", "s3", AZURE])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """Each store in turn, empty; S3 and Azure behind servers."""
     match request.param:
         case "folder":
             return make_folder(tmp_path)
         case "memory":
             return make_memory(tmp_path)
-        case _:
+        case "s3":
             return open_store(request.getfixturevalue("bucket"))
+        case _:
+            return open_store(open_bucket(request.getfixturevalue("azure"), monkeypatch))
 
 
 def test_the_store_keeps_the_time(store: ObjectStore) -> None:
