@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import DataCorrupt
 from replicator.journal import list_operations, merge_records
 from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Flow
@@ -217,26 +218,38 @@ class Catalog:
     def read(self, deadline: Deadline) -> None:
         """Leave the newest snapshots known, and when each was last verified.
 
-        Raises: what the store refused or failed with.
+        Raises: what the store refused or failed with; DataCorrupt for a manifest or note that was changed, once all
+            others are known.
         """
         repository = self._open()
         newest = sorted(repository.list_ids())[-CATALOG_MAX:]
+        broken: list[DataCorrupt] = []
         for snapshot_id in newest:
             if snapshot_id not in self._known:
                 deadline.check(f"reading the catalog of {repository.url}")
-                self._known[snapshot_id] = to_entry(repository.read_manifest(snapshot_id))
-        self._known = {snapshot_id: self._known[snapshot_id] for snapshot_id in newest}
-        verified = self._read_verified(repository, deadline)
+                try:
+                    self._known[snapshot_id] = to_entry(repository.read_manifest(snapshot_id))
+                except DataCorrupt as exc:
+                    broken.append(exc)
+        self._known = {one: self._known[one] for one in newest if one in self._known}
+        verified = self._read_verified(repository, deadline, broken)
         self.entries = tuple(with_verification(entry, verified.get(one)) for one, entry in self._known.items())
+        if broken:
+            raise broken[0]
 
-    def _read_verified(self, repository: Repository, deadline: Deadline) -> Mapping[SnapshotId, datetime | None]:
+    def _read_verified(
+        self, repository: Repository, deadline: Deadline, broken: list[DataCorrupt]
+    ) -> Mapping[SnapshotId, datetime | None]:
         notes = {one: key for one, key in list_verified(repository).items() if one in self._known}
         for snapshot_id, key in notes.items():
             if key not in self._verified:
                 deadline.check(f"reading the verifications of {repository.url}")
-                self._verified[key] = read_verification(repository, snapshot_id, key=key)
-        self._verified = {key: self._verified[key] for key in notes.values()}
-        return {one: self._verified[key] for one, key in notes.items()}
+                try:
+                    self._verified[key] = read_verification(repository, snapshot_id, key=key)
+                except DataCorrupt as exc:
+                    broken.append(exc)
+        self._verified = {key: self._verified[key] for key in notes.values() if key in self._verified}
+        return {one: self._verified.get(key) for one, key in notes.items()}
 
     def _open(self) -> Repository:
         if self._repository is None:

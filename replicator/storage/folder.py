@@ -9,21 +9,26 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
-from replicator.errors import AccessDenied, NotFound, OperationFailed, ReplicatorError, Unreachable
+from replicator.errors import AccessDenied, DataCorrupt, NotFound, OperationFailed, ReplicatorError, Unreachable
 from replicator.storage.base import Content, StoredObject, check_key
 
 _TEMPORARY = ".part-"
+WHOLE_BYTES_MAX = 1024 * 1024 * 1024
+"""No object is read at once beyond this; those that are read so are documents, and packs are read in ranges."""
 _WRITE_PARTS = 64
 """Parts handed to one writev call; systems refuse more than IOV_MAX (1024)."""
 
 
 class FolderStore:
-    """Objects as files below one folder."""
+    """Objects as files below one folder. What is no regular file, or leads nowhere, is no object: a named pipe there
+    would be waited for without end."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
@@ -52,12 +57,14 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """See ObjectStore.get."""
-        with self._translated(key):
-            return self._path(key).read_bytes()
+        with self._translated(key), _open_object(self._path(key)) as file:
+            if os.fstat(file.fileno()).st_size > WHOLE_BYTES_MAX:
+                raise DataCorrupt(f"store {self.url}: {key}: larger than {WHOLE_BYTES_MAX} bytes, which no document is")
+            return file.readall()
 
     def get_range(self, key: str, *, offset: int, size_bytes: int) -> memoryview:
         """See ObjectStore.get_range."""
-        with self._translated(key), self._path(key).open("rb", buffering=0) as file:
+        with self._translated(key), _open_object(self._path(key)) as file:
             file.seek(offset)
             buffer = memoryview(bytearray(size_bytes))
             filled = 0
@@ -72,7 +79,7 @@ class FolderStore:
                 for name in names:
                     if not name.startswith("."):
                         path = Path(folder, name)
-                        if (found := _stat(path)) is not None:
+                        if (found := _stat(path)) is not None and stat.S_ISREG(found.st_mode):
                             modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
                             yield StoredObject(path.relative_to(self._root).as_posix(), found.st_size, modified_at)
 
@@ -113,12 +120,25 @@ class FolderStore:
             raise _to_error(exc, f"store {self.url}: {key}") from exc
 
 
+def _open_object(path: Path) -> FileIO:
+    """Return the open file of an object. Opened without blocking: a named pipe has to be told apart first."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no regular file")
+    return FileIO(descriptor, "rb")
+
+
 def _stat(path: Path) -> os.stat_result | None:
-    """Return what is known of a file; None when it has gone since it was listed."""
+    """Return what is known of a file; None when it has gone since it was listed, or leads nowhere."""
     try:
         return path.stat()
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            return None
+        raise
 
 
 def _raise_unless_missing(error: OSError) -> None:
@@ -174,4 +194,5 @@ def _to_error(error: OSError, where: str) -> ReplicatorError:
         return OperationFailed(f"{where}: {error.strerror}", hint="free space in the store, then run again")
     if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
         return Unreachable(f"{where}: {error.strerror}")
-    return OperationFailed(f"{where}: {error.strerror or error}")
+    told = f"{where}: {error.strerror or error}"
+    return OperationFailed(told, hint="look at the store's folder: only folders and regular files belong there")

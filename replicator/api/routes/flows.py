@@ -134,7 +134,10 @@ async def list_snapshots(here: Here, limit: Limit = 200) -> Response:
     """The catalog, newest first, and the schedules."""
     overview = here.feed.overview
     if overview.snapshots is None:
-        raise NotFound("this supervisor keeps no catalog of snapshots", hint="configure snapshots.store")
+        raise NotFound(
+            "this supervisor has read no catalog of snapshots",
+            hint="configure snapshots.store; where it is, `replicator snapshot list` says why not",
+        )
     newest = sorted(overview.snapshots, key=lambda entry: entry.created_at, reverse=True)
     return items_response(
         "Snapshot", [SnapshotView.model_validate(entry) for entry in newest[:limit]], total=len(newest)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from replicator.api.wiring import Catalog
 from replicator.clock import Deadline
+from replicator.errors import DataCorrupt
 from replicator.model.archive.snapshots import VerifyLevel
 from replicator.model.names import SnapshotId
 from replicator.snapshot import note_verified, verify_snapshot
@@ -56,3 +59,17 @@ def test_a_proof_is_read_once(tmp_path: Path) -> None:
     fetched.clear()
     catalog.read(Deadline.after(30))
     assert [key.split("/")[:2] for key in fetched] == [["verifications", IDS[1]]]
+
+
+def test_a_broken_manifest_hides_no_other_snapshot(tmp_path: Path) -> None:
+    """What somebody else left among the manifests is an error of the catalog's loop; every sound snapshot is listed,
+    its proof too."""
+    yard = make_yard(tmp_path)
+    yard.fill()
+    assert prove(yard, IDS[1])
+    yard.repository.store.put("manifests/20991231T235959Z-ffffff", [b"junk"])
+    catalog = Catalog(lambda: yard.repository)
+    for _ in range(2):
+        with pytest.raises(DataCorrupt, match="20991231T235959Z-ffffff"):
+            catalog.read(Deadline.after(30))
+        assert {one.id: one.is_sound for one in catalog.entries or ()} == dict.fromkeys(IDS) | {IDS[1]: True}

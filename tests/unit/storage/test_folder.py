@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from replicator.errors import AccessDenied, ConfigInvalid, OperationFailed, ReplicatorError, Unreachable
+from replicator.errors import (
+    AccessDenied,
+    ConfigInvalid,
+    DataCorrupt,
+    NotFound,
+    OperationFailed,
+    ReplicatorError,
+    Unreachable,
+)
 from replicator.storage import folder, open_store
 from replicator.storage.folder import FolderStore
 
@@ -72,10 +80,10 @@ def test_errors_of_the_system_become_ours(
 ) -> None:
     """Each errno has its class, and the message names store and key."""
 
-    def fail(self: Path) -> bytes:
+    def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(folder.os, "open", fail)
     with pytest.raises(kind, match="a/key"):
         FolderStore(tmp_path).get("a/key")
 
@@ -119,3 +127,44 @@ def test_unreachable_bucket_is_unreachable(monkeypatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     with pytest.raises(Unreachable, match="bucket"):
         remote.open_remote("s3://bucket/prefix").get("a/b")
+
+
+def test_what_is_no_regular_file_is_no_object(tmp_path: Path) -> None:
+    """A pipe that nobody writes, a link to itself, a dangling one and a socket are not listed; read by name, each is
+    an error that says what to do, at once."""
+    store = FolderStore(tmp_path)
+    store.put("a/whole", [b"x"])
+    os.mkfifo(tmp_path / "a" / "pipe")
+    (tmp_path / "a" / "loop").symlink_to("loop")
+    (tmp_path / "a" / "nowhere").symlink_to("absent")
+    (tmp_path / "a" / "folder").mkdir()
+    assert [entry.key for entry in store.list("a")] == ["a/whole"]
+    for name in ("pipe", "loop", "folder"):
+        with pytest.raises(OperationFailed) as whole:
+            store.get(f"a/{name}")
+        with pytest.raises(OperationFailed):
+            store.get_range(f"a/{name}", offset=0, size_bytes=1)
+        assert "only folders and regular files" in str(whole.value.hint)
+    with pytest.raises(NotFound):
+        store.get("a/nowhere")
+
+
+def test_a_linked_object_is_read_like_any_other(tmp_path: Path) -> None:
+    """Who moved objects to another disk and left links finds them again."""
+    store = FolderStore(tmp_path / "store")
+    store.put("a/first", [b"x"])
+    (tmp_path / "elsewhere").write_bytes(b"moved")
+    (tmp_path / "store" / "a" / "second").symlink_to(tmp_path / "elsewhere")
+    assert {(entry.key, entry.size_bytes) for entry in store.list("")} == {("a/first", 1), ("a/second", 5)}
+    assert store.get("a/second") == b"moved"
+
+
+def test_a_document_too_large_to_be_one_is_not_read_into_memory(tmp_path: Path, monkeypatch) -> None:
+    """A file that somebody put in an object's place cannot fill our memory."""
+    monkeypatch.setattr(folder, "WHOLE_BYTES_MAX", 10)
+    store = FolderStore(tmp_path)
+    store.put("a", [b"x" * 10])
+    store.put("b", [b"x" * 11])
+    assert len(store.get("a")) == 10
+    with pytest.raises(DataCorrupt, match="larger than 10 bytes"):
+        store.get("b")
