@@ -37,17 +37,23 @@ class KeepSettings(Section):
     monthly: _Count = Field(default=0, description="The newest of each of so many months.")
     yearly: _Count = Field(default=0, description="The newest of each of so many years.")
     within: Duration | None = Field(default=None, description="All younger than this: a number with s, m, h, d or w.")
+    tags: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = Field(
+        default=(), description="All that carry one of these tags, for ever."
+    )
+    minimum: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1, description="So many of the newest stay, whatever the rest says."
+    )
 
     @property
     def is_empty(self) -> bool:
         """Whether no rule keeps anything."""
-        return not any(self.model_dump().values())
+        return not any(self.model_dump(exclude={"minimum"}).values())
 
     def to_rule(self, *, tag: str, zone: str) -> KeepRule:
         """Return the rule for the snapshots that carry `tag`, with days and hours of `zone`."""
-        counts = self.model_dump(exclude={"within"})
+        counts = self.model_dump(exclude={"within", "tags"})
         within = None if self.within is None else duration_of(self.within).total_seconds()
-        return KeepRule(**counts, within_seconds=within, tag=tag, zone=zone)
+        return KeepRule(**counts, within_seconds=within, tags=frozenset(self.tags), tag=tag, zone=zone)
 
 
 class ScheduleSettings(Section):
@@ -74,7 +80,7 @@ class EncryptionSettings(Section):
     recipients: tuple[Annotated[str, StringConstraints(pattern=r"^(age1|ssh-)[\x20-\x7e]+$", max_length=4096)], ...] = (
         Field(
             default=(),
-            description="Public age keys (age1…, ssh-…) that open the repository; one is the identity's, keep another away.",
+            description="Public age keys (age1…, ssh-…) that open the repository; one the identity's, one kept away.",
         )
     )
     identity: SecretReference | None = Field(
@@ -103,6 +109,10 @@ class SnapshotsSettings(Section):
     )
     signing_key: SecretReference | None = Field(
         default=None, description="Ed25519 private key (PEM) that signs manifests, by reference."
+    )
+    object_lock: Duration | None = Field(
+        default=None,
+        description="The bucket's default object lock, for `repo lock-report`: a number with s, m, h, d or w.",
     )
     encryption: EncryptionSettings | None = Field(
         default=None, description="Client-side encryption of record data and states; null: none."

@@ -18,6 +18,7 @@ from replicator.snapshot.keeping import (
     read_holds,
     read_verified,
     release_snapshot,
+    report_locks,
     rewrap_key,
     unlock,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "read_holds",
     "read_verified",
     "release_snapshot",
+    "report_locks",
     "restore_snapshot",
     "rewrap_key",
     "say_nothing",

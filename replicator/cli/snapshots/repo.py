@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import click
 
 from replicator.cli.context import App, pass_app
-from replicator.cli.output import emit
+from replicator.cli.output import emit, make_table, text_of
 from replicator.cli.snapshots.encryption import encrypt, keygen, rekey, shred
-from replicator.errors import DataCorrupt
+from replicator.errors import ConfigInvalid, DataCorrupt, PartlyDone, UsageError
+from replicator.model.forms.figures import show_bytes, show_moment
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from replicator.model.archive.keeping import LockReport
 
 
 @click.group()
@@ -97,6 +106,65 @@ def unlock(app: App, url: str | None, *, is_forced: bool, given: str | None) -> 
         app.confirm_severe(act, name=repository.id, given=given)
     gone = delete_claims(repository, clock=app.clock, is_forced=is_forced)
     emit("RepositoryUnlock", output=app.output, item={"claims": gone, "is_forced": is_forced})
+
+
+@repo.command("lock-report")
+@click.argument("url", required=False)
+@click.option(
+    "--lock",
+    "lock_text",
+    metavar="DURATION",
+    help="The bucket's default retention, such as 30d; else snapshots.object_lock.",
+)
+@click.option(
+    "--for",
+    "needed_text",
+    metavar="DURATION",
+    help="How long a snapshot is to be protected; else as long as the lock.",
+)
+@pass_app
+def lock_report(app: App, url: str | None, lock_text: str | None, needed_text: str | None) -> None:
+    """Show what of a locked bucket can be deleted before a snapshot that needs it."""
+    from replicator.cli.snapshots.doors import open_repository
+    from replicator.snapshot import report_locks
+
+    text = lock_text if lock_text is not None else app.settings.snapshots.object_lock
+    if text is None:
+        raise ConfigInvalid(
+            "the bucket's retention is not known: stores do not tell it",
+            hint="give --lock, or set snapshots.object_lock",
+        )
+    lock = _duration("--lock", text)
+    needed = None if needed_text is None else _duration("--for", needed_text)
+    found = report_locks(open_repository(app, url), lock=lock, needed=needed, now=app.clock.now())
+    emit("LockReport", output=app.output, item=found, view=lock_view(found))
+    if not found.is_ok:
+        told = found.early[0].key if found.early else f"snapshot {found.unreadable[0]} cannot be read"
+        raise PartlyDone(
+            f"{len(found.early)} objects are locked for less time than snapshots need them, the first: {told}",
+            hint="copy them onto themselves with the provider's tool: the new version is locked anew",
+        )
+
+
+def _duration(option: str, text: str) -> timedelta:
+    from replicator.settings.values import duration_of
+
+    try:
+        return duration_of(text)
+    except ValueError as exc:
+        raise UsageError(f"{option} {text!r}: {exc}") from exc
+
+
+def lock_view(report: LockReport) -> RenderableType:
+    """The objects, soonest end first, and who needs them longer."""
+    table = make_table("OBJECT", "SIZE", "LOCKED UNTIL", "NEEDED UNTIL", "BY", numbers=("SIZE",))
+    for one in report.early:
+        cells = (
+            one.key, show_bytes(one.size_bytes), show_moment(one.locked_until), show_moment(one.needed_until),
+            one.snapshots[-1] if len(one.snapshots) == 1 else f"{one.snapshots[-1]} and {len(one.snapshots) - 1} more",
+        )  # fmt: skip
+        table.add_row(*map(text_of, cells))
+    return table
 
 
 for _command in (keygen, encrypt, rekey, shred):

@@ -107,3 +107,31 @@ class RepositoryStats:
     plain_bytes: int
     garbage_bytes: int
     claims: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyEnd:
+    """An object that can be deleted from `locked_until` on, though `snapshots` need it until later."""
+
+    key: str
+    size_bytes: int
+    locked_until: datetime
+    needed_until: datetime
+    snapshots: tuple[SnapshotId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockReport:
+    """What a locked bucket protects too briefly. The needs of `unreadable` snapshots are not known."""
+
+    lock_seconds: float
+    needed_seconds: float
+    snapshots: int
+    unreadable: tuple[SnapshotId, ...]
+    objects: int
+    early: tuple[EarlyEnd, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether every snapshot is protected as long as it is to be."""
+        return not self.early and not self.unreadable

@@ -6,6 +6,7 @@ held, or what somebody at work may need.
 
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed, unlock
 from replicator.snapshot.keeping.encrypting import apply_shred, begin_encryption, plan_shred, rewrap_key
+from replicator.snapshot.keeping.locks import report_locks
 from replicator.snapshot.keeping.marks import (
     hold_snapshot,
     list_verified,
@@ -48,6 +49,7 @@ __all__ = [
     "read_verification",
     "read_verified",
     "release_snapshot",
+    "report_locks",
     "rewrap_key",
     "unlock",
 ]

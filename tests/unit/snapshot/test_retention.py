@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from replicator.model.archive.keeping import Candidate, KeepRule
 from replicator.model.names import SnapshotId
+from replicator.settings.upkeep import KeepSettings
 from replicator.snapshot.keeping import decide_retention
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -114,3 +115,11 @@ def test_what_always_holds(rule: KeepRule, hours: set[int], extra: int) -> None:
     assert kept(survivors, rule) == first
     newer = NOW + timedelta(hours=extra)
     assert set(kept(survivors, rule, now=newer)) <= set(first)
+
+
+def test_a_schedules_rule_says_all_that_the_command_can() -> None:
+    """Tags and a minimum too; a minimum alone keeps nothing, so it is no rule."""
+    rule = KeepSettings(daily=7, tags=("audit",), minimum=3, within="2d").to_rule(tag="schedule:x", zone="UTC")
+    assert rule == KeepRule(daily=7, within_seconds=172_800, tags=frozenset({"audit"}), tag="schedule:x", minimum=3)
+    assert KeepSettings(minimum=3).is_empty
+    assert not KeepSettings(tags=("audit",)).is_empty
