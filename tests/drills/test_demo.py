@@ -18,6 +18,10 @@ PROMISES = {
     "No ghosts",
     "Aborted bookings stay aborted",
     "A deleted topic comes back identical",
+    "Orphans are found to the record",
+    "What was written meanwhile comes home",
+    "No skip on the way home",
+    "A drill passes and leaves nothing",
 }
 
 
@@ -29,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
         [sys.executable, "-m", "replicator", "demo", "--json", str(path), "-o", "json"],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

@@ -87,10 +87,11 @@ def _play_all(app: App, console: Console, stage: Stage) -> None:
 
 
 def _scenes_of(stage: Stage) -> tuple[Scene, ...]:
+    from replicator.cli.demo.home import HOMEWARD
     from replicator.cli.demo.secured import secured_scenes
     from replicator.cli.demo.story import SCENES
 
-    return secured_scenes() if stage.lab.plan.spec.is_secure else SCENES
+    return (*(secured_scenes() if stage.lab.plan.spec.is_secure else SCENES), *HOMEWARD)
 
 
 def _play_behind_dashboard(app: App, console: Console, stage: Stage) -> None:

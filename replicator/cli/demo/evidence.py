@@ -61,8 +61,8 @@ def note_failover(report: DemoReport, verdict: Mapping[str, Any]) -> None:
     ]
 
 
-def read_west(cluster: KafkaCluster, topics: Iterable[TopicName], deadline: Deadline) -> Found:
-    """Return the ledger numbers of every visible record on west, by topic."""
+def read_cluster(cluster: KafkaCluster, topics: Iterable[TopicName], deadline: Deadline) -> Found:
+    """Return the ledger numbers of every visible record on a cluster, by topic."""
     found: Found = {}
     for topic in topics:
         by_partition = read_numbers(cluster, topic, deadline)
