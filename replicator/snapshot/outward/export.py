@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from replicator.errors import OperationFailed, PreflightBlocked
+from replicator.errors import DataCorrupt, OperationFailed, PreflightBlocked
 from replicator.model.archive.snapshots import CapturedPartition, Chunk, Manifest
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.reading import visible_records
 from replicator.snapshot.repository import Repository
+from replicator.snapshot.verify import examine_chunk
 from replicator.wire.format.records import RawRecord
 
 
@@ -85,9 +86,19 @@ def _piece(repository: Repository, tp: TopicPartition, chunk: Chunk, kind: Expor
     """Return what a chunk adds to its file, and how many visible records that is."""
     data = repository.read_chunk(chunk)
     if kind is ExportFormat.RAW:
+        _expect(examine_chunk(data, chunk, where=str(tp)).records, tp, chunk)
         return data, chunk.facts.records
     lines = [json.dumps(_plain(tp.topic, tp.partition, r), ensure_ascii=False) for r in visible_records(data, chunk)]
+    _expect(len(lines), tp, chunk)
     return "".join(f"{line}\n" for line in lines).encode(), len(lines)
+
+
+def _expect(records: int, tp: TopicPartition, chunk: Chunk) -> None:
+    """Return if a chunk held what the manifest counted: one of other offsets would leave records out silently."""
+    if records != chunk.facts.records:
+        raise DataCorrupt(
+            f"{tp}: chunk {chunk.stored.id} held {records} records, the manifest counted {chunk.facts.records}"
+        )
 
 
 def _plain(topic: TopicName, partition: int, record: RawRecord) -> dict[str, object]:

@@ -31,6 +31,8 @@ from replicator.snapshot.repository.ciphers import OVERHEAD_BYTES
 
 SNAPSHOT_ID = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TOPIC_NAME = r"^(?:\.{0,2}[a-zA-Z0-9_-][a-zA-Z0-9._-]*|\.{3}[a-zA-Z0-9._-]*)$"
+"""As Kafka has it: `.` and `..` are none."""
 _KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 _Offset = _Count
@@ -80,7 +82,7 @@ class _Partition(_Document):
 
 
 class _Topic(_Document):
-    name: TopicName = Field(min_length=1, max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")
+    name: TopicName = Field(min_length=1, max_length=249, pattern=TOPIC_NAME)
     topic_id: str = Field(min_length=1, max_length=64)
     replication_factor: Annotated[int, Field(ge=1, le=32767)]
     is_compacted: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from replicator.snapshot.repository.packs import (
     read_index,
 )
 from replicator.snapshot.repository.sealing import Keys, Unsealed, canonical, decompress, seal, unseal
+from replicator.snapshot.repository.states import read_state_json
 from replicator.snapshot.repository.vault import Vault
 from replicator.storage import ObjectStore, open_store
 
@@ -246,10 +246,7 @@ class Repository:
         plain_bytes = int.from_bytes(data[:8], "big")
         if plain_bytes > MAX_STATE_BYTES:
             raise DataCorrupt(f"{where}: claims {plain_bytes} bytes")
-        content: dict[str, Any] = json.loads(decompress(data[8:], plain_bytes=plain_bytes, where=where))
-        if content.get("format") != f"replicator.state.{kind}/1":
-            raise DataCorrupt(f"{where}: is of format {content.get('format')!r}")
-        return content
+        return read_state_json(kind, decompress(data[8:], plain_bytes=plain_bytes, where=where), where=where)
 
     def prove_state(self, manifest: Manifest, kind: str) -> bytes:
         """Return the bytes a state is stored as, proven by their SHA-256, without a key.
