@@ -66,6 +66,7 @@ class App:
         self.api_token: str | None = None
         self.api_ca_file: Path | None = None
         self.operation_id: str | None = None
+        self.hint_if_interrupted: str | None = None
 
     def configure_log(self) -> None:
         """Send logs to stderr: warnings; errors alone with `-q`, more with `-v` and `-vv`."""
@@ -122,6 +123,7 @@ class App:
     def announce_operation(self, operation_id: str) -> None:
         """Print the operation's id before anything changes, and name it again should we be interrupted."""
         self.operation_id = operation_id
+        self.hint_if_interrupted = f"`replicator op resume {safe_text(operation_id)}` goes on from its journal"
         print(f"operation: {safe_text(operation_id)}", file=sys.stderr)
 
     def error_console(self) -> Console:

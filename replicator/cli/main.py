@@ -219,8 +219,8 @@ def _print_traceback(error: BaseException) -> None:
 
 def _tell_interrupted(app: App, how: str, status: int) -> int:
     print(f"error: {how}", file=sys.stderr)
-    if app.operation_id:
-        print(f"hint: `replicator op resume {app.operation_id}` goes on from its journal", file=sys.stderr)
+    if app.hint_if_interrupted:
+        print(f"hint: {app.hint_if_interrupted}", file=sys.stderr)
     return status
 
 

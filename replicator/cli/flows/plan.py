@@ -51,8 +51,10 @@ def apply(app: App, flow_name: str | None) -> None:
     plans = [_plan_one(app, flow, deadline) for flow in flows]
     for one in plans:
         require_applicable(one)
+    app.hint_if_interrupted = "every change told above is done; `replicator apply` makes the rest"
     for flow in flows:
         _apply_one(app, flow, deadline)
+    app.hint_if_interrupted = None
     emit(
         "Applied",
         output=app.output,

@@ -147,7 +147,7 @@ def finish(app: App, report: OperationReport) -> None:
     """Print the report, and raise PartlyDone where exceptions are left."""
     from replicator.cli.operations.view import report_view
 
-    app.operation_id = None
+    app.operation_id = app.hint_if_interrupted = None
     view = report_view(report) if app.output.is_for_people else None
     emit("Operation", output=app.output, item=report, view=view)
     if report.exceptions:

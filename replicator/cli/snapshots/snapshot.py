@@ -74,6 +74,7 @@ def create(
     topics = Selection(include=patterns, exclude=carried.exclude) if patterns else carried
     repository = open_repository(app, store)
     begun = app.clock.monotonic()
+    app.hint_if_interrupted = "no snapshot was published; the same command again uses what was stored already"
     with open_cluster(app, name) as (door, raw), show_progress(app) as report:
         mirror = mirror_of(app.settings, app.settings.flow(flow), door) if flow is not None else None
         manifest = create_snapshot(
@@ -85,6 +86,7 @@ def create(
             deadline=app.deadline(LONG_SECONDS),
             report=report,
         )
+    app.hint_if_interrupted = None
     seconds = app.clock.monotonic() - begun
     item = {**summarise(manifest), "seconds": round(seconds, 3)}
     emit("Snapshot", output=app.output, item=item, warnings=manifest.warnings)
@@ -254,7 +256,9 @@ def restore(
             return
         _refuse(plan)
         app.confirm_moderate(_describe(plan), is_agreed=is_agreed)
+        app.hint_if_interrupted = "the same command again goes on where it stopped; until then a topic may be half filled"
         done = restorer.apply(plan)
+        app.hint_if_interrupted = None
     emit("Restore", output=app.output, item=done, warnings=done.warnings, view=restore_view(done))
 
 

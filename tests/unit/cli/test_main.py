@@ -199,6 +199,27 @@ def test_interruption_exits_130_and_names_the_operation(
     assert "Traceback" not in err
 
 
+def test_interruption_tells_what_was_done_where_a_verb_has_begun_to_change_things(
+    probe: Callable[[Body], None], capsys: Captured
+) -> None:
+    """A verb without an operation says itself what stands and how to go on; one that changes nothing has no hint."""
+
+    def interrupt(app: App) -> None:
+        app.hint_if_interrupted = "what was told is done"
+        raise KeyboardInterrupt
+
+    def look(_app: App) -> None:
+        raise KeyboardInterrupt
+
+    for body, told in (
+        (interrupt, ["error: interrupted", "hint: what was told is done"]),
+        (look, ["error: interrupted"]),
+    ):
+        probe(body)
+        assert run(["probe"]) == 130
+        assert capsys.readouterr().err.strip().splitlines() == told
+
+
 @pytest.mark.parametrize("fault", [BrokenPipeError(32, "Broken pipe"), EOFError("stream ended")])
 def test_a_broken_pipe_of_ours_is_no_closed_terminal(
     probe: Callable[[Body], None], capsys: Captured, fault: Exception
