@@ -87,7 +87,7 @@ class EncryptionSettings(Section):
         default=None, description="The age identity (AGE-SECRET-KEY-1…) that opens it here, by reference."
     )
     passphrase: SecretReference | None = Field(
-        default=None, description="Instead of both: a passphrase, by reference. Trying it takes seconds and 512 MiB."
+        default=None, description="Instead of both: a passphrase, by reference. Trying it takes a second and 128 MiB."
     )
 
     @model_validator(mode="after")

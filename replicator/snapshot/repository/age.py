@@ -1,77 +1,51 @@
-"""The repository's key wrapped for age recipients or under a passphrase. The only file that imports pyrage."""
+"""The repository's key wrapped for age recipients. The only file that imports pyrage.
+
+Its passphrases are not used: it refuses a file that took more work than the machine seems to manage just now, so that
+a busy machine could not open what an idle one wrote.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
-from replicator.errors import AccessDenied, ConfigInvalid
-from replicator.model.archive.unlocking import Unlock
+from replicator.errors import ConfigInvalid
 
 _SSH_IDENTITY = "OPENSSH PRIVATE KEY"
 
 
-def wrap_key(key: bytes, unlock: Unlock) -> bytes:
-    """Return an age file that holds `key`, for the passphrase or for every recipient.
+def wrap_for(key: bytes, recipients: Sequence[str]) -> bytes:
+    """Return an age file that holds `key` for every recipient. Raises: ConfigInvalid when one is none."""
+    age = _load()
+    return bytes(age.encrypt(key, [_read_recipient(age, text) for text in recipients]))
 
-    Raises: ConfigInvalid when a recipient is none, or there is nobody to wrap it for.
+
+def open_with(files: Sequence[bytes], identity: str) -> bytes | None:
+    """Return what the first of these age files holds that the identity opens; None when it opens none.
+
+    Raises: ConfigInvalid when it is no identity.
     """
     age = _load()
-    if unlock.passphrase is not None:
-        return bytes(age.passphrase.encrypt(key, unlock.passphrase))
-    if not unlock.recipients:
-        raise ConfigInvalid(
-            "snapshots.encryption names nobody to encrypt for", hint="set its recipients, or its passphrase"
-        )
-    return bytes(age.encrypt(key, [_read_recipient(age, text) for text in unlock.recipients]))
-
-
-def open_wrapped(files: Sequence[bytes], unlock: Unlock, *, where: str) -> bytes:
-    """Return what the first of these age files holds that opens.
-
-    Raises: AccessDenied when there is nothing to open them with, or it opens none.
-    """
-    if not unlock.can_open:
-        raise AccessDenied(
-            f"{where} is encrypted, and no key to it is configured",
-            hint="set snapshots.encryption.identity or snapshots.encryption.passphrase",
-        )
-    age = _load()
-    attempt = _by_passphrase(age, unlock.passphrase) if unlock.passphrase is not None else _by_identity(age, unlock)
+    identities = _read_identities(age, identity.strip())
     for data in files:
         try:
-            return bytes(attempt(data))
+            return bytes(age.decrypt(data, identities))
         except age.DecryptError:
             continue
-    used = "snapshots.encryption.passphrase" if unlock.passphrase is not None else "snapshots.encryption.identity"
-    raise AccessDenied(f"{where}: {used} does not open it: it is another key", hint=f"set {used} to the key in use")
+    return None
 
 
-def check_recipients(recipients: Sequence[str]) -> None:
-    """Return if every text is a public age key (`age1…` or an SSH one). Raises: ConfigInvalid."""
-    age = _load()
-    for text in recipients:
-        _read_recipient(age, text)
-
-
-def _by_passphrase(age: ModuleType, passphrase: str) -> Any:
-    return lambda data: age.passphrase.decrypt(data, passphrase)
-
-
-def _by_identity(age: ModuleType, unlock: Unlock) -> Any:
-    text = (unlock.identity or "").strip()
+def _read_identities(age: ModuleType, text: str) -> list[object]:
     try:
         if _SSH_IDENTITY in text:
-            identities = [age.ssh.Identity.from_buffer(text.encode())]
-        else:
-            lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-            identities = [age.x25519.Identity.from_str(line) for line in lines]
+            return [age.ssh.Identity.from_buffer(text.encode())]
+        lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        identities = [age.x25519.Identity.from_str(line) for line in lines]
     except age.IdentityError as exc:
         raise _no_identity() from exc
     if not identities:
         raise _no_identity()
-    return lambda data: age.decrypt(data, identities)
+    return identities
 
 
 def _no_identity() -> ConfigInvalid:
@@ -100,7 +74,7 @@ def _load() -> ModuleType:
         import pyrage
     except ImportError as exc:
         raise ConfigInvalid(
-            "encrypted repositories need the package pyrage", hint="pip install 'replicator[encryption]'"
+            "age recipients need the package pyrage", hint="pip install 'replicator[encryption]'"
         ) from exc
     module: ModuleType = pyrage
     return module

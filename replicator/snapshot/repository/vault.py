@@ -14,23 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.errors import AccessDenied, DataCorrupt, NotFound, PreflightBlocked
 from replicator.model.archive.unlocking import ShreddedKey, Unlock
-from replicator.snapshot.repository.age import open_wrapped, wrap_key
 from replicator.snapshot.repository.ciphers import KEY_BYTES, Cipher, key_id
 from replicator.snapshot.repository.sealing import Keys, canonical, seal, unseal
+from replicator.snapshot.repository.wrapping import Ring, decode, open_rings, wrap_key
 from replicator.storage import ObjectStore
 
 KEYS = "keys"
 RING, TOPICS = "ring", "topics"
 _KEY_ID = r"^[0-9a-f]{32}$"
 _Document = TypeVar("_Document")
-
-
-class _Ring(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(pattern=_KEY_ID)
-    recipients: tuple[str, ...]
-    wrapped: str
 
 
 class TopicKey(BaseModel):
@@ -55,13 +47,13 @@ class _TopicKeys(BaseModel):
 class _Seen:
     """Every key object there is, proven by its seal; every key by its id, and the one each topic uses from now on."""
 
-    rings: Mapping[str, _Ring]
+    rings: Mapping[str, Ring]
     topics: Mapping[str, _TopicKeys]
     by_key: Mapping[str, TopicKey]
     by_topic: Mapping[str, str]
 
 
-def _sort(rings: Mapping[str, _Ring], topics: Mapping[str, _TopicKeys]) -> _Seen:
+def _sort(rings: Mapping[str, Ring], topics: Mapping[str, _TopicKeys]) -> _Seen:
     """A key that one object says is shredded is shredded, whatever another one still holds."""
     by_key: dict[str, TopicKey] = {}
     for document in topics.values():
@@ -205,9 +197,7 @@ class Vault:
         unlock = self._keys.unlock
         if unlock.passphrase is None and self._keys.signing is None:
             raise _needs_signature(self._store.url)
-        wrapped = base64.b64encode(wrap_key(key, unlock)).decode()
-        recipients = () if unlock.passphrase is not None else unlock.recipients
-        self._put(RING, _Ring(key=key_id(key), recipients=recipients, wrapped=wrapped))
+        self._put(RING, wrap_key(key, unlock, name=key_id(key), repository=self._repository))
         self._store.delete(old)
         self._forget()
         return key_id(key)
@@ -238,13 +228,13 @@ class Vault:
             )
         where = f"{self._store.url}: key {key} of topic {one.topic}"
         told: dict[str, object] = {"topic": one.topic, "wrapped": key}
-        opened = self._wrapping().decrypt(_decode(one.wrapped, where), told=told, where=where)
+        opened = self._wrapping().decrypt(decode(one.wrapped, where), told=told, where=where)
         if key_id(opened) != key:
             raise DataCorrupt(f"{where}: is another key")
         return opened
 
     def _open(self) -> bytes:
-        """A passphrase takes seconds and hundreds of MiB to try, so threads wait for the first one's answer."""
+        """A passphrase takes a while and 128 MiB to try, so threads wait for the first one's answer."""
         with self._opening:
             if self._key is None:
                 self._key = self._open_with(self._keys.unlock)
@@ -252,22 +242,21 @@ class Vault:
 
     def _open_with(self, unlock: Unlock) -> bytes:
         expected = self.key
-        rings = self._look().rings
         if expected is None:
             raise AccessDenied(f"{self._store.url} holds no key", hint="replicator repo encrypt")
-        files = [_decode(ring.wrapped, name) for name, ring in rings.items()]
-        key = open_wrapped(files, unlock, where=self._store.url)
+        rings = tuple(self._look().rings.values())
+        key = open_rings(rings, unlock, where=self._store.url, repository=self._repository)
         if key_id(key) != expected:
             raise DataCorrupt(f"{self._store.url}: a keyring holds another key than it says")
         return key
 
     def _look(self) -> _Seen:
         if self._seen is None:
-            rings: dict[str, _Ring] = {}
+            rings: dict[str, Ring] = {}
             topics: dict[str, _TopicKeys] = {}
             for entry in sorted(self._store.list(KEYS), key=lambda one: one.key):
                 if entry.key.startswith(f"{KEYS}/{RING}-"):
-                    rings[entry.key] = self._read(entry.key, RING, _Ring.model_validate_json)
+                    rings[entry.key] = self._read(entry.key, RING, Ring.model_validate_json)
                 elif entry.key.startswith(f"{KEYS}/{TOPICS}-"):
                     topics[entry.key] = self._read(entry.key, TOPICS, _TopicKeys.model_validate_json)
             self._seen = _sort(rings, topics)
@@ -294,13 +283,6 @@ class Vault:
     def _forget(self) -> None:
         self._seen = None
         self._ciphers.clear()
-
-
-def _decode(text: str, where: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as exc:
-        raise DataCorrupt(f"{where}: cannot be read") from exc
 
 
 def _needs_signature(url: str) -> PreflightBlocked:

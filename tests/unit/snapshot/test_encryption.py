@@ -308,7 +308,7 @@ def test_a_key_is_wrapped_anew_without_touching_data(safe, tools) -> None:
 
 
 def test_a_passphrase_opens_without_signatures(tools) -> None:
-    """Who knows it reads; who knows another one is told so; it is in no text of the keys. Each try takes seconds."""
+    """Who knows it reads; who knows another one is told so; it is in no text of the keys."""
     keys = Keys(unlock=Unlock(passphrase="correct horse"))
     assert "correct" not in repr(keys)
     shop = tools["workshop"](keys)
