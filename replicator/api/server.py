@@ -15,7 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from replicator.api.access import check_exposure
+from replicator.api.access import Refusal, check_exposure
+from replicator.api.envelopes import refusal_response
 from replicator.clock import Deadline
 from replicator.errors import ConfigInvalid, DeadlineExceeded
 from replicator.log import get_logger
@@ -58,6 +59,26 @@ class PatientProtocol(H11Protocol):
             self._await_head()
         elif not is_inside_head:
             self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the one thing it says is what the envelope says
+        """Answer what is no HTTP in the envelope of every other refusal, unless an answer is on its way already.
+
+        An application that is still at the request is told that its caller has gone: its answer would come second.
+        """
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = refusal_response(Refusal(400, "http.invalid", "the request is no valid HTTP"))
+            headers = [*answer.raw_headers, (b"connection", b"close")]
+            whole = (
+                h11.Response(status_code=400, headers=headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            )
+            for event in whole:
+                self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -265,6 +266,33 @@ def test_a_huge_head_is_refused(start: Started) -> None:
     with socket.create_connection(("127.0.0.1", start().port)) as greedy:
         greedy.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 70_000)
         assert closed_after(greedy, seconds=5)
+
+
+NO_HTTP = {
+    "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "no length": b"POST /v1/flows/orders/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
+    "bad chunk": b"POST /v1/flows/orders/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+}
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP.keys())
+def test_what_is_no_http_is_refused_in_the_envelope(
+    start: Started, sent: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Exactly one answer, JSON as every other refusal; no request of a caller who has gone crashes behind it."""
+    running = start()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as asking:
+        asking.sendall(sent)
+        answer = b"".join(iter(lambda: asking.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    told = json.loads(body)
+    assert (told["kind"], told["reason"]) == ("Error", "http.invalid")
+    assert ApiClient(running.url).session().role == "viewer"
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
 
 
 @pytest.mark.security
