@@ -91,7 +91,7 @@ def _scenes_of(stage: Stage) -> tuple[Scene, ...]:
     from replicator.cli.demo.secured import secured_scenes
     from replicator.cli.demo.story import SCENES
 
-    return (*(secured_scenes() if stage.lab.plan.spec.is_secure else SCENES), *HOMEWARD)
+    return secured_scenes() if stage.lab.plan.spec.is_secure else (*SCENES, *HOMEWARD)
 
 
 def _play_behind_dashboard(app: App, console: Console, stage: Stage) -> None:

@@ -47,10 +47,10 @@ def return_east(stage: Stage) -> str:
 
 def go_home(stage: Stage) -> str:
     """Fail back as an operator would; `planes` was made anew meanwhile and goes home whole."""
-    deadline = Deadline.after(60, clock=stage.clock)
     words = ("failback", FLOW, "--confirm", FLOW, "--fence", "attested", "--rebuild", data.PLANES)
     told = stage.shell.run(*words, timeout_seconds=300, allowed=(0, 3)).item
     (stage.folder / "failback.json").write_text(json.dumps(told, indent=2))
+    deadline = Deadline.after(180, clock=stage.clock)
     east, west = (evidence.read_cluster(cluster, EVENTS, deadline) for cluster in (stage.east, stage.west))
     judge_home(stage.report, stage.ledger, told, east=east, west=west, difference=stage.difference)
     return f"{len(told['steps'])} steps; east is active after {told['rto_seconds']:.1f} s"

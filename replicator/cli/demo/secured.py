@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from replicator.cli.demo import data
+from replicator.cli.demo.home import HOMEWARD, go_home
 from replicator.cli.demo.story import SCENES, Scene, Stage, configure, watch_lag_fall
 from replicator.clock import Deadline
 from replicator.errors import OperationFailed
@@ -84,10 +86,26 @@ def ask_doctor(stage: Stage) -> str:
     return f"{len(answer.items)} findings, worst: {'none' if answer.exit_status == 0 else 'a warning'}"
 
 
+def grant_rebuild(stage: Stage) -> str:
+    """Give the one right that `acl show` does not print: to delete a topic that is made anew at home."""
+    rule = AclBinding(
+        principal="User:replicator",
+        resource_type=ResourceType.TOPIC,
+        name=data.PLANES,
+        pattern=PatternType.LITERAL,
+        right=Right.DELETE,
+    )
+    with KafkaCluster(stage.lab.access("east", "admin")) as admin:
+        admin.acls.create([rule], Deadline.after(60, clock=stage.clock))
+    return f"replicator may delete {data.PLANES} on east"
+
+
 def secured_scenes() -> tuple[Scene, ...]:
     """Return the story with what it takes on secured clusters put where it belongs."""
     scenes: list[Scene] = []
-    for scene in SCENES:
+    for scene in (*SCENES, *HOMEWARD):
+        if scene.play is go_home:
+            scenes.append(Scene("Grant what a rebuild needs", grant_rebuild))
         scenes.append(scene)
         if scene.play is configure:
             scenes.append(Scene("Grant just the rights of acl show", grant_just_enough))
