@@ -8,6 +8,7 @@ from replicator.flow.control import check_pausable, connectors_of, pause_flow, r
 from replicator.flow.handles import FlowHandles
 from replicator.flow.health import FlowHealth, HealthFacts, decide_health, find_damage, lag_verdicts
 from replicator.flow.heartbeat import FlowHeartbeat
+from replicator.flow.holding import hold_flow
 from replicator.flow.look import FlowLook, look_at_flow
 from replicator.flow.measuring.peaks import PEAK_DAYS, PeakTrail
 from replicator.flow.measuring.series import LagObservation, LagRules, LagSeries, flow_lag, unknown_lag
@@ -51,6 +52,7 @@ __all__ = [
     "desired_flow",
     "find_damage",
     "flow_lag",
+    "hold_flow",
     "lag_verdicts",
     "look_at_flow",
     "pause_flow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +48,7 @@ for _command in (keep, unkeep, prune, diff, export):
     metavar="BYTES",
     help="Read no more than so many bytes a second from the cluster (65536 at least).",
 )
+@click.option("--quiescent", "is_quiescent", is_flag=True, help="Pause the flow for the seconds the cut takes.")
 @_store_option
 @pass_app
 def create(
@@ -57,6 +59,8 @@ def create(
     tags: tuple[str, ...],
     bytes_per_second: int | None,
     store: str | None,
+    *,
+    is_quiescent: bool,
 ) -> None:
     """Take a snapshot now. Unchanged data is neither read nor stored again."""
     from replicator.cli.snapshots.doors import (
@@ -72,6 +76,13 @@ def create(
 
     name, flow, carried = choose_cluster(app, flow_name, cluster)
     topics = Selection(include=patterns, exclude=carried.exclude) if patterns else carried
+    if is_quiescent and flow is None:
+        raise UsageError(
+            "--quiescent pauses a flow, and --cluster names none", hint="replicator snapshot create --flow"
+        )
+    request = SnapshotRequest(
+        topics=topics, flow=flow, tags=tags, bytes_per_second=bytes_per_second, is_quiescent=is_quiescent
+    )
     repository = open_repository(app, store)
     begun = app.clock.monotonic()
     app.hint_if_interrupted = "no snapshot was published; the same command again uses what was stored already"
@@ -81,7 +92,7 @@ def create(
             door,
             raw,
             repository,
-            SnapshotRequest(topics=topics, flow=flow, mirror=mirror, tags=tags, bytes_per_second=bytes_per_second),
+            replace(request, mirror=mirror),
             clock=app.clock,
             deadline=app.deadline(LONG_SECONDS),
             report=report,
@@ -166,10 +177,11 @@ def show(app: App, reference: str, store: str | None) -> None:
 @click.argument("reference", metavar="ID")
 @click.option(
     "--level",
-    type=click.IntRange(0, 4),
+    type=click.IntRange(0, 5),
     default=3,
     show_default=True,
-    help="0 manifest, 1 objects present, 2 checksums, 3 record batches, 4 every record decoded.",
+    help="0 manifest, 1 objects present, 2 checksums, 3 record batches, 4 every record decoded, 5 restored to a "
+    "scratch cluster on this machine and read back.",
 )
 @click.option(
     "--sample",
@@ -189,6 +201,7 @@ def verify(
     An encrypted one is proven down to the checksums without its key.
     """
     from replicator.cli.snapshots.doors import open_repository, show_progress
+    from replicator.cli.snapshots.drill import DRILL_LEVEL, complain_if_different, drill_on_scratch
     from replicator.cli.snapshots.views import verify_view
     from replicator.model.archive.snapshots import VerifyLevel
     from replicator.snapshot import verify_snapshot
@@ -198,15 +211,17 @@ def verify(
         result = verify_snapshot(
             repository,
             repository.find(reference),
-            level=VerifyLevel(level),
+            level=VerifyLevel(min(level, VerifyLevel.RECORDS)),
             clock=app.clock,
             report=report,
             sample_percent=sample_percent,
         )
+    drill = drill_on_scratch(app, repository, result) if level == DRILL_LEVEL and result.is_ok else None
     item = _summarise_report(result) | ({"checks": result.checks} if each_chunk else {})
-    view = verify_view(result, is_each_told=each_chunk)
-    emit("SnapshotVerification", output=app.output, item=item, view=view)
+    view = verify_view(result, is_each_told=each_chunk, drill=drill)
+    emit("SnapshotVerification", output=app.output, item=item | {"drill": drill}, view=view)
     _complain_if_bad(result)
+    complain_if_different(drill)
     _remember(app, repository, result)
 
 
@@ -256,7 +271,9 @@ def restore(
             return
         _refuse(plan)
         app.confirm_moderate(_describe(plan), is_agreed=is_agreed)
-        app.hint_if_interrupted = "the same command again goes on where it stopped; until then a topic may be half filled"
+        app.hint_if_interrupted = (
+            "the same command again goes on where it stopped; until then a topic may be half filled"
+        )
         done = restorer.apply(plan)
         app.hint_if_interrupted = None
     emit("Restore", output=app.output, item=done, warnings=done.warnings, view=restore_view(done))
@@ -294,6 +311,7 @@ def summarise(manifest: Manifest) -> dict[str, Any]:
         "stored_bytes": manifest.totals.stored_bytes,
         "new_bytes": manifest.totals.new_bytes,
         "new_stored_bytes": manifest.totals.new_stored_bytes,
+        "consistency_level": manifest.consistency.level,
         "gap_count": manifest.gap_count,
         "missing_count": len(manifest.missing),
     }

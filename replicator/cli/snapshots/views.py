@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group, RenderableType
 
 from replicator.cli.output import make_table, text_of
+from replicator.model.archive.drilling import SnapshotDrill
 from replicator.model.archive.restores import RestorePlan, RestoreReport
 from replicator.model.archive.snapshots import Manifest, VerifyReport
 from replicator.model.forms.figures import show_bytes, show_count, show_moment, show_seconds
@@ -21,7 +22,7 @@ def show_view(manifest: Manifest, signed_by: str | None, beside: Mapping[str, in
         ("cluster", f"{manifest.cluster.name} ({manifest.cluster.id})"),
         ("flow", manifest.flow),
         ("built upon", manifest.parent),
-        ("consistency", f"{consistency.level}, transactions {consistency.transactions.replace('_', ' ')}"),
+        ("consistency", f"{consistency.level}, transactions {consistency.transactions}".replace("_", " ")),
         ("records", show_count(manifest.totals.records)),
         ("size", f"{show_bytes(manifest.totals.bytes)}, {show_bytes(manifest.totals.new_bytes)} of it new"),
         ("tags", manifest.tags),
@@ -47,7 +48,17 @@ def show_view(manifest: Manifest, signed_by: str | None, beside: Mapping[str, in
         for gap in partition.gaps
     ]
     missing = [(topic.name, None, None, topic.reason) for topic in manifest.missing]
-    return Group(_facts(head), topics, *_lost([*rows, *missing]), _left_out(manifest))
+    return Group(_facts(head), *_promises(manifest), topics, *_lost([*rows, *missing]), _left_out(manifest))
+
+
+def _promises(manifest: Manifest) -> Iterable[RenderableType]:
+    """What the cut promises, each with what shows it; nothing of a manifest that is older than that."""
+    if not manifest.consistency.evidence:
+        return
+    table = make_table("CONSISTENCY", "HELD", "EVIDENCE")
+    for one in manifest.consistency.evidence:
+        table.add_row(*map(text_of, (one.level.replace("_", " "), one.is_held, one.evidence)))
+    yield table
 
 
 def _left_out(manifest: Manifest) -> RenderableType:
@@ -66,7 +77,9 @@ def _lost(rows: list[tuple[object, ...]]) -> Iterable[RenderableType]:
     yield table
 
 
-def verify_view(report: VerifyReport, *, is_each_told: bool = False) -> RenderableType:
+def verify_view(
+    report: VerifyReport, *, is_each_told: bool = False, drill: SnapshotDrill | None = None
+) -> RenderableType:
     """A verification: its outcome in words, then everything that was wrong, and each chunk where that was asked."""
     speed = f", {show_bytes(report.checked_bytes / report.seconds)}/s" if report.seconds else ""
     head = [
@@ -80,6 +93,10 @@ def verify_view(report: VerifyReport, *, is_each_told: bool = False) -> Renderab
         ("signed by", report.signed_by),
     ]
     chunks = [_checks(report)] if is_each_told else []
+    if drill is not None:
+        same = sum(one.is_same for one in drill.partitions)
+        told = f"{same} of {len(drill.partitions)} partitions came back, {show_count(drill.records)} records"
+        head += [("drill", told), ("restored in", show_seconds(drill.restore_seconds))]
     if report.is_ok:
         return Group(_facts(head), *chunks)
     table = make_table("STATUS", "WHAT", "WHERE", "PROBLEM")

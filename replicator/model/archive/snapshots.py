@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from replicator.model.archive.consistency import LevelEvidence
 from replicator.model.names import ClusterName, FlowName, SnapshotId, TopicName, TopicPartition
 
 _CLOSED = {"extra": "forbid"}
@@ -154,7 +155,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedPartition:
-    """One partition: chunks and gaps in offset order tile [start, end)."""
+    """One partition: chunks and gaps in offset order tile [start, end).
+
+    `left_out` are batches of transactions that are not part of the snapshot, (producer id, from, to) each: the next
+    snapshot reads them anew.
+    """
 
     partition: int
     start: int
@@ -163,6 +168,7 @@ class CapturedPartition:
     leader_epoch: int
     chunks: tuple[Chunk, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    left_out: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def records(self) -> int:
@@ -238,7 +244,10 @@ class CapturedCluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consistency:
-    """What the snapshot promises of its cut, with the times that show it."""
+    """What the snapshot promises of its cut, with what shows it. Without `evidence` it is one of an older version.
+
+    `level` is the strongest of prefix, transaction_atomic and quiescent that holds.
+    """
 
     __pydantic_config__ = _CLOSED
 
@@ -248,6 +257,7 @@ class Consistency:
     cut_at: datetime
     cut_skew_ms: int
     finished_at: datetime
+    evidence: tuple[LevelEvidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from replicator.model.archive.snapshots import ChunkFacts
 from replicator.model.names import TopicPartition
-from replicator.snapshot.facts import AbortedRange, FactsBuilder
+from replicator.snapshot.facts import AbortedRange, FactsBuilder, is_in_ranges
 from replicator.wire.format.batches import Batch, BatchHeader, Codec, prove_batch, read_marker
 from replicator.wire.format.transactions import AbortTracker
 from replicator.wire.reading import Slice
@@ -31,7 +31,10 @@ class RawChunk:
 
 
 class ChunkBuilder:
-    """Builds the chunks of one contiguous span of one partition, fed in offset order."""
+    """Builds the chunks of one contiguous span of one partition, fed in offset order.
+
+    `left_out` are batches of transactions that are no part of the snapshot: marked as aborted ones are.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class ChunkBuilder:
         stop: int,
         cuts: Sequence[int] = (),
         chunk_bytes: int = CHUNK_BYTES,
+        left_out: Sequence[AbortedRange] = (),
     ) -> None:
         self._partition = partition
         self._start = self._position = start
@@ -48,6 +52,7 @@ class ChunkBuilder:
         self._cuts = sorted(cuts)
         self._chunk_bytes = chunk_bytes
         self._tracker = AbortTracker()
+        self._left_out = left_out
         self._reset()
 
     def _reset(self) -> None:
@@ -101,6 +106,7 @@ class ChunkBuilder:
             self._facts.add(batch, is_aborted=False)
             return
         is_aborted = header.is_transactional and self._tracker.is_aborted(header)
+        is_aborted = is_aborted or is_in_ranges(header, self._left_out)
         if is_aborted:
             self._extend_range(header)
         self._codecs.add(header.codec)

@@ -90,7 +90,7 @@ class _Desk:
 
     @staticmethod
     def _builder(plan: PartitionPlan, span: Span) -> ChunkBuilder:
-        return ChunkBuilder(plan.partition, start=span.start, stop=span.stop, cuts=plan.cuts)
+        return ChunkBuilder(plan.partition, start=span.start, stop=span.stop, cuts=plan.cuts, left_out=plan.left_out)
 
     def take(self, item: Slice | Miss) -> None:
         """Take one item in; a span that is complete is closed, so that its memory is free at once."""

@@ -24,6 +24,7 @@ from replicator.model.cluster import TopicDescription
 from replicator.model.flow import Selection
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.snapshot.capture.copying import CopiedPartition, copy_partitions
+from replicator.snapshot.capture.cutting import weigh_consistency
 from replicator.snapshot.capture.increments import Base
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place
 from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
@@ -52,7 +53,8 @@ class SnapshotRequest:
     """What to capture. `topics` are names on the cluster that is read; internal topics are never meant.
 
     `mirror` tells how far the flow is that fills the cluster, so that the cut maps back to source offsets.
-    `bytes_per_second` bounds how fast the cluster is read; None: as fast as it goes.
+    `bytes_per_second` bounds how fast the cluster is read; None: as fast as it goes. `is_quiescent` pauses the flow
+    for the cut.
     """
 
     topics: Selection = Selection()
@@ -62,6 +64,7 @@ class SnapshotRequest:
     tags: tuple[str, ...] = ()
     compression: Compression = Compression.AUTO
     bytes_per_second: int | None = None
+    is_quiescent: bool = False
 
 
 def create_snapshot(
@@ -113,6 +116,7 @@ def _create(
         topics=request.topics,
         groups=request.groups,
         mirror=request.mirror,
+        is_quiescent=request.is_quiescent,
         clock=clock,
         deadline=soon,
     )
@@ -175,20 +179,28 @@ def _write_manifest(
         flow=request.flow,
         include=request.topics.include,
         exclude=request.topics.exclude,
-        consistency=Consistency(
-            groups_read_at=survey.groups_read_at,
-            cut_at=survey.cut.at,
-            cut_skew_ms=survey.cut.skew_ms,
-            finished_at=clock.now(),
-        ),
+        consistency=_weigh(survey, request, topics, clock),
         states=_put_states(repository, topics, survey, request.mirror),
         topics=topics,
         pack_sizes=_pack_sizes(topics, bases, writer),
         missing=missing,
-        warnings=(*warnings, *find_positions_ahead(survey.groups, ends)),
+        warnings=(*warnings, *survey.stillness.warnings, *find_positions_ahead(survey.groups, ends)),
         not_captured=_list_not_captured(survey),
         totals=_sum_up(topics, writer),
         encryption=repository.vault.key,
+    )
+
+
+def _weigh(survey: Survey, request: SnapshotRequest, topics: Sequence[CapturedTopic], clock: Clock) -> Consistency:
+    return weigh_consistency(
+        survey.cut,
+        topics,
+        survey.groups,
+        groups_read_at=survey.groups_read_at,
+        finished_at=clock.now(),
+        stillness=survey.stillness,
+        mirrored=(survey.mirrored_before, survey.mirrored_after),
+        delivery=None if request.mirror is None else request.mirror.delivery,
     )
 
 
@@ -266,6 +278,7 @@ def _assemble_partition(copied: CopiedPartition, writer: PackWriter) -> Captured
         leader_epoch=plan.leader_epoch if newest is None or newest.stop < plan.end else newest.leader_epoch,
         chunks=tuple(sorted([*plan.kept_chunks, *new], key=lambda chunk: chunk.start)),
         gaps=tuple(sorted([*plan.kept_gaps, *copied.gaps], key=lambda gap: gap.start)),
+        left_out=plan.left_out,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Chunk, Gap
 from replicator.model.names import SnapshotId, TopicPartition
 from replicator.model.observations import PartitionEnds
+from replicator.snapshot.facts import AbortedRange
 from replicator.wire.reading import Span
 
 SMALL_TAIL_BYTES = 256 * 1024
@@ -29,7 +30,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionPlan:
-    """One partition's share of a snapshot: what is kept, what is read, and where a re-reading cuts its chunks."""
+    """One partition's share of a snapshot: what is kept, what is read, and where a re-reading cuts its chunks.
+
+    `left_out` are batches that are read, and are no part of the snapshot.
+    """
 
     partition: TopicPartition
     start: int
@@ -40,6 +44,7 @@ class PartitionPlan:
     kept_gaps: tuple[Gap, ...] = ()
     spans: tuple[Span, ...] = ()
     cuts: tuple[int, ...] = ()
+    left_out: tuple[AbortedRange, ...] = ()
 
 
 def must_read_fully(
@@ -83,8 +88,9 @@ def _cuts(base: CapturedPartition) -> tuple[int, ...]:
 
 
 def _keep_chunks(base: CapturedPartition, start: int, end: int) -> tuple[Chunk, ...]:
-    """Chunks wholly above the log start, less a small last one when there is something to add to it."""
-    kept = tuple(chunk for chunk in base.chunks if chunk.start >= start)
+    """Chunks wholly above the log start and below what the base left out, less a small last one that will grow."""
+    undecided = min((low for _producer, low, _high in base.left_out), default=base.end)
+    kept = tuple(chunk for chunk in base.chunks if chunk.start >= start and chunk.stop <= undecided)
     has_more = base.end < end
     if has_more and kept and kept[-1].stop == base.end and kept[-1].stored.plain_bytes < SMALL_TAIL_BYTES:
         return kept[:-1]

@@ -11,6 +11,7 @@ from replicator.errors import AccessDenied, NotFound, OperationFailed, Unreachab
 from replicator.model.archive.snapshots import NotCaptured
 from replicator.model.flow import Delivery
 from replicator.model.names import ClusterName, TopicPartition
+from replicator.snapshot.capture.cutting import Hold
 from replicator.wire import RawClient
 from replicator.wire.rules import read_access_rules, read_quotas, read_scram_users
 
@@ -35,12 +36,13 @@ class Surroundings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorSource:
     """The connector that fills the captured topics. `read_positions` returns the next source offset to be mirrored,
-    by source partition, as Connect has stored it."""
+    by source partition, as Connect has stored it. `hold` keeps it paused; None where that cannot be done."""
 
     connector: str
     source: ClusterName
     delivery: Delivery
     read_positions: Callable[[Deadline], Mapping[TopicPartition, int]]
+    hold: Hold | None = None
 
 
 MirroredOffsets = Mapping[TopicPartition, int]

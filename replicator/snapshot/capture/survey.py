@@ -13,7 +13,8 @@ from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic,
 from replicator.model.cluster import ClusterDescription, TopicDescription
 from replicator.model.flow import ALWAYS_EXCLUDED_TOPICS, ORPHANS, Selection
 from replicator.model.names import TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, PartitionEnds
+from replicator.model.observations import GroupObservation
+from replicator.snapshot.capture.cutting import Cut, Stillness, end_still, hold_still, read_cut, wait_still
 from replicator.snapshot.capture.increments import (
     Base,
     PartitionPlan,
@@ -31,21 +32,11 @@ from replicator.snapshot.capture.surroundings import (
 )
 from replicator.snapshot.repository import Repository
 from replicator.wire import RawClient
-from replicator.wire.client import AT_END, AT_LOG_START
 
 LOOK_BACK_SNAPSHOTS = 50
 _NEVER = Selection(include=ALWAYS_EXCLUDED_TOPICS)
 _ONLY_BY_NAME = Selection(include=(ORPHANS,))
 """Orphans are captured where they are asked for by their whole name, as a failback does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The ends of every partition, read in one sweep; `skew_ms` is how long that took."""
-
-    at: datetime
-    skew_ms: int
-    ends: Mapping[TopicPartition, PartitionEnds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +54,7 @@ class Survey:
     groups_problem: str | None
     groups_read_at: datetime
     cut: Cut
+    stillness: Stillness
     surroundings: Surroundings
     mirrored_before: MirroredOffsets | None = None
     mirrored_after: MirroredOffsets | None = None
@@ -76,20 +68,28 @@ def survey_cluster(
     topics: Selection,
     groups: Selection,
     mirror: MirrorSource | None = None,
+    is_quiescent: bool = False,
     clock: Clock,
     deadline: Deadline,
 ) -> Survey:
     """Return the survey; groups and the mirror are read before the cut, so that neither can be ahead of the data.
 
+    Quiescent, the mirror is paused for these three and no longer.
     Raises: NotFound when no topic matches; WrongCluster; Unreachable; AccessDenied.
     """
     identity = cluster.verify_identity(deadline)
     chosen = _select_topics(cluster, topics, deadline)
     configs = cluster.topics.configs(list(chosen), deadline)
-    mirrored, mirror_problem = read_mirrored(mirror, deadline=deadline)
-    groups_read_at = clock.now()
-    found, problem = read_groups(cluster, groups, deadline=deadline)
-    cut = read_cut(raw, chosen, clock=clock, deadline=deadline)
+    partitions = [TopicPartition(t.name, p.partition) for t in chosen.values() for p in t.partitions]
+    hold = None if mirror is None else mirror.hold
+    with hold_still(hold, is_wanted=is_quiescent, deadline=deadline) as stillness:
+        wait_still(stillness, raw, partitions, clock=clock, deadline=deadline)
+        mirrored, mirror_problem = read_mirrored(mirror, deadline=deadline)
+        groups_read_at = clock.now()
+        found, problem = read_groups(cluster, groups, deadline=deadline)
+        cut = read_cut(raw, partitions, clock=clock, deadline=deadline)
+        after = read_mirrored(mirror, deadline=deadline)[0] if stillness.is_held else None
+        end_still(stillness, raw, partitions, clock=clock, deadline=deadline)
     return Survey(
         identity=identity,
         topics=chosen,
@@ -99,15 +99,20 @@ def survey_cluster(
         groups_problem=problem,
         groups_read_at=groups_read_at,
         cut=cut,
+        stillness=stillness,
         surroundings=read_surroundings(raw, [broker.id for broker in identity.brokers], deadline=deadline),
         mirrored_before=mirrored,
+        mirrored_after=after if stillness.is_held else None,
         mirror_problem=mirror_problem,
     )
 
 
 def end_survey(survey: Survey, mirror: MirrorSource | None, *, deadline: Deadline) -> Survey:
-    """Return the survey with how far the mirror is now: no captured record lies at or above that."""
-    if mirror is None or survey.mirrored_before is None:
+    """Return the survey with how far the mirror is now: no captured record lies at or above that.
+
+    Where it was held still that is known already.
+    """
+    if mirror is None or survey.mirrored_before is None or survey.mirrored_after is not None:
         return survey
     mirrored, problem = read_mirrored(mirror, deadline=deadline)
     return replace(survey, mirrored_after=mirrored, mirror_problem=problem)
@@ -133,24 +138,6 @@ def _select_topics(
 def _is_left_out(name: TopicName, selection: Selection) -> bool:
     """Whether a topic is none of the data, whatever pattern selects it."""
     return _NEVER.matches(name) and not (name in selection.include and _ONLY_BY_NAME.matches(name))
-
-
-def read_cut(raw: RawClient, topics: Mapping[TopicName, TopicDescription], *, clock: Clock, deadline: Deadline) -> Cut:
-    """Return log start, last stable offset and end of every partition; the last stable offsets are the cut."""
-    partitions = [TopicPartition(t.name, p.partition) for t in topics.values() for p in t.partitions]
-    starts = raw.list_offsets(partitions, at=AT_LOG_START, deadline=deadline)
-    begun, at = clock.monotonic(), clock.now()
-    stable = raw.list_offsets(partitions, at=AT_END, deadline=deadline, is_committed_only=True)
-    skew_ms = round((clock.monotonic() - begun) * 1000)
-    ends = raw.list_offsets(partitions, at=AT_END, deadline=deadline)
-    return Cut(
-        at,
-        skew_ms,
-        {
-            tp: PartitionEnds(partition=tp.partition, log_start=starts[tp], last_stable=stable[tp], end=ends[tp])
-            for tp in partitions
-        },
-    )
 
 
 def find_bases(repository: Repository, survey: Survey) -> tuple[dict[str, Base], list[str]]:
@@ -203,7 +190,8 @@ def plan_copying(survey: Survey, bases: Mapping[str, Base]) -> list[PartitionPla
         old = {} if base is None else {partition.partition: partition for partition in base.topic.partitions}
         for described in topic.partitions:
             tp = TopicPartition(topic.name, described.partition)
-            plans.append(plan_partition(tp, survey.cut.ends[tp], base=old.get(described.partition), is_full=is_full))
+            plan = plan_partition(tp, survey.cut.ends[tp], base=old.get(described.partition), is_full=is_full)
+            plans.append(replace(plan, left_out=survey.cut.left_out.get(tp, ())))
     return plans
 
 

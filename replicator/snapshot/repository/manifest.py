@@ -79,6 +79,7 @@ class _Partition(_Document):
     leader_epoch: Annotated[int, Field(ge=-1)]
     chunks: tuple[_Chunk, ...]
     gaps: tuple[_Gap, ...]
+    left_out: tuple[tuple[int, int, int], ...] = ()
 
 
 class _Topic(_Document):
@@ -122,12 +123,15 @@ class _Manifest(_Document):
 
 
 _ADAPTER = TypeAdapter(_Manifest)
-PLAIN, ENCRYPTED = 1, 2
-"""The versions of a manifest: one that names no key is of version 1, as it always was."""
+PLAIN, ENCRYPTED, WEIGHED = 1, 2, 3
+"""The versions of a manifest: 3 tells the evidence for its consistency, encrypted or not. Before that one was 1 if it
+named no key, 2 if it did."""
 
 
 def version_of(manifest: Manifest) -> int:
     """Return the version a manifest is written in."""
+    if manifest.consistency.evidence:
+        return WEIGHED
     return PLAIN if manifest.encryption is None else ENCRYPTED
 
 
@@ -144,8 +148,21 @@ def write_manifest(manifest: Manifest) -> bytes:
         missing=manifest.missing, warnings=manifest.warnings, not_captured=manifest.not_captured,
         totals=manifest.totals, encryption=manifest.encryption,
     )  # fmt: skip
-    new: dict[str, Any] = {"encryption": True, "topics": {"__all__": {"key": True}}}
-    return _ADAPTER.dump_json(document, by_alias=True, exclude=new if version_of(manifest) == PLAIN else None)
+    return _ADAPTER.dump_json(document, by_alias=True, exclude=_unknown_to(version_of(manifest)))
+
+
+def _unknown_to(version: int) -> dict[str, Any] | None:
+    """Return the keys that a manifest of an older version does not have."""
+    if version == WEIGHED:
+        return None
+    partitions: dict[str, Any] = {"partitions": {"__all__": {"left_out": True}}}
+    if version == ENCRYPTED:
+        return {"consistency": {"evidence": True}, "topics": {"__all__": partitions}}
+    return {
+        "consistency": {"evidence": True},
+        "encryption": True,
+        "topics": {"__all__": {"key": True, **partitions}},
+    }
 
 
 def read_manifest(payload: bytes, *, where: str, version: int = PLAIN) -> Manifest:
@@ -218,6 +235,7 @@ def _to_topic(topic: CapturedTopic, places: dict[str, int]) -> _Topic:
                 leader_epoch=p.leader_epoch,
                 chunks=tuple(_to_chunk(chunk, places) for chunk in p.chunks),
                 gaps=tuple(_Gap(start=gap.start, stop=gap.stop, reason=gap.reason) for gap in p.gaps),
+                left_out=p.left_out,
             )
             for p in topic.partitions
         ),
@@ -264,6 +282,7 @@ def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:
                 leader_epoch=p.leader_epoch,
                 chunks=tuple(_from_chunk(chunk, packs, topic.key) for chunk in p.chunks),
                 gaps=tuple(Gap(gap.start, gap.stop, gap.reason) for gap in p.gaps),
+                left_out=p.left_out,
             )
             for p in topic.partitions
         ),

@@ -20,8 +20,9 @@ from replicator.model.archive.unlocking import Unlock
 MAX_HEAD_BYTES = 8 * 1024
 MAX_PLAIN_BYTES = 1024 * 1024 * 1024
 VERSION = 1
-KNOWN_VERSIONS: dict[str, tuple[int, ...]] = {"manifest": (1, 2)}
-"""Of other kinds there is version 1 alone. Version 2 of a manifest is one of an encrypted snapshot."""
+KNOWN_VERSIONS: dict[str, tuple[int, ...]] = {"manifest": (1, 2, 3)}
+"""Of other kinds there is version 1 alone. Version 2 of a manifest is one of an encrypted snapshot, version 3 one that
+tells the evidence for its consistency."""
 _ZSTD_LEVEL = 3
 _SHA256 = r"^[0-9a-f]{64}$"
 

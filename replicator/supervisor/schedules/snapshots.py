@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from replicator.clock import Clock, Deadline
+from replicator.connect import ConnectClient
 from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked
-from replicator.flow import read_positions
+from replicator.flow import hold_flow, read_positions
 from replicator.flow.planning.overlap import remote_selection
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
@@ -112,11 +115,20 @@ class SnapshotWork:
 def mirror_of(settings: Settings, flow: Flow, cluster: KafkaCluster) -> MirrorSource:
     """Return what a snapshot of the flow's target asks for how far MirrorMaker is; `cluster` is that target."""
     offsets_topic = TopicName(settings.connect_topics(flow.target).offsets_topic)
+    access = settings.connect_of(flow.target)
+
+    @contextmanager
+    def hold(deadline: Deadline) -> Iterator[None]:
+        client = ConnectClient(access.url, username=access.username, password=access.password, ca_file=access.ca_file)
+        with client as connect, hold_flow(flow, connect, deadline):
+            yield
+
     return MirrorSource(
         connector=flow.source_connector,
         source=flow.source,
         delivery=flow.delivery,
         read_positions=lambda deadline: read_positions(cluster, offsets_topic, flow.source_connector, deadline),
+        hold=hold,
     )
 
 
