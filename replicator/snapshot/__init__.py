@@ -5,6 +5,7 @@ manifest names is durable and proven. Never changes the cluster it reads, never 
 """
 
 from replicator.snapshot.capture import Compression, MirrorSource, SnapshotRequest, create_snapshot
+from replicator.snapshot.drilling import drill_snapshot
 from replicator.snapshot.keeping import (
     apply_prune,
     apply_shred,
@@ -51,6 +52,7 @@ __all__ = [
     "count_repository",
     "create_snapshot",
     "diff_snapshots",
+    "drill_snapshot",
     "export_snapshot",
     "hold_snapshot",
     "load_keys",

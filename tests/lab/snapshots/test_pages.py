@@ -95,8 +95,13 @@ def test_bad_data_since_tuesday(desk, names, say: Say, tmp_path: Path) -> None:
 def test_prove_last_quarters_backups(desk, names, say: Say) -> None:
     """Whole: all is well and remembered. Damaged: the check of bytes fails."""
     made = desk.create(fill(desk, names, count=20))
-    checked, verified, planned, counted = commands_on("prove-last-quarters-backups")
+    checked, verified, drilled, sampled, planned, counted, locked = commands_on("prove-last-quarters-backups")
     assert (say(checked, {})[1]["is_ok"], say(verified, {})[1]["is_ok"]) == (True, True)
+    status, proven = say(drilled, {})
+    assert (status, proven["drill"]["records"], len(proven["drill"]["partitions"])) == (0, 20, 1)
+    status, looked = say(sampled, {})
+    assert (status, looked["sample_percent"], looked["statuses"]) == (0, 5.0, {"ok": 1})
+    assert say(locked, {})[0] == 0
     status, plan = say(planned, {})
     assert (status, plan["is_done"], plan["forgotten"]) == (0, False, [])
     assert any("verified" in reason for reason in plan["decisions"][0]["reasons"])
