@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 PACKS = ["a" * 64, "b" * 64, "c" * 64]
 counts = st.integers(0, 1 << 40)
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
-names = st.text("abcXYZ019._-", min_size=1, max_size=30)
+names = st.text("abcXYZ019._-", min_size=1, max_size=30).filter(lambda name: name not in (".", ".."))
 words = st.text(max_size=20)
 
 
