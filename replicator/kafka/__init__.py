@@ -5,7 +5,7 @@ acts, it never decides: no retry of an act, no choice of an offset, no opinion o
 """
 
 from replicator.kafka.cluster import KafkaCluster
-from replicator.kafka.connection import probe_listeners
+from replicator.kafka.connection import HeldListeners, probe_listeners
 from replicator.kafka.consuming import GroupConsumer
 from replicator.kafka.groups import GroupListing
 from replicator.kafka.lease import Lease
@@ -15,6 +15,7 @@ from replicator.kafka.writing import Outgoing, TransactionalWriter, Writer
 __all__ = [
     "GroupConsumer",
     "GroupListing",
+    "HeldListeners",
     "KafkaCluster",
     "Lease",
     "Outgoing",

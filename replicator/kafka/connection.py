@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -29,6 +30,11 @@ REQUEST_SECONDS_MAX = 30.0
 """No single request waits longer, whatever is left of the deadline."""
 REFUSED_SECONDS = 2.0
 """A cluster that nobody has reached yet, and that refuses for so long at every address, is not waited for."""
+KEEP_ALIVE = (("TCP_KEEPIDLE", 1), ("TCP_KEEPALIVE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3))
+"""A machine that is gone, or has come back without us, is noticed within seconds though nothing is sent; the first two
+names are one setting, on Linux and on macOS."""
+RENEW_SECONDS = 30.0
+"""An admin client that left a question unanswered is replaced, no more often than this."""
 LATE_SECONDS = 60.0
 """How long after us librdkafka gives a request up; the time-out of its sockets comes long before."""
 
@@ -56,6 +62,7 @@ class Connection:
         self.last_denial: KafkaError | None = None
         self._admin: AdminClient | None = None
         self._lock = threading.Lock()
+        self._retired: list[tuple[float, AdminClient]] = []
         self._has_answered = False
 
     def properties(self, **extra: Any) -> dict[str, Any]:
@@ -94,9 +101,29 @@ class Connection:
             return future.result(timeout=max(0.05, deadline.left) + 0.5)
         except Exception as exc:
             self.admin.poll(0)  # refused log-ins are told beside the request, to whoever polls
+            if isinstance(exc, TimeoutError):
+                self._retire(now=deadline.clock.monotonic())
             with translated(self.access, doing, last_denial=self.last_denial):
                 raise
             raise AssertionError from exc  # translated() always raises
+
+    def _retire(self, *, now: float) -> None:
+        """Let the next question go through an admin client of its own.
+
+        After a broker was frozen for a minute librdkafka 2.16 may never again reach a group's coordinator, while it
+        answers everything else and another client reaches it at once. The old client is kept until nothing that was
+        asked through it can be answered any more: until then its end could end the process.
+        """
+        with self._lock:
+            if self._retired and now - self._retired[-1][0] < RENEW_SECONDS:
+                return
+            if self._admin is not None:
+                self._retired.append((now, self._admin))
+                self._admin = None
+            old_age = now - REQUEST_SECONDS_MAX - LATE_SECONDS - RENEW_SECONDS
+            gone = [one for one in self._retired if one[0] < old_age]
+            self._retired = [one for one in self._retired if one[0] >= old_age]
+        del gone  # outside the lock: a client takes its time to end
 
     def describe(self, deadline: Deadline) -> ClusterDescription:
         """Return the cluster's id and brokers as it names them.
@@ -158,9 +185,10 @@ class Connection:
         return found
 
     def close(self) -> None:
-        """Let go of the admin client."""
+        """Let go of the admin client, and of those before it."""
         with self._lock:
             self._admin = None
+            self._retired = []
 
 
 def patient_seconds(deadline: Deadline) -> float:
@@ -199,3 +227,65 @@ def _probe(address: str, *, timeout_seconds: float) -> Reachability:
         return Reachability.REFUSED
     except (OSError, ValueError):
         return Reachability.SILENT
+
+
+class HeldListeners:
+    """Asks listeners again and again over one connection to each, which is kept. One thread at a time.
+
+    A frozen broker takes connections until its queue of them is full (50 with Kafka's own setting): whoever connects
+    anew at every look fills it within seconds, and then nobody gets in, for up to half a minute after it is back.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, socket.socket] = {}
+
+    def ask(self, addresses: Iterable[str], timeout_seconds: float) -> Reachability:
+        """Say how the addresses (`host:port`) answer, as `probe_listeners` does, with no second connection to any."""
+        wanted = tuple(dict.fromkeys(addresses))
+        for address in [one for one in self._held if one not in wanted]:
+            self._held.pop(address).close()
+        answers = {self._ask_one(address, timeout_seconds) for address in wanted}
+        if Reachability.REACHABLE in answers:
+            return Reachability.REACHABLE
+        return Reachability.REFUSED if answers == {Reachability.REFUSED} else Reachability.SILENT
+
+    def close(self) -> None:
+        """Let every connection go."""
+        while self._held:
+            self._held.popitem()[1].close()
+
+    def _ask_one(self, address: str, timeout_seconds: float) -> Reachability:
+        held = self._held.pop(address, None)
+        if held is not None and _is_open(held):
+            self._held[address] = held
+            return Reachability.REACHABLE
+        if held is not None:
+            held.close()
+        host, _, port = address.rpartition(":")
+        try:
+            self._held[address] = _connect(host.strip("[]"), int(port), timeout_seconds)
+        except ConnectionRefusedError:
+            return Reachability.REFUSED
+        except (OSError, ValueError):
+            return Reachability.SILENT
+        return Reachability.REACHABLE
+
+
+def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
+    made = socket.create_connection((host, port), timeout=timeout_seconds)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE:
+        with contextlib.suppress(AttributeError, OSError):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    made.setblocking(False)
+    return made
+
+
+def _is_open(held: socket.socket) -> bool:
+    """Whether the other side has neither closed nor reset it; a broker says nothing before it is asked."""
+    try:
+        return held.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

@@ -80,17 +80,17 @@ class FlowLoops:
         self.loops = (*self._source_loops(), *self._target_loops(), *self._judging_loops())
 
     def _source_loops(self) -> tuple[Loop, ...]:
-        steps, reading = self.steps, self._may_observe
+        steps, reading, asking = self.steps, self._may_observe, self._may_ask_source
         return (
             self._dear("source", self.sweep, period_seconds=1.0, budget_seconds=SWEEP_SECONDS_MAX, is_enabled=reading),
-            self._dear("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=reading),
-            self._dear("groups", self.read_groups, period_seconds=2.0, budget_seconds=20.0, is_enabled=reading),
+            self._dear("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=asking),
+            self._dear("groups", self.read_groups, period_seconds=2.0, budget_seconds=20.0, is_enabled=asking),
             self._loop(
                 "journal-source",
                 steps.read_source_journal,
                 period_seconds=5.0,
                 budget_seconds=10.0,
-                is_enabled=reading,
+                is_enabled=asking,
             ),
             self._loop("heartbeat", self.beat, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act),
             self._loop(
@@ -114,17 +114,17 @@ class FlowLoops:
         )
 
     def _judging_loops(self) -> tuple[Loop, ...]:
-        steps = self.steps
+        steps, asking = self.steps, self._may_ask_target
         return (
             self._dear("drift", steps.read_drift, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_plan),
             self._loop(
                 "stall", self.explain_stall, period_seconds=5.0, budget_seconds=8.0, is_enabled=self._may_observe
             ),
             self._dear(
-                "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=self._may_act
+                "translate", steps.translate_groups, period_seconds=10.0, budget_seconds=10.0, is_enabled=asking
             ),
-            self._dear("gates", self.read_sides, period_seconds=15.0, budget_seconds=12.0, is_enabled=self._may_act),
-            self._dear("upkeep", self._upkeep.keep, period_seconds=60.0, budget_seconds=20.0, is_enabled=self._may_act),
+            self._dear("gates", self.read_sides, period_seconds=15.0, budget_seconds=12.0, is_enabled=asking),
+            self._dear("upkeep", self._upkeep.keep, period_seconds=60.0, budget_seconds=20.0, is_enabled=asking),
             self._loop("heal", self.healer.heal, period_seconds=2.0, budget_seconds=12.0, is_enabled=self._may_act),
         )
 
@@ -168,8 +168,15 @@ class FlowLoops:
         """A supervisor that stands by leaves the source to the one that leads; one that cannot know goes on reading."""
         return self.leadership.role is not Role.STANDBY
 
+    def _may_ask_source(self) -> bool:
+        """While the source is silent one loop asks it whether it is back; the others would only pile questions up."""
+        return self._may_observe() and not self.board.source_watch.is_silent
+
     def _may_act(self) -> bool:
         return self.leadership.is_held
+
+    def _may_ask_target(self) -> bool:
+        return self.leadership.is_held and not self.board.target_watch.is_silent
 
     def _may_plan(self) -> bool:
         """A plan needs both clusters and Connect; while one is silent its silence is what counts."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.kafka import probe_listeners
+from replicator.kafka import HeldListeners
 from replicator.model.cluster import ClusterAccess, ClusterDescription
 from replicator.model.observations import ClusterObservation, Reachability
 from replicator.supervisor.decide import reachability as decide
@@ -15,22 +15,18 @@ from replicator.supervisor.decide import reachability as decide
 Probe = Callable[[Iterable[str], float], Reachability]
 
 SUSPECT_SECONDS = 1.25
-"""Without a whole read for this long the listeners are asked; a plain connection a second, only then."""
+"""Without a whole read for this long the listeners are asked over one plain connection to each, only then."""
 PROBE_SECONDS_MAX = 1.0
-
-
-def probe(addresses: Iterable[str], timeout_seconds: float) -> Reachability:
-    """Return how the addresses answer a plain connection."""
-    return probe_listeners(addresses, timeout_seconds=timeout_seconds)
 
 
 class ClusterWatch:
     """The newest observation of one cluster. Safe between threads: whoever reads tells it, one loop probes."""
 
-    def __init__(self, access: ClusterAccess, *, clock: Clock = SYSTEM_CLOCK, ask: Probe = probe) -> None:
+    def __init__(self, access: ClusterAccess, *, clock: Clock = SYSTEM_CLOCK, ask: Probe | None = None) -> None:
         self._access = access
         self._clock = clock
-        self._ask = ask
+        self._listeners = HeldListeners()
+        self._ask = ask or self._listeners.ask
         self._lock = threading.Lock()
         self._observation = decide.first_contact(access.name, at=clock.now())
         self._has_failed_read = False
@@ -46,6 +42,14 @@ class ClusterWatch:
     def cause(self) -> str | None:
         """Why the last read failed; None after a good one."""
         return self._cause
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last read failed, and not because it was refused: whoever asks more now only waits.
+
+        librdkafka keeps what waits for an answer, and does not bear much of it: see docs/decisions/0001.
+        """
+        return self._has_failed_read
 
     def remember(self, earlier: ClusterObservation) -> None:
         """Take over what a supervisor before us knew, unless we have read the cluster ourselves already."""
@@ -81,6 +85,7 @@ class ClusterWatch:
         """
         reads = self._reads
         if not self._is_suspect(self._clock.now()):
+            self._listeners.close()
             return
         addresses = decide.known_listeners(self._observation, bootstrap=self._access.bootstrap)
         answer = self._ask(addresses, deadline.capped(PROBE_SECONDS_MAX))

@@ -98,3 +98,16 @@ def test_a_refused_right_is_no_outage(clock: Any) -> None:
     watched.probe_if_suspect(Deadline.after(1, clock=clock))
     assert watched.observation.reachability is R.REACHABLE
     assert watched.observation.last_reached_at is None
+
+
+def test_a_failed_read_is_silence_a_refusal_is_not(clock: Any) -> None:
+    """Whoever asks a silent cluster more only waits; one that refuses something answers the rest."""
+    watched = watch(clock, Listeners(R.REACHABLE))
+    assert not watched.is_silent
+    watched.note_failed_read("no answer in time")
+    assert watched.is_silent
+    watched.note_denied("TOPIC_AUTHORIZATION_FAILED")
+    assert not watched.is_silent
+    watched.note_failed_read("no answer in time")
+    watched.note_read(began_at=clock.now())
+    assert not watched.is_silent
