@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
-from replicator.model.cluster import Security
+from replicator.errors import ConfigInvalid
+from replicator.model.cluster import Secret, Security
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
 _LOGIN_MODULES = {
@@ -12,6 +15,9 @@ _LOGIN_MODULES = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
+
+
+_PKCS8 = re.compile("-----BEGIN (?:ENCRYPTED )?PRIVATE KEY-----")
 
 
 def render_properties(properties: Mapping[str, str]) -> str:
@@ -43,7 +49,11 @@ def jaas_config(mechanism: str, *, username: str, password: str) -> str:
 def client_security_properties(security: Security) -> dict[str, str]:
     """Return what a Java client needs to prove itself as `security` says; secrets in clear.
 
-    Host names are validated: `ssl.endpoint.identification.algorithm` keeps its default, https.
+    Host names are validated: `ssl.endpoint.identification.algorithm` keeps its default, https. Our own certificate
+    and key travel as text: the worker may run where our files are not.
+
+    Raises:
+        ConfigInvalid: the certificate or the key cannot be read, or is none that Java takes.
     """
     found: dict[str, str | None] = {"security.protocol": security.protocol.value}
     if security.mechanism is not None:
@@ -54,4 +64,34 @@ def client_security_properties(security: Security) -> dict[str, str]:
         )
     if security.ca_file is not None:
         found |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": security.ca_file}
+    if security.certificate_file is not None and security.key_file is not None:
+        found |= _own_certificate(security.certificate_file, security.key_file, security.key_password)
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _own_certificate(certificate_file: str, key_file: str, key_password: Secret | None) -> dict[str, str | None]:
+    """Return what mutual TLS takes, each of its two files without what else stands there: the chain is no secret."""
+    chain = _pem_blocks(certificate_file, "CERTIFICATE")
+    key = _pem_blocks(key_file, "(?:[A-Z0-9]+ )?PRIVATE KEY")
+    if not chain or not key:
+        missing = "certificate" if not chain else "private key"
+        raise ConfigInvalid(f"{certificate_file if not chain else key_file}: holds no {missing} in PEM")
+    if not _PKCS8.search(key):
+        raise ConfigInvalid(
+            f"{key_file}: MirrorMaker 2 reads private keys in PKCS #8 alone",
+            hint=f"openssl pkcs8 -topk8 -in {key_file} -out client.key.pem",
+        )
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": chain,
+        "ssl.keystore.key": key,
+        "ssl.key.password": key_password.value if key_password is not None else None,
+    }
+
+
+def _pem_blocks(path: str, kind: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigInvalid(f"{path}: cannot be read as PEM: {exc}") from exc
+    return "".join(re.findall(rf"-----BEGIN {kind}-----\n[^-]+-----END {kind}-----\n?", text))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from replicator.errors import ConfigInvalid
 from replicator.jvm import client_security_properties, jaas_config, render_properties
 from replicator.model.cluster import Secret, Security, SecurityProtocol
 
@@ -57,3 +60,53 @@ def test_a_scram_client_trusts_only_the_named_authority() -> None:
     assert 'password="canary"' in found["sasl.jaas.config"]
     assert (found["ssl.truststore.type"], found["ssl.truststore.location"]) == ("PEM", "/ca.pem")
     assert "ssl.endpoint.identification.algorithm" not in found
+
+
+CHAIN = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n"
+
+
+def mutual(tmp_path: Path, *, chain: str = CHAIN, key: str = KEY, password: Secret | None = None) -> Security:
+    """Return how a client with a certificate of its own logs in."""
+    for name, text in (("client.pem", chain), ("client.key.pem", key)):
+        (tmp_path / name).write_text(text)
+    return Security(
+        protocol=SecurityProtocol.SSL,
+        certificate_file=str(tmp_path / "client.pem"),
+        key_file=str(tmp_path / "client.key.pem"),
+        key_password=password,
+    )
+
+
+def test_a_certificate_of_our_own_travels_as_text(tmp_path: Path) -> None:
+    """The chain and the key are given whole, and a key's password too."""
+    found = client_security_properties(mutual(tmp_path, password=Secret("env:P", "open")))
+    assert found == {
+        "security.protocol": "SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": CHAIN,
+        "ssl.keystore.key": KEY,
+        "ssl.key.password": "open",
+    }
+
+
+def test_a_key_beside_its_certificate_is_not_taken_for_part_of_the_chain(tmp_path: Path) -> None:
+    """The chain stands in a connector's configuration, where a key must never be."""
+    found = client_security_properties(mutual(tmp_path, chain=KEY + CHAIN + CHAIN, key=KEY + CHAIN))
+    assert found["ssl.keystore.certificate.chain"] == CHAIN + CHAIN
+    assert found["ssl.keystore.key"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("bent", "told"),
+    [
+        ({"key": KEY.replace("PRIVATE", "RSA PRIVATE")}, "PKCS #8"),
+        ({"key": CHAIN}, "no private key"),
+        ({"chain": KEY}, "no certificate"),
+        ({"chain": "what?"}, "no certificate"),
+    ],
+)
+def test_what_java_cannot_read_is_refused_here(tmp_path: Path, bent: dict[str, str], told: str) -> None:
+    """A worker would only fail later, and far away."""
+    with pytest.raises(ConfigInvalid, match=told):
+        client_security_properties(mutual(tmp_path, **bent))
