@@ -61,7 +61,7 @@ def _source_ends(world: World) -> dict[TopicPartition, int]:
     """Return the ends of a living source as it tells them now; none of one that is not asked."""
     if not world.is_planned:
         return {}
-    topics = world.look_again().topics
+    topics = world.look_at_ends().topics
     return {TopicPartition(name, ends.partition): ends.end for name, seen in topics.items() for ends in seen.partitions}
 
 

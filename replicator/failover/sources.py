@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from replicator.clock import Clock, Deadline
 from replicator.journal import Observed
@@ -26,6 +27,15 @@ def read_source(
     Raises:
         Unreachable, DeadlineExceeded, AccessDenied, WrongCluster: the source cannot be read.
     """
+    found = read_ends_again(source, flow, Observed(), clock, deadline)
+    return replace(found, groups=_read_groups(source, moves_group, deadline))
+
+
+def read_ends_again(source: KafkaCluster, flow: Flow, known: Observed, clock: Clock, deadline: Deadline) -> Observed:
+    """Return what is known with topics and ends as they are now; the groups are those that were read before.
+
+    Raises: as `read_source`.
+    """
     described = source.verify_identity(deadline)
     now = clock.now()
     cluster = ClusterObservation(
@@ -36,11 +46,7 @@ def read_source(
         last_reached_at=now,
         listeners=tuple(f"{broker.host}:{broker.port}" for broker in described.brokers),
     )
-    return Observed(
-        clusters={source.name: cluster},
-        topics=_read_topics(source, flow, clock, deadline),
-        groups=_read_groups(source, moves_group, deadline),
-    )
+    return replace(known, clusters={source.name: cluster}, topics=_read_topics(source, flow, clock, deadline))
 
 
 def _read_topics(

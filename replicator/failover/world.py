@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.connect import ConnectClient, StoredConnector, fold_connectors
@@ -13,7 +14,7 @@ from replicator.failover.engine.crash import Crashpoint, never_crash
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.facts import Survey
 from replicator.failover.hooks import HookCommand
-from replicator.failover.sources import read_source
+from replicator.failover.sources import read_ends_again, read_source
 from replicator.flow import FlowWiring, MirroredPositions
 from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, KeptHead, Observations, Observed
 from replicator.kafka import KafkaCluster, Record, Tail
@@ -21,6 +22,9 @@ from replicator.model.cluster import ClusterAccess
 from replicator.model.flow import Flow
 from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.operations import JournalRecord
+
+if TYPE_CHECKING:
+    from replicator.failover.groups.moves import GroupMove
 
 ASK_SECONDS = 10.0
 """A cluster that lives answers a question within this."""
@@ -115,6 +119,7 @@ class World:
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
     says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot, and `keep_head` the end of the
     journal, where there is a store; `plan_digest` is that of the plan which is carried out, where one was given.
+    `read_facts` keeps the moves that were read from the journal, each beside the fact it was read from.
     """
 
     flow: Flow
@@ -139,6 +144,7 @@ class World:
     crashpoint: Crashpoint = never_crash
     budget: Deadline | None = None
     survey: Survey | None = None
+    read_facts: dict[GroupName, tuple[Mapping[str, Any], GroupMove]] = field(default_factory=dict, init=False)
     _observed: Observed | None = field(default=None, init=False)
     _positions: MirroredPositions | None = field(default=None, init=False)
     _stored_tail: Tail | None = field(default=None, init=False)
@@ -177,6 +183,14 @@ class World:
         """Return what is known of the source, asked anew where it lives."""
         if self.is_planned:
             self._observed = None
+        return self.observed
+
+    def look_at_ends(self) -> Observed:
+        """Return what is known of the source, its topics and ends asked anew where it lives; its groups are not: asking
+        a thousand of them takes seconds in which nobody may write."""
+        if self.is_planned and self._observed is not None:
+            deadline = self.deadline(READ_SECONDS)
+            self._observed = read_ends_again(self.source, self.flow, self._observed, self.clock, deadline)
         return self.observed
 
     def _look_at_source(self) -> Observed:

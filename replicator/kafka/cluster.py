@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
@@ -63,6 +63,13 @@ class KafkaCluster:
             records_max=records_max,
             is_committed_only=is_committed_only,
         )
+
+    def read_ranges(
+        self, ranges: Mapping[TopicPartition, tuple[int, int]], *, deadline: Deadline, records_max: int = 10_000
+    ) -> dict[TopicPartition, RangeRead]:
+        """Return the visible records of a range [from, to) of each partition, at most `records_max` of each, fetched
+        side by side."""
+        return self._ranges.read_many(ranges, deadline=deadline, records_max=records_max)
 
     def tail(self, topics: Iterable[TopicName], *, is_committed_only: bool = True) -> Tail:
         """Return a reader of the topics from their log start, going on where it stopped."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -12,7 +13,15 @@ from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.errors import AccessDenied, NotFound, OperationFailed, PreflightBlocked, ReplicatorError
+from replicator.errors import (
+    AccessDenied,
+    Fenced,
+    NotFound,
+    OperationFailed,
+    PreflightBlocked,
+    ReplicatorError,
+    Unreachable,
+)
 from replicator.kafka.connection import Connection, patient_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
@@ -181,30 +190,101 @@ class Groups:
         self._once_loaded(lambda: self._alter(group, offsets, deadline), deadline)
         self._read_back(group, offsets, deadline)
 
+    def commit_all(
+        self,
+        wanted: Mapping[GroupName, Mapping[TopicPartition, int]],
+        deadline: Deadline,
+        *,
+        before_each: Callable[[], None] = lambda: None,
+    ) -> dict[GroupName, ReplicatorError]:
+        """Leave each group at exactly its positions, read back; return why, for those that were refused.
+
+        Groups wait for their coordinators side by side, GROUPS_IN_FLIGHT at once. `before_each` is called right
+        before a group is set, and may raise: nothing is set from then on. Refused is as `commit` tells it.
+
+        Raises:
+            Unreachable, Fenced: the cluster does not answer; what was sent may have happened.
+        """
+        names = [group for group, offsets in wanted.items() if offsets]
+        refused: dict[GroupName, ReplicatorError] = {}
+        for start in range(0, len(names), GROUPS_IN_FLIGHT):
+            batch = {name: wanted[name] for name in names[start : start + GROUPS_IN_FLIGHT]}
+            refused |= self._commit_batch(batch, deadline, before_each)
+        return refused
+
+    def _commit_batch(
+        self,
+        batch: Mapping[GroupName, Mapping[TopicPartition, int]],
+        deadline: Deadline,
+        before_each: Callable[[], None],
+    ) -> dict[GroupName, ReplicatorError]:
+        described = self._once_loaded(lambda: self._describe(list(batch), deadline), deadline)
+        refused: dict[GroupName, ReplicatorError] = {
+            group: self._refusal_of(group, found)
+            for group, found in described.items()
+            if found.state not in (GroupState.EMPTY, GroupState.DEAD)
+        }
+        sent = {}
+        for group in [name for name in batch if name not in refused]:
+            before_each()
+            sent[group] = self._ask_alter(group, batch[group], deadline)
+        for group, future in sent.items():
+            with _refusal_noted(refused, group):
+                self._await_alter(group, batch[group], future, deadline)
+        with self._connection.translated("read committed offsets"):
+            read = {group: self._ask_committed(group, deadline) for group in sent if group not in refused}
+        for group, future in read.items():
+            with _refusal_noted(refused, group):
+                self._compare(group, batch[group], self._positions(group, future, deadline))
+        return refused
+
+    def _await_alter(
+        self, group: GroupName, offsets: Mapping[TopicPartition, int], future: Any, deadline: Deadline
+    ) -> None:
+        """Return once the group is set; a coordinator that is just loading it is asked again."""
+        try:
+            self._end_alter(group, future, deadline)
+        except ReplicatorError as error:
+            if not _is_loading(error):
+                raise
+            self._once_loaded(lambda: self._alter(group, offsets, deadline), deadline)
+
     def _refuse_active(self, group: GroupName, deadline: Deadline) -> None:
         found = self._describe([group], deadline)[group]
-        state, members = found.state, found.members
-        if state not in (GroupState.EMPTY, GroupState.DEAD):
-            raise PreflightBlocked(
-                f"cluster {self._connection.access.name}: group {group} is {state.value} with {members} members; "
-                "its positions are its own",
-                hint="stop the group's consumers on this cluster, then run the same command again",
-            )
+        if found.state not in (GroupState.EMPTY, GroupState.DEAD):
+            raise self._refusal_of(group, found)
+
+    def _refusal_of(self, group: GroupName, found: _Described) -> PreflightBlocked:
+        return PreflightBlocked(
+            f"cluster {self._connection.access.name}: group {group} is {found.state.value} with {found.members} "
+            "members; its positions are its own",
+            hint="stop the group's consumers on this cluster, then run the same command again",
+        )
 
     def _alter(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
+        self._end_alter(group, self._ask_alter(group, offsets, deadline), deadline)
+
+    def _ask_alter(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> Any:
         vendor = [VendorPartition(tp.topic, tp.partition, offset) for tp, offset in sorted(offsets.items())]
-        doing = f"commit offsets of group {group}"
-        with self._connection.translated(doing):
+        with self._connection.translated(f"commit offsets of group {group}"):
             futures = self._connection.admin.alter_consumer_group_offsets(
                 [ConsumerGroupTopicPartitions(group, vendor)], request_timeout=patient_seconds(deadline)
             )
-        answer = self._connection.wait(futures[group], doing=doing, deadline=deadline)
+        return futures[group]
+
+    def _end_alter(self, group: GroupName, future: Any, deadline: Deadline) -> None:
+        doing = f"commit offsets of group {group}"
+        answer = self._connection.wait(future, doing=doing, deadline=deadline)
         refused = [f"{tp.topic}[{tp.partition}]: {tp.error.str()}" for tp in answer.topic_partitions if tp.error]
         if refused:
             raise OperationFailed(f"cluster {self._connection.access.name}: {doing}: {'; '.join(refused)}")
 
     def _read_back(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
-        seen = self.committed([group], deadline)[group].committed
+        self._compare(group, offsets, self.committed([group], deadline)[group].committed)
+
+    def _compare(
+        self, group: GroupName, offsets: Mapping[TopicPartition, int], seen: Mapping[TopicPartition, int]
+    ) -> None:
         wrong = {tp: seen.get(tp) for tp, offset in offsets.items() if seen.get(tp) != offset}
         if wrong:
             listed = ", ".join(f"{tp}: wanted {offsets[tp]}, reads back {got}" for tp, got in wrong.items())
@@ -242,6 +322,17 @@ class Groups:
             except ReplicatorError as exc:
                 if not _says_group_is_missing(exc):
                     raise
+
+
+@contextmanager
+def _refusal_noted(refused: dict[GroupName, ReplicatorError], group: GroupName) -> Iterator[None]:
+    """Keep one group's refusal from the others; that the cluster is away is nobody's alone."""
+    try:
+        yield
+    except (Unreachable, Fenced):
+        raise
+    except ReplicatorError as error:
+        refused[group] = error
 
 
 def _code_behind(exc: ReplicatorError) -> int | None:

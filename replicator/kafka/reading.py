@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -102,6 +102,27 @@ class RangeReader:
                 finally:
                     consumer.unassign()
 
+    def read_many(
+        self, ranges: Mapping[TopicPartition, tuple[int, int]], *, deadline: Deadline, records_max: int = 10_000
+    ) -> dict[TopicPartition, RangeRead]:
+        """Return the visible records of a range [from, to) of each partition, at most `records_max` of each; all of
+        them are fetched side by side. An empty range is not asked for.
+
+        Raises: as `read`, for whichever partition it happens to.
+        """
+        wanted = {tp: _Filling(*span) for tp, span in ranges.items() if span[0] < span[1]}
+        if not wanted:
+            return {}
+        with self._lock:
+            consumer = self._consumer(True)
+            with self._connection.translated(f"read {len(wanted)} partitions"):
+                consumer.assign([VendorPartition(tp.topic, tp.partition, at.position) for tp, at in wanted.items()])
+                try:
+                    _fill_all(consumer, wanted, deadline, records_max)
+                finally:
+                    consumer.unassign()
+        return {tp: filling.read for tp, filling in wanted.items() if filling.read is not None}
+
     def _consumer(self, is_committed_only: bool) -> Consumer:
         if is_committed_only not in self._consumers:
             self._consumers[is_committed_only] = make_consumer(self._connection, is_committed_only=is_committed_only)
@@ -133,6 +154,58 @@ class RangeReader:
             for consumer in self._consumers.values():
                 consumer.close()
             self._consumers.clear()
+
+
+class _Filling:
+    """One range on its way: what has arrived of it, and the answer once it is whole."""
+
+    __slots__ = ("position", "read", "records", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.position, self.stop = start, stop
+        self.records: list[Record] = []
+        self.read: RangeRead | None = None
+
+    def end_at(self, next_offset: int, *, is_complete: bool) -> None:
+        """Note that no more of the range is wanted."""
+        self.read = RangeRead(tuple(self.records), next_offset, is_complete=is_complete)
+
+    def take(self, message: Message, records_max: int) -> None:
+        """Note one message of the range's partition, in order."""
+        if is_end_of_partition(message):
+            self.end_at(max(self.position, message.offset() or 0), is_complete=True)
+            return
+        offset = message.offset() or 0
+        if offset >= self.stop:
+            self.end_at(self.stop, is_complete=True)
+        elif len(self.records) == records_max:
+            self.end_at(self.position, is_complete=False)
+        else:
+            self.records.append(to_record(message))
+            self.position = offset + 1
+            if self.position >= self.stop:
+                self.end_at(self.position, is_complete=True)
+
+
+def _fill_all(
+    consumer: Consumer, wanted: Mapping[TopicPartition, _Filling], deadline: Deadline, records_max: int
+) -> None:
+    """Return once every range is answered; a partition that is done is fetched no further.
+
+    It is let go of, not paused: librdkafka keeps a pause beyond the assignment, and the next read would wait for ever.
+    """
+    left = set(wanted)
+    while left:
+        for message in take_messages(consumer, deadline):
+            tp = TopicPartition(TopicName(message.topic() or ""), message.partition() or 0)
+            if wanted[tp].read is None:
+                wanted[tp].take(message, records_max)
+        ended = [tp for tp in left if wanted[tp].read is not None]
+        left.difference_update(ended)
+        if ended and left:
+            consumer.incremental_unassign([VendorPartition(tp.topic, tp.partition) for tp in ended])
+        if left and deadline.is_over:
+            raise DeadlineExceeded(f"{min(left)}: {len(left)} of {len(wanted)} partitions were not read in time")
 
 
 class Tail:

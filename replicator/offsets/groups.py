@@ -6,6 +6,7 @@ import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,7 +22,7 @@ from replicator.offsets.points import OffsetMap
 from replicator.offsets.proofs import COPY_ID
 from replicator.offsets.reads import Standing
 from replicator.offsets.rules import translate_offset
-from replicator.offsets.views import PartitionReads, SourceView, TargetView, open_source
+from replicator.offsets.views import ClusterView, PartitionReads, SourceView, TargetView, open_source
 from replicator.offsets.warm import (
     EMPTY_CHART,
     Chart,
@@ -36,6 +37,9 @@ from replicator.offsets.warm import (
 
 Mirrored = Mapping[TopicPartition, int]
 
+AHEAD_PASSES = 3
+"""What a place hangs on shows in so many passes: the ground, the copy's bracket, the source's."""
+PROBES_MAX = 20_000
 SETTLE_ATTEMPTS = 5
 SETTLE_SECONDS = 0.05
 
@@ -118,6 +122,33 @@ class Translator:
         make_row = self._rows.seen_at(observation.observed_at)
         placed = Placed(list(committed), array("q", committed.values()), places, told, make_row)
         return PlacedGroup(self._flow.name, observation.group, placed)
+
+    def read_ahead(self, observations: Iterable[GroupObservation]) -> None:
+        """Have both sides read what these groups' places hang on, many partitions side by side.
+
+        The rules are asked first with nothing but notes of what they would read: the copy's brackets, and from the
+        next pass on, where these do not settle it, the source's. What is not foreseen is read when it is asked for.
+        """
+        probes = probes_of(observations, self._offset_map)
+        for _ in range(AHEAD_PASSES):
+            views: list[ClusterView] = [self._target] if self._source is None else [self._target, self._source]
+            with ExitStack() as stack:
+                noted = [stack.enter_context(view.noting()) for view in views]
+                for tp, offsets in probes.items():
+                    if self._carries(tp.topic):
+                        self._rehearse(tp, offsets)
+            if not any(noted):
+                return
+            for view, ranges in zip(views, noted, strict=True):
+                view.read_ahead(ranges, self._deadline)
+
+    def _rehearse(self, tp: TopicPartition, offsets: Iterable[int]) -> None:
+        """Go through the rules for what they read, and forget what they say."""
+        standing, reads = self._standing_of(tp), self._reads_of(tp)
+        ground = prepare(standing, self._offset_map.of(tp), reads)
+        if ground is not None:
+            for offset in offsets:
+                runs_from(translate_offset(offset, standing, ground, reads), ground, reads)
 
     def _place(
         self, committed: Mapping[TopicPartition, int], told: dict[int, Translation], observation: GroupObservation
@@ -207,6 +238,23 @@ class Translator:
             is_target_compacted=target_state is not None and target_state.is_compacted,
             is_source_compacted=source_state is not None and source_state.is_compacted,
         )
+
+
+def probes_of(observations: Iterable[GroupObservation], offset_map: OffsetMap) -> dict[TopicPartition, tuple[int, ...]]:
+    """Return a few positions of each partition that stand for all of them: the lowest and the highest between the
+    same two points of the map, PROBES_MAX in all."""
+    spans: dict[tuple[TopicPartition, int], tuple[int, int]] = {}
+    for observation in observations:
+        for tp, at in observation.committed.items():
+            key = tp, bisect_right(offset_map.of(tp).sources, at)
+            low, high = spans.get(key, (at, at))
+            spans[key] = min(low, at), max(high, at)
+        if len(spans) > PROBES_MAX:
+            break
+    found: dict[TopicPartition, tuple[int, ...]] = {}
+    for (tp, _), (low, high) in spans.items():
+        found[tp] = (*found.get(tp, ()), *sorted({low, high}))
+    return found
 
 
 def _chart_maker(owner: weakref.ref[Translator], topic: TopicName) -> Callable[[int], Chart]:

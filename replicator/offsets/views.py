@@ -6,7 +6,8 @@ import hashlib
 import struct
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from replicator.clock import Deadline
@@ -20,6 +21,10 @@ READ_RECORDS_MAX = 200_000
 """Records one bracket may hold before it is bounded by offsets instead of being read."""
 READ_SECONDS_MAX = 10.0
 CHUNK_RECORDS = 10_000
+AHEAD_OFFSETS_MAX = 10_000
+"""A range wider than this is not read ahead: it is read when it is asked for, alone."""
+AHEAD_BATCH_OFFSETS_MAX = 50_000
+"""Ranges that are fetched side by side hold so many offsets together: bounds the memory of records in full."""
 CACHED_RECORDS_MAX = 2_000_000
 """16 bytes each: what a view keeps of its reads for other groups at the same place."""
 
@@ -133,6 +138,34 @@ class ClusterView:
         self._cluster = cluster
         self._records_max = records_max
         self._cache = RangeCache()
+        self._noted: dict[Range, None] | None = None
+
+    @contextmanager
+    def noting(self) -> Iterator[dict[Range, None]]:
+        """Read nothing meanwhile: note in the result what would have been read, which is answered with None."""
+        noted: dict[Range, None] = {}
+        self._noted = noted
+        try:
+            yield noted
+        finally:
+            self._noted = None
+
+    def read_ahead(self, ranges: Iterable[Range], deadline: Deadline) -> None:
+        """Have the ranges read, side by side, for whoever asks for them next. What cannot be read is left to whoever
+        asks: it is told then why."""
+        left = [found for found in ranges if 0 < found[2] - found[1] <= AHEAD_OFFSETS_MAX]
+        budget = Deadline.after(deadline.capped(READ_SECONDS_MAX), clock=deadline.clock)
+        while left:
+            batch, left = next_batch(left)
+            try:
+                answers = self._cluster.read_ranges(batch, deadline=budget, records_max=AHEAD_OFFSETS_MAX)
+            except ReplicatorError:
+                return
+            for tp, read in answers.items():
+                if read.is_complete:
+                    prints = array("q", map(fingerprint, read.records))
+                    offsets = array("q", (record.offset for record in read.records))
+                    self._cache.put((tp, *batch[tp]), Visible(offsets, prints))
 
     def read(
         self,
@@ -150,6 +183,10 @@ class ClusterView:
         if self._cache.has(key):
             found = self._cache.get(key)
             return found if found is None or records_max is None else _first(found, records_max)
+        if self._noted is not None:
+            if records_max is None:
+                self._noted[key] = None
+            return None
         found, is_whole = self._read_now(key, min(records_max or self._records_max, self._records_max), deadline)
         if is_whole:
             return self._cache.put(key, found)
@@ -165,6 +202,19 @@ class ClusterView:
         except DeadlineExceeded:
             self.is_timely = False
             return None, False
+
+
+def next_batch(ranges: Sequence[Range]) -> tuple[dict[TopicPartition, tuple[int, int]], list[Range]]:
+    """Return what is fetched side by side, one range of a partition at most, and what is left for later."""
+    batch: dict[TopicPartition, tuple[int, int]] = {}
+    left, held = [], 0
+    for tp, start, stop in ranges:
+        if tp in batch or (batch and held + stop - start > AHEAD_BATCH_OFFSETS_MAX):
+            left.append((tp, start, stop))
+        else:
+            batch[tp] = start, stop
+            held += stop - start
+    return batch, left
 
 
 def _first(visible: Visible, count: int) -> Visible:

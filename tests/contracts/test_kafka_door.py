@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,7 +12,7 @@ from replicator.clock import Deadline
 from replicator.errors import Fenced, NotFound, OperationFailed, PreflightBlocked
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.model.cluster import TopicSpec
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupState
 from tests.simulation.brokers import Broker, Group
 from tests.simulation.ports import Line, SimCluster
@@ -149,22 +150,25 @@ def test_an_empty_group_is_set_read_back_and_deleted(cluster: KafkaCluster, topi
 def test_a_group_with_members_is_refused(cluster: KafkaCluster, topic: TopicName, names) -> None:
     """The positions of a live group are its own."""
     group, tp = names.group("live"), TopicPartition(topic, 0)
+    with live_member(cluster, group, topic):
+        assert cluster.groups.committed([group], soon())[group].state is GroupState.ACTIVE
+        with pytest.raises(PreflightBlocked):
+            cluster.groups.commit(group, {tp: 1}, soon())
+
+
+@contextmanager
+def live_member(cluster: KafkaCluster, group: GroupName, topic: TopicName) -> Iterator[None]:
+    """Give the group a member meanwhile."""
     if isinstance(cluster, SimCluster):
         cluster._line.broker.groups[group] = Group(members=1)
-        _refused(cluster, group, tp)
+        yield
         return
     member = cluster.subscribe(group, [topic])
     try:
         member.wait_for_assignment(soon())
-        _refused(cluster, group, tp)
+        yield
     finally:
         member.close()
-
-
-def _refused(cluster: KafkaCluster, group, tp: TopicPartition) -> None:
-    assert cluster.groups.committed([group], soon())[group].state is GroupState.ACTIVE
-    with pytest.raises(PreflightBlocked):
-        cluster.groups.commit(group, {tp: 1}, soon())
 
 
 def test_an_unsecured_cluster_says_that_it_has_no_authorizer(cluster: KafkaCluster) -> None:
@@ -184,3 +188,60 @@ def test_an_election_has_one_winner_and_is_given_back(cluster: KafkaCluster, top
     assert second.wait_for_answer(soon())
     assert second.is_held
     second.release()
+
+
+def test_ranges_of_many_partitions_are_read_at_once_and_again(cluster: KafkaCluster, topic: TopicName) -> None:
+    """Each range is whole, cut at its limit, or left out where it is empty; the partitions can be read again."""
+    first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    writer = cluster.writer("contract", acks="all")
+    for number in range(6):
+        writer.send(out(topic, f"a{number}"))
+        writer.send(out(topic, f"b{number}", partition=1))
+    writer.flush(soon())
+    writer.close()
+    for _ in range(3):
+        read = cluster.read_ranges({first: (1, 3), second: (2, 6)}, deadline=soon())
+        assert [r.value for r in read[first].records] == [b"a1", b"a2"]
+        assert [r.value for r in read[second].records] == [b"b2", b"b3", b"b4", b"b5"]
+        assert read[first].is_complete
+        assert read[second].is_complete
+    cut = cluster.read_ranges({first: (0, 6), second: (4, 4)}, deadline=soon(), records_max=2)
+    assert [r.value for r in cut[first].records] == [b"a0", b"a1"]
+    assert not cut[first].is_complete
+    assert second not in cut
+    assert len(cluster.read_range(first, 0, 6, deadline=soon()).records) == 6
+
+
+def test_many_groups_are_set_side_by_side_and_each_refusal_is_its_own(
+    cluster: KafkaCluster, topic: TopicName, names
+) -> None:
+    """Every empty group stands where it was put; one with members is left alone and told, before each one is asked."""
+    tp = TopicPartition(topic, 0)
+    wanted = {names.group(f"many{number}"): {tp: number} for number in range(5)}
+    live = names.group("live")
+    asked: list[None] = []
+    with live_member(cluster, live, topic):
+        refused = cluster.groups.commit_all({**wanted, live: {tp: 1}}, soon(), before_each=lambda: asked.append(None))
+    assert isinstance(refused.pop(live), PreflightBlocked)
+    assert not refused
+    assert len(asked) >= len(wanted)
+    seen = cluster.groups.committed(wanted, soon())
+    assert {group: dict(found.committed) for group, found in seen.items()} == wanted
+
+
+def test_a_lease_that_is_lost_stops_the_groups_that_were_not_set_yet(
+    cluster: KafkaCluster, topic: TopicName, names
+) -> None:
+    """What `before_each` raises comes through, and the groups behind it stand nowhere."""
+    tp = TopicPartition(topic, 0)
+    groups = [names.group("kept"), names.group("left")]
+    asked: list[None] = []
+
+    def permit() -> None:
+        asked.append(None)
+        if len(asked) == 2:
+            raise Fenced("the lease is lost")
+
+    with pytest.raises(Fenced):
+        cluster.groups.commit_all({group: {tp: 0} for group in groups}, soon(), before_each=permit)
+    assert cluster.groups.committed([groups[1]], soon())[groups[1]].state is GroupState.DEAD

@@ -17,7 +17,7 @@ from replicator.failover.groups import translating
 from replicator.failover.groups.moves import GroupMove, Outcome, item_of
 from replicator.failover.planned import fence_source
 from replicator.failover.runbooks import runbook_of
-from replicator.failover.steps import cut, groups, promote
+from replicator.failover.steps import cut, groups, limit, promote
 from replicator.failover.steps.groups import read_moves, read_outcomes
 from replicator.failover.world import World
 from replicator.journal import journal as journal_module
@@ -64,11 +64,12 @@ def _always_done(_world: World) -> Finding:
     return Done({})
 
 
-def _commit_believing(world: World, move: GroupMove, _seen: Any) -> tuple[str, dict[str, Any]]:
-    """Set a group and believe that it worked, whatever was answered."""
-    with suppress(ReplicatorError):
-        world.target.groups.alter(move.group, move.positions)  # type: ignore[attr-defined]
-    return item_of(move.group), {"outcome": Outcome.COMMITTED.value}
+def _commit_believing(world: World, moves: list[GroupMove], _seen: Any) -> dict[str, dict[str, Any]]:
+    """Set groups and believe that it worked, whatever was answered."""
+    for move in moves:
+        with suppress(ReplicatorError):
+            world.target.groups.alter(move.group, move.positions)  # type: ignore[attr-defined]
+    return {item_of(move.group): {"outcome": Outcome.COMMITTED.value} for move in moves}
 
 
 def _check_by_journal(world: World) -> Finding:
@@ -79,7 +80,7 @@ def _check_by_journal(world: World) -> Finding:
 @plant
 def nobody_reads_back() -> Iterator[None]:
     """Groups are set, and what the journal says of it is believed."""
-    with step_with("commit", check=_check_by_journal), mock.patch.object(groups, "_commit_one", _commit_believing):
+    with step_with("commit", check=_check_by_journal), mock.patch.object(groups, "commit_chunk", _commit_believing):
         yield
 
 
@@ -90,7 +91,7 @@ def a_lost_answer_is_a_yes() -> Iterator[None]:
     def settled(_move: Any, _seen: Any, known: Any) -> bool:
         return known is not None
 
-    with mock.patch.object(groups, "is_settled", settled), mock.patch.object(groups, "_commit_one", _commit_believing):
+    with mock.patch.object(groups, "is_settled", settled), mock.patch.object(groups, "commit_chunk", _commit_believing):
         yield
 
 
@@ -119,11 +120,11 @@ def nobody_verifies() -> Iterator[None]:
 def live_groups_are_moved() -> Iterator[None]:
     """Members are thrown out and the group is set."""
 
-    def commit(world: World, move: GroupMove, seen: Any) -> tuple[str, dict[str, Any]]:
-        world.target.groups.delete([move.group], world.deadline(30))
-        return _commit_believing(world, move, seen)
+    def commit(world: World, moves: list[GroupMove], seen: Any) -> dict[str, dict[str, Any]]:
+        world.target.groups.delete([move.group for move in moves], world.deadline(30))
+        return _commit_believing(world, moves, seen)
 
-    with mock.patch.object(groups, "_commit_one", commit):
+    with mock.patch.object(groups, "commit_chunk", commit):
         yield
 
 
@@ -319,20 +320,20 @@ def the_fence_is_not_journaled() -> Iterator[None]:
 @plant
 def more_is_known_lost_than_was() -> Iterator[None]:
     """The known loss counts a record that was mirrored."""
-    account = cut.account_loss
+    account = limit.account_loss
 
     def more(*args: Any, **named: Any) -> Any:
         loss = account(*args, **named)
         return replace(loss, known_lost=loss.known_lost + 1)
 
-    with mock.patch.object(cut, "account_loss", more):
+    with mock.patch.object(limit, "account_loss", more):
         yield
 
 
 @plant
 def the_unknown_window_is_none() -> Iterator[None]:
     """What was written unseen is left out of the bound."""
-    with mock.patch.object(cut, "unknown_window_seconds", return_value=0.0):
+    with mock.patch.object(limit, "unknown_window_seconds", return_value=0.0):
         yield
 
 
@@ -359,7 +360,7 @@ def the_chain_begins_anew() -> Iterator[None]:
 @plant
 def untouched_partitions_are_left_out() -> Iterator[None]:
     """A group gets positions only where it has committed."""
-    with mock.patch.object(translating, "complete_positions", lambda _world, _cut, seen: seen):
+    with mock.patch.object(translating, "with_starts", lambda seen, _starts: seen):
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from unittest import mock
 from replicator.errors import ReplicatorError
 from replicator.failover import Identity, Order, World, abort_operation, run_operation
 from replicator.failover import Worker as WorkerFacts
-from replicator.failover.steps import groups as groups_module
 from replicator.failover.steps import survey as survey_module
 from replicator.journal import Journal, chain, list_operations
 from replicator.model.names import OperationId
@@ -53,22 +51,12 @@ class Played:
     calls: int
 
 
-class OneByOne(Executor):
-    """Does at once and in order what a pool does side by side: a seed is the same every time."""
-
-    def __init__(self, **_options: Any) -> None:
-        """Take what a pool takes."""
-
-    def map(self, fn: Any, *iterables: Any, **_options: Any) -> Iterator[Any]:
-        return iter([fn(*row) for row in zip(*iterables, strict=True)])
-
-
 def _once_for_each(prove: Any) -> Any:
     """Return the function, asked once for the same bytes: a journal is read dozens of times in a world's life."""
     known: dict[Any, Any] = {}
 
     def cached(told: Any, **more: Any) -> Any:
-        key = (told.value, told.offset) if isinstance(told, chain.Stored) else tuple(more.values())
+        key = told if isinstance(told, bytes) else tuple(more.values())
         if key not in known:
             known[key] = prove(told, **more)
         return known[key]
@@ -101,7 +89,6 @@ class Theatre:
 
         with (
             mock.patch.object(survey_module, "probe_listeners", probe),
-            mock.patch.object(groups_module, "ThreadPoolExecutor", OneByOne),
             mock.patch.object(chain, "_proven_fields", _once_for_each(chain._proven_fields)),
             mock.patch.object(chain, "_to_record", _once_for_each(chain._to_record)),
         ):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from replicator.clock import Deadline
-from replicator.errors import OperationFailed, PreflightBlocked, Unreachable
+from replicator.errors import Fenced, OperationFailed, PreflightBlocked, ReplicatorError, Unreachable
 from replicator.kafka import KafkaCluster, Outgoing, RangeRead, Record
 from replicator.kafka.groups import GroupListing
 from replicator.model.acls import AclBinding
@@ -85,6 +85,15 @@ class SimCluster(KafkaCluster):
             f"read {tp} {from_offset}-{to_offset}",
             lambda: _read(self._line.broker, tp, from_offset, to_offset, records_max, is_committed_only),
         )
+
+    def read_ranges(
+        self, ranges: Mapping[TopicPartition, tuple[int, int]], *, deadline: Deadline, records_max: int = 10_000
+    ) -> dict[TopicPartition, RangeRead]:
+        return {
+            tp: self.read_range(tp, start, stop, deadline=deadline, records_max=records_max)
+            for tp, (start, stop) in ranges.items()
+            if start < stop
+        }
 
     def tail(self, topics: Iterable[TopicName], *, is_committed_only: bool = True) -> Any:
         return SimTail(self._line, tuple(topics), is_committed_only)
@@ -224,6 +233,25 @@ class SimGroups:
             return
         with self._line.process.one_act():
             self._commit(group, offsets, deadline)
+
+    def commit_all(
+        self,
+        wanted: Mapping[GroupName, Mapping[TopicPartition, int]],
+        deadline: Deadline,
+        *,
+        before_each: Callable[[], None] = lambda: None,
+    ) -> dict[GroupName, ReplicatorError]:
+        refused: dict[GroupName, ReplicatorError] = {}
+        for group, offsets in wanted.items():
+            if offsets:
+                before_each()
+            try:
+                self.commit(group, offsets, deadline)
+            except (Unreachable, Fenced):
+                raise
+            except ReplicatorError as error:
+                refused[group] = error
+        return refused
 
     def _commit(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
         if self.committed([group], deadline)[group].state is GroupState.ACTIVE:

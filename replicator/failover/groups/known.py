@@ -14,10 +14,13 @@ from replicator.model.observations import GroupObservation, GroupState
 def observed_groups(world: World) -> dict[GroupName, GroupObservation]:
     """Return the observed groups that the flow moves, each with its positions on the flow's topics."""
     found = {}
-    for name, seen in world.observed.groups.items():
+    groups = world.observed.groups
+    topics = {tp.topic for seen in groups.values() for tp in seen.committed}
+    is_carried = {topic: world.flow.carries_topic(topic) for topic in topics}
+    for name, seen in groups.items():
         if seen.state is GroupState.DEAD or not world.moves_group(name):
             continue
-        carried = {tp: offset for tp, offset in seen.committed.items() if world.flow.carries_topic(tp.topic)}
+        carried = {tp: offset for tp, offset in seen.committed.items() if is_carried[tp.topic]}
         if carried:
             found[name] = replace(seen, committed=carried)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from replicator.connect import Checkpoint
@@ -10,7 +10,7 @@ from replicator.failover.facts import Cut, CutPartition, GroupsKnownFrom
 from replicator.failover.groups.known import checkpointed_groups, groups_known_from, observed_groups
 from replicator.failover.groups.moves import GroupMove
 from replicator.failover.world import READ_SECONDS, World
-from replicator.model.names import GroupName, Offset, TopicPartition
+from replicator.model.names import GroupName, Offset, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.model.operations import OperationKind
@@ -53,15 +53,17 @@ def translate_observed(world: World, cut: Cut, names: Iterable[GroupName]) -> It
     if world.forward is not None:
         from replicator.failover.failback.homeward import translate_homeward
 
-        yield from translate_homeward(world, cut, [complete_positions(world, cut, seen[name]) for name in names])
+        starts = log_starts(world, cut)
+        yield from translate_homeward(world, cut, [with_starts(seen[name], starts) for name in names])
         return
-    translator = _open_translator(world, cut)
-    for name in names:
-        whole = complete_positions(world, cut, seen[name])
+    translator, starts = _open_translator(world, cut), log_starts(world, cut)
+    complete = {name: with_starts(seen[name], starts) for name in names}
+    translator.read_ahead(complete.values())
+    for name, whole in complete.items():
         yield GroupMove(
             translation=with_proofs(translator.translate(whole), world.observed.translations.get(name)),
             cut_digest=cut.digest,
-            observed_at=seen[name].observed_at,
+            observed_at=whole.observed_at,
         )
 
 
@@ -91,20 +93,32 @@ def _is_drill(world: World) -> bool:
     return world.log is not None and world.log.request.kind is OperationKind.DRILL
 
 
-def complete_positions(world: World, cut: Cut, seen: GroupObservation) -> GroupObservation:
+Starts = Mapping[TopicName, Mapping[TopicPartition, int]]
+
+
+def log_starts(world: World, cut: Cut) -> dict[TopicName, dict[TopicPartition, int]]:
+    """Return the source's log start of every partition under the cut, by topic; 0 where nobody has read it."""
+    seen = {
+        TopicPartition(name, p.partition): p.log_start
+        for name, topic in world.observed.topics.items()
+        for p in topic.partitions
+    }
+    found: dict[TopicName, dict[TopicPartition, int]] = {}
+    for row in cut.partitions:
+        found.setdefault(row.source.topic, {})[row.source] = seen.get(row.source, 0)
+    return found
+
+
+def with_starts(seen: GroupObservation, starts: Starts) -> GroupObservation:
     """Return the observation with a position on every partition of the topics that the group consumes.
 
     Where it has committed nothing it has everything still ahead: it stands at the log start. Left unset, its
     consumers would use their own reset, and `latest` skips what came in between.
     """
-    topics = {tp.topic for tp in seen.committed}
-    starts = {p.source: _log_start(world, p.source) for p in cut.partitions if p.source.topic in topics}
-    return replace(seen, committed={**starts, **seen.committed})
-
-
-def _log_start(world: World, tp: TopicPartition) -> int:
-    observed = world.observed.topics.get(tp.topic)
-    return next((p.log_start for p in observed.partitions if p.partition == tp.partition), 0) if observed else 0
+    committed: dict[TopicPartition, int] = {}
+    for topic in sorted({tp.topic for tp in seen.committed}):
+        committed |= starts.get(topic, {})
+    return replace(seen, committed={**committed, **seen.committed})
 
 
 def start_over(world: World, cut: Cut, group: GroupName, checkpoints: list[Checkpoint]) -> GroupMove:

@@ -19,7 +19,7 @@ def check_drained(world: World) -> Finding:
 
     A trailing marker keeps that position below the end for ever, so offsets alone prove nothing.
     """
-    world.look_again()
+    world.look_at_ends()
     ends = source_ends(world)
     pending = open_transactions(ends)
     if pending:

@@ -100,10 +100,10 @@ def _prove(world: World) -> Finding:
 
 
 def _moving_partitions(world: World) -> list[TopicPartition]:
-    world.look_again()
+    world.look_at_ends()
     before = source_ends(world)
     world.clock.sleep(STILL_SECONDS)
-    world.look_again()
+    world.look_at_ends()
     after = source_ends(world)
     return sorted(tp for tp, ends in after.items() if tp not in before or before[tp].end != ends.end)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from replicator.errors import Fenced, OperationHalted, PreflightBlocked, ReplicatorError, Unreachable
+from replicator.errors import OperationHalted, PreflightBlocked, ReplicatorError
 from replicator.failover.copies import read_ends, take_cut
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Cut
@@ -34,10 +33,8 @@ from replicator.model.operations import Done, Finding, Ready, StepPhase
 TRANSLATE_NAME = "translate"
 COMMIT_NAME = "commit"
 PRIOR_PREFIX = "prior:"
-GROUPS_AT_ONCE = 8
-"""Groups committed side by side: each waits for its own coordinator."""
 CHUNK = 50
-"""Groups whose outcomes share a journal record's transaction."""
+"""Groups that are set side by side, and whose outcomes share a transaction of the journal."""
 
 
 def check_translated(world: World) -> Finding:
@@ -64,6 +61,7 @@ def count_grades(moves: Iterable[GroupMove]) -> dict[str, int]:
 def do_translate(world: World) -> None:
     """Journal where each selected group resumes, and how sure that is."""
     cut = _require_cut(world)
+    world.look_again()  # where the groups stand, as late as it can be told
     done = {name for name, move in read_moves(world).items() if move.cut_digest == cut.digest}
     for moves in translate_groups(world, cut, selected_groups(world) - done):
         world.logbook.add_facts(TRANSLATE_NAME, {item_of(m.group): move_to_fact(m) for m in moves})
@@ -90,7 +88,15 @@ def read_moves(world: World) -> dict[GroupName, GroupMove]:
     """Return every group's move that this operation has journaled, the newest of each."""
     facts = world.log.facts(TRANSLATE_NAME) if world.log is not None else {}
     found = {name: fact for item, fact in facts.items() if (name := group_of(item)) is not None}
-    return {name: move_from_fact(world.flow.name, name, fact) for name, fact in sorted(found.items())}
+    return {name: _read_move(world, name, fact) for name, fact in sorted(found.items())}
+
+
+def _read_move(world: World, name: GroupName, fact: Mapping[str, Any]) -> GroupMove:
+    """Return the move of a fact, taken apart once: a fact never changes, and steps ask for all of them many times."""
+    known = world.read_facts.get(name)
+    if known is None or known[0] is not fact:
+        known = world.read_facts[name] = fact, move_from_fact(world.flow.name, name, fact)
+    return known[1]
 
 
 def current_moves(world: World) -> dict[GroupName, GroupMove]:
@@ -140,13 +146,11 @@ def do_commit(world: World) -> None:
     seen = world.target.groups.committed(moves, world.deadline(ACT_SECONDS))
     left = [move for name, move in moves.items() if not is_settled(move, seen[name], outcomes.get(name))]
     _note_priors(world, [seen[move.group] for move in left if not stands_at(move, seen[move.group])])
-    with ThreadPoolExecutor(max_workers=GROUPS_AT_ONCE, thread_name_prefix="commit") as pool:
-        for start in range(0, len(left), CHUNK):
-            world.logbook.require_lease()
-            chunk = left[start : start + CHUNK]
-            results = list(pool.map(lambda move: _commit_one(world, move, seen[move.group]), chunk))
-            world.crashpoint(f"{COMMIT_NAME}.before_facts")
-            world.logbook.add_facts(COMMIT_NAME, dict(results))
+    for start in range(0, len(left), CHUNK):
+        world.logbook.require_lease()
+        results = commit_chunk(world, left[start : start + CHUNK], seen)
+        world.crashpoint(f"{COMMIT_NAME}.before_facts")
+        world.logbook.add_facts(COMMIT_NAME, results)
 
 
 def _note_priors(world: World, seen: list[GroupObservation]) -> None:
@@ -162,25 +166,34 @@ def _prior_of(seen: GroupObservation) -> dict[str, Any]:
     return {"rows": rows, "is_missing": seen.state is GroupState.DEAD}
 
 
-def _commit_one(world: World, move: GroupMove, seen: GroupObservation) -> tuple[str, dict[str, Any]]:
-    """Return the journal item and outcome of one group after trying to set it."""
-    item = item_of(move.group)
+def commit_chunk(
+    world: World, moves: list[GroupMove], seen: Mapping[GroupName, GroupObservation]
+) -> dict[str, dict[str, Any]]:
+    """Return the journal item and outcome of each group after trying to set them, side by side."""
+    told = {move.group: _settled_before(world, move, seen[move.group]) for move in moves}
+    wanted = {move.group: move.positions for move in moves if told[move.group] is None}
+    refused = world.target.groups.commit_all(
+        wanted, world.deadline(ACT_SECONDS), before_each=world.logbook.require_lease
+    )
+    return {item_of(group): outcome or _outcome_of(refused.get(group)) for group, outcome in told.items()}
+
+
+def _settled_before(world: World, move: GroupMove, seen: GroupObservation) -> dict[str, Any] | None:
+    """Return the outcome of a group that needs no commit, or can have none; None of one to be set."""
     if not move.positions:
-        return item, {"outcome": Outcome.UNAVAILABLE.value, "reason": "no partition of it can be set"}
+        return {"outcome": Outcome.UNAVAILABLE.value, "reason": "no partition of it can be set"}
     if stands_at(move, seen):
-        return item, {"outcome": Outcome.COMMITTED.value}
+        return {"outcome": Outcome.COMMITTED.value}
     if seen.state is GroupState.ACTIVE:
-        return item, _exception(Outcome.ACTIVE, f"it has {seen.members} members on {world.flow.target}")
-    world.logbook.require_lease()
-    try:
-        world.target.groups.commit(move.group, move.positions, world.deadline(ACT_SECONDS))
-    except (Unreachable, Fenced):
-        raise
-    except PreflightBlocked as error:
-        return item, _exception(Outcome.ACTIVE, error.message)
-    except ReplicatorError as error:
-        return item, _exception(Outcome.FAILED, error.message)
-    return item, {"outcome": Outcome.COMMITTED.value}
+        return _exception(Outcome.ACTIVE, f"it has {seen.members} members on {world.flow.target}")
+    return None
+
+
+def _outcome_of(refusal: ReplicatorError | None) -> dict[str, Any]:
+    if refusal is None:
+        return {"outcome": Outcome.COMMITTED.value}
+    outcome = Outcome.ACTIVE if isinstance(refusal, PreflightBlocked) else Outcome.FAILED
+    return _exception(outcome, refusal.message)
 
 
 def _exception(outcome: Outcome, reason: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _find_leaks(world: World) -> list[str]:
         return []
     known = {row.source: row.source_end for row in cut.partitions if row.source_end is not None}
     try:
-        world.look_again()
+        world.look_at_ends()
         left = count_unmirrored(world, known)
     except ReplicatorError as error:
         return [f"whether {world.flow.source} was written since the cut is not known: {error.message}"]

@@ -18,6 +18,10 @@ from replicator.model.cluster import Secret
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 
+_PLAIN = frozenset({None.__class__, bool, int, str})
+"""Classes that need no second look: a report holds a million of such values."""
+
+
 @runtime_checkable
 class _Model(Protocol):
     """A pydantic model, known by what it can do, so that the model room needs no pydantic."""
@@ -34,8 +38,8 @@ def to_plain(value: object) -> Plain:
     Raises:
         TypeError: for a value whose JSON form nobody decided.
     """
-    if value is None or (isinstance(value, bool | str | int) and not isinstance(value, Enum)):
-        return value
+    if value.__class__ in _PLAIN or (isinstance(value, bool | str | int) and not isinstance(value, Enum)):
+        return value  # type: ignore[return-value]  # one of these classes
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Secret):
@@ -67,10 +71,10 @@ def _tree_to_plain(value: object) -> Plain:
             return [to_plain(entry) for entry in sorted(value, key=str)]
         case list() | tuple():
             return [to_plain(entry) for entry in value]
-        case _Model():
-            return to_plain(value.model_dump(by_alias=True))
         case _ if dataclasses.is_dataclass(value):
             return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        case _Model():  # last, for what it takes to find out
+            return to_plain(value.model_dump(by_alias=True))
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
