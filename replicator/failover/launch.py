@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +30,9 @@ from replicator.journal import (
     open_operation,
     take_lease,
 )
+from replicator.journal.chain import canonical_json
 from replicator.model.flow import Flow
+from replicator.model.forms.plain import to_plain
 from replicator.model.names import OperationId, TopicName
 from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState
 
@@ -136,6 +139,8 @@ def _held(
             announce(chosen)
         request = Request(operation_id=chosen, flow=world.name, kind=order.kind, actor=order.actor)
         world.log = Logbook(hold.writer, request, clock=world.clock, crashpoint=world.crashpoint)
+        if not is_abort:
+            refuse_changed_flow(world.flow, world.log.records)
         if world.forward is not None:
             world.forward.log = world.log
         world.choices = merge_choices(world.choices, world.log.records)
@@ -285,7 +290,38 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "fence": world.fencing.grade.value if world.is_planned else None,
         "plan": world.plan_digest,
         "rebuild": sorted(choices.rebuild),
+        "moves": digest_of_moves(world.flow),
     }
+
+
+def digest_of_moves(flow: Flow) -> str:
+    """Return the digest of what the flow moves and where: its sides, its naming, its topics and groups."""
+    told = {
+        "source": flow.source,
+        "target": flow.target,
+        "naming": flow.naming,
+        "topics": flow.topics,
+        "groups": flow.groups,
+    }
+    return hashlib.sha256(canonical_json(to_plain(told))).hexdigest()
+
+
+def refuse_changed_flow(flow: Flow, records: Sequence[JournalRecord]) -> None:
+    """Refuse to go on with another choice of topics or groups than the operation was begun with: what no longer
+    belongs to the flow would be left where it was, and the report would call the move done.
+
+    Raises:
+        PreflightBlocked: the flow's configuration has changed since.
+    """
+    begun_with = records[0].body.get("moves") if records else None
+    if begun_with is None or begun_with == digest_of_moves(flow):
+        return
+    operation = records[0].operation_id
+    raise PreflightBlocked(
+        f"operation {operation}: sides, naming, topics or groups of flow {flow.name} were changed since it was begun",
+        hint=f"put flows.{flow.name} back as it was, or `replicator op abort {operation}` where it can still go back",
+        operation_id=operation,
+    )
 
 
 def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices:

@@ -23,7 +23,14 @@ from replicator.failover.groups.moves import (
     move_from_fact,
     move_to_fact,
 )
-from replicator.failover.launch import Order, find_target, make_operation_id, merge_choices
+from replicator.failover.launch import (
+    Order,
+    digest_of_moves,
+    find_target,
+    make_operation_id,
+    merge_choices,
+    refuse_changed_flow,
+)
 from replicator.failover.report import judge
 from replicator.failover.steps.cut import count_strangers
 from replicator.failover.steps.fence_mm2 import open_partitions
@@ -34,7 +41,7 @@ from replicator.failover.steps.verify import find_misplaced
 from replicator.failover.world import Choices, Override
 from replicator.journal import Journal, MemoryLog
 from replicator.journal.codec import from_plain
-from replicator.model.flow import Flow
+from replicator.model.flow import Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName, GroupName, Offset, OperationId, TopicName, TopicPartition
 from replicator.model.objectives import Objectives
 from replicator.model.observations import (
@@ -470,3 +477,27 @@ def test_operation_ids_tell_kind_and_moment_and_never_repeat() -> None:
     made = {make_operation_id(OperationKind.FAILOVER, T0) for _ in range(50)}
     assert len(made) == 50
     assert all(id_.startswith("failover-20261122-160000-") for id_ in made)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topics": Selection(("other",))},
+        {"groups": Selection(("*",), ("left-behind",))},
+        {"naming": Naming.PREFIX},
+        {"target": ClusterName("north")},
+    ],
+)
+def test_an_operation_goes_on_with_what_it_was_begun_with(changes: dict[str, object]) -> None:
+    """Topics or groups taken out of the flow in between would be left behind and called done; anything else of its
+    configuration may change, and an operation of an older version did not note its choice."""
+    desk = Desk()
+    desk.begin("op-1", moves=digest_of_moves(FLOW))
+    records = desk.writer.records
+    refuse_changed_flow(FLOW, records)
+    refuse_changed_flow(replace(FLOW, objectives=Objectives(rto_seconds=1), connector={"tasks.max": "9"}), records)
+    with pytest.raises(PreflightBlocked, match="were changed since") as error:
+        refuse_changed_flow(replace(FLOW, **changes), records)  # type: ignore[arg-type]
+    assert error.value.hint is not None
+    assert f"replicator op abort {records[0].operation_id}" in error.value.hint
+    refuse_changed_flow(replace(FLOW, **changes), ())  # type: ignore[arg-type]
