@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from replicator.cli.main import run
 from replicator.clock import Deadline
@@ -19,14 +21,15 @@ from replicator.model.names import TopicPartition
 pytestmark = pytest.mark.lab
 
 FOLDER = Path(__file__).parents[3] / "docs" / "snapshots"
-_BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 Say = Callable[..., tuple[int, Any]]
 
 
 def commands_on(page: str) -> list[list[str]]:
-    """The words of a page's commands, in order."""
+    """The words of a page's commands, in order; blocks of another language are none."""
     text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
-    return [shlex.split(line)[1:] for block in _BLOCK.findall(text) for line in block.splitlines() if line]
+    blocks = [block for language, block in _BLOCK.findall(text) if not language]
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines() if line]
 
 
 @pytest.fixture
@@ -113,6 +116,34 @@ def test_prove_last_quarters_backups(desk, names, say: Say) -> None:
     assert say(checked, {})[1]["is_ok"] is True
     status, found = say(verified, {})
     assert (status, found["is_ok"], found["snapshot"]) == (1, False, made.id)
+
+
+def test_nobody_else_may_read_it(desk, names, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encrypted from a command on; proven without the key; one topic gone for ever; opened by another identity."""
+    topic = fill(desk, names, count=20)
+    known = {"orders": topic}
+    here, away, began, created, proven, planned, shredded, rewrapped = commands_on("nobody-else-may-read-it")
+    recipients = [say(one, known)[1]["recipient"] for one in (here, away)]
+    signing = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    settings = {"SIGNING_KEY": "env:TEST_SIGNING_KEY", "ENCRYPTION__RECIPIENTS": json.dumps(recipients)}
+    monkeypatch.setenv("TEST_SIGNING_KEY", signing.decode())
+    for key, value in {**settings, "ENCRYPTION__IDENTITY": "file:identity.txt"}.items():
+        monkeypatch.setenv(f"REPLICATOR_SNAPSHOTS__{key}", value)
+    assert say(began, known)[1]["recipients"] == sorted(recipients)
+    assert say(created, known)[0] == 0
+    with monkeypatch.context() as keyless:
+        keyless.delenv("REPLICATOR_SNAPSHOTS__ENCRYPTION__IDENTITY")
+        assert say(proven, known)[1]["is_ok"] is True
+        assert say([*proven[:-1], "3"], known)[0] == 12
+    assert len(say(planned, known)[1]["keys"]) == 1
+    assert say(shredded, known)[0] == 0
+    status, found = say([*proven[:-1], "4"], known)
+    assert (status, found["shredded_topics"], found["statuses"]) == (0, [topic], {"shredded": 1})
+    monkeypatch.setenv("REPLICATOR_SNAPSHOTS__ENCRYPTION__IDENTITY", "file:away.txt")
+    monkeypatch.setenv("REPLICATOR_SNAPSHOTS__ENCRYPTION__RECIPIENTS", json.dumps(recipients[1:]))
+    assert say(rewrapped, known)[1]["recipients"] == recipients[1:]
 
 
 def test_every_page_is_run() -> None:
