@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.clock import Clock
-from replicator.errors import PreflightBlocked
+from replicator.errors import NotFound, PreflightBlocked
 from replicator.log import get_logger
 from replicator.model.archive.keeping import Garbage, KeepRule, PrunePlan, RepositoryStats
 from replicator.model.archive.snapshots import Manifest
@@ -143,13 +143,17 @@ class RepositoryCheck:
 
 
 def check_repository(repository: Repository, *, now: datetime) -> RepositoryCheck:
-    """Return every manifest that cannot be read, and everything a manifest names that is missing or cut short."""
+    """Return every manifest that cannot be read, and all it names, keys too, that is missing or cut short.
+
+    Raises: DataCorrupt when a key object is not whole; the store's errors.
+    """
     listed = repository.list_snapshots()
     objects = {e.key: e for folder in (PACKS, STATES) for e in repository.store.list(folder)}
     manifests = [one.manifest for one in listed if one.manifest is not None]
     problems = [f"snapshot {one.id}: {one.problem}" for one in listed if one.manifest is None]
     for manifest in manifests:
         problems += _missing_of(manifest, {key: entry.size_bytes for key, entry in objects.items()})
+        problems += _lost_keys(repository, manifest)
     known = {one.id for one in listed}
     problems += [f"a hold is on snapshot {one}, which is gone" for one in read_holds(repository) if one not in known]
     garbage = find_garbage(
@@ -168,6 +172,18 @@ def _missing_of(manifest: Manifest, sizes: Mapping[str, int]) -> Iterator[str]:
     for kind, digest in manifest.states.items():
         if f"{STATES}/{digest}" not in sizes:
             yield f"snapshot {manifest.id}: its {kind} are missing (states/{digest})"
+
+
+def _lost_keys(repository: Repository, manifest: Manifest) -> Iterator[str]:
+    """A key that was shredded is no problem: it was meant to go."""
+    if manifest.encryption is not None and repository.vault.key != manifest.encryption:
+        yield f"snapshot {manifest.id}: the repository's key {manifest.encryption} is missing (keys/)"
+    for topic in manifest.topics:
+        try:
+            if topic.key is not None:
+                repository.vault.check_present(topic.key)
+        except NotFound as exc:
+            yield f"snapshot {manifest.id}: topic {topic.name}: {exc.message}"
 
 
 def count_repository(repository: Repository, *, clock: Clock) -> RepositoryStats:

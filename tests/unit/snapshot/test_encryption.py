@@ -22,6 +22,7 @@ from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.snapshot import (
     apply_shred,
     begin_encryption,
+    check_repository,
     hold_snapshot,
     plan_shred,
     release_snapshot,
@@ -169,6 +170,22 @@ def test_a_lost_topic_key_is_missing_and_named(safe, tools) -> None:
         safe.reopen(ours()).read_chunk(first_chunk(manifest))
     with pytest.raises(NotFound, match="is lost"):
         leave_out_shredded(safe.reopen(ours()), manifest, {TopicName("orders"): TopicName("orders")})
+
+
+def test_lost_keys_are_a_problem_of_the_repository_and_shredded_ones_are_not(safe, tools) -> None:
+    """`repo check` needs no key to tell: what was meant to go is in order, what went by itself is named."""
+    now = tools["clock"].now()
+    safe.take(FIRST, pieces(tools), stop=5)
+    safe.take(SECOND, pieces(tools), stop=5, tp=OTHER)
+    apply_shred(safe.reopen(ours()), "orders", reason="", clock=tools["clock"])
+    assert check_repository(safe.reopen(without_key()), now=now).is_ok
+    kept = {key: safe.store.get(key) for key in safe.keys_of("keys")}
+    for words, gone in (("is lost", "/topics-"), ("repository's key", "/ring-")):
+        safe.store.delete([key for key in kept if gone in key])
+        found = check_repository(safe.reopen(without_key()), now=now)
+        assert any(words in problem for problem in found.problems), found.problems
+        for key, data in kept.items():
+            safe.store.put(key, [data])
 
 
 def test_a_shredded_topic_is_gone_and_others_are_not(safe, tools) -> None:
