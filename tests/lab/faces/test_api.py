@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from replicator.api.client import ApiClient
-from replicator.api.schema import ActRequest, OperationView
+from replicator.api.schema import ActRequest, OperationView, RestoreOrder
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
-from replicator.errors import AccessDenied, ConfirmationMissing, Unreachable
+from replicator.errors import AccessDenied, ConfirmationMissing, NotFound, Unreachable
 from replicator.kafka import KafkaCluster
 from replicator.model.cluster import Secret
 from replicator.settings import load_settings
@@ -104,6 +104,41 @@ def test_sync_and_snapshot_leave_what_they_say(face: Face) -> None:
     (listed,) = face.answer("snapshot", "list")["items"]
     assert listed["id"] in (taken.reason or "")
     assert listed["records"] == RECORDS
+    check_restore(face, listed["id"])
+
+
+def check_restore(face: Face, snapshot: str) -> None:
+    """A plan changes nothing, a restore under another name brings every record back, one onto records is refused."""
+    again = f"{face.topic}.again"
+    wanted = RestoreOrder(snapshot=snapshot, cluster="west", renames={face.topic: again}, is_dry_run=True)
+    planned = act(face, "restore", restore=wanted)
+    assert (planned.state, f"{RECORDS} records" in (planned.reason or "")) == ("done", True), planned.reason
+    with KafkaCluster(face.lab.west) as west:
+        assert again not in west.topics.names(Deadline.after(30))
+        done = act(face, "restore", restore=wanted.model_copy(update={"is_dry_run": False}))
+        assert done.state == "done", done.reason
+        assert f"{RECORDS} written" in (done.reason or "")
+        assert again in west.topics.names(Deadline.after(30))
+    refused = act(face, "restore", restore=RestoreOrder(snapshot=snapshot, cluster="west"))
+    assert refused.state == "failed"
+    assert face.topic in (refused.reason or "")
+
+
+def test_alerts_and_runbooks_are_told(face: Face) -> None:
+    """A supervisor tells what holds by its own figures, and the steps of what can be asked for."""
+    with client_of(face, VIEWER) as client:
+        wait_until(lambda: is_looked_at(client), what="a first look at the alerts")
+        assert {alert.state for alert in client.alerts()} <= {"pending", "firing"}
+        assert {book.kind for book in client.runbooks()} == {"switchover", "failover", "failback", "drill"}
+
+
+def is_looked_at(client: ApiClient) -> bool:
+    """Whether the alerts were looked at."""
+    try:
+        client.alerts()
+    except NotFound:
+        return False
+    return True
 
 
 def test_a_failover_takes_the_typed_name(face: Face) -> None:
