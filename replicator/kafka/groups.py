@@ -115,6 +115,7 @@ class Groups:
         with self._connection.translated("read committed offsets"):
             asked = {group: self._ask_committed(group, deadline) for group in groups}
         now = self._clock.now()
+        seen = {group: self._read_positions(group, future, deadline) for group, future in asked.items()}
         return {
             group: GroupObservation(
                 cluster=self._connection.access.name,
@@ -124,9 +125,10 @@ class Groups:
                 type=described[group].type,
                 static_members=described[group].static_members,
                 observed_at=now,
-                committed=self._positions(group, future, deadline),
+                committed={tp: offset for tp, (offset, _) in positions.items()},
+                metadata={tp: metadata for tp, (_, metadata) in positions.items() if metadata},
             )
-            for group, future in asked.items()
+            for group, positions in seen.items()
         }
 
     def _ask_committed(self, group: GroupName, deadline: Deadline) -> Any:
@@ -137,6 +139,12 @@ class Groups:
         return futures[group]
 
     def _positions(self, group: GroupName, future: Any, deadline: Deadline) -> dict[TopicPartition, int]:
+        return {tp: offset for tp, (offset, _) in self._read_positions(group, future, deadline).items()}
+
+    def _read_positions(
+        self, group: GroupName, future: Any, deadline: Deadline
+    ) -> dict[TopicPartition, tuple[int, str]]:
+        """Return the next offset of each partition, and what the consumer left with it."""
         try:
             answer = self._connection.wait(future, doing=f"read offsets of group {group}", deadline=deadline)
         except NotFound:
@@ -149,7 +157,7 @@ class Groups:
                     f"{vendor.error.str()}"
                 )
             if vendor.offset >= 0:
-                found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset
+                found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset, vendor.metadata or ""
         return found
 
     def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, _Described]:

@@ -109,7 +109,8 @@ class ListedGroup:
 class GroupObservation:
     """Committed positions of one group (next record to read) at one moment.
 
-    `static_members` counts members with a `group.instance.id`; None: not told."""
+    `static_members` counts members with a `group.instance.id`; None: not told. `metadata` is what a consumer left with
+    a position, where it left any."""
 
     cluster: ClusterName
     group: GroupName
@@ -120,6 +121,7 @@ class GroupObservation:
     protocol_type: str = "consumer"
     type: GroupType = GroupType.UNKNOWN
     static_members: int | None = None
+    metadata: Mapping[TopicPartition, str] = field(default_factory=dict)
 
 
 def as_listed(seen: GroupObservation, listed: ListedGroup | None) -> GroupObservation:

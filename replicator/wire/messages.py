@@ -16,8 +16,22 @@ from typing import Any, Generic, TypeVar, cast
 from kafka.errors import InvalidMetadataError, RetriableError, for_code
 from kafka.protocol.admin.cluster import DescribeLogDirsRequest, DescribeLogDirsResponse
 from kafka.protocol.admin.groups import ListGroupsRequest, ListGroupsResponse
-from kafka.protocol.consumer import FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse
-from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse
+from kafka.protocol.consumer import (
+    FetchRequest,
+    FetchResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    OffsetCommitRequest,
+    OffsetCommitResponse,
+)
+from kafka.protocol.metadata import (
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    MetadataRequest,
+    MetadataResponse,
+)
 from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
 from kafka.protocol.sasl import (
     SaslAuthenticateRequest,
@@ -387,6 +401,40 @@ def call_produce(
                 TopicPartition(TopicName(topic.name), p.index), p.error_code, p.base_offset, p.error_message)
             for topic in answer.responses for p in topic.partition_responses
         ),
+    )  # fmt: skip
+
+
+def call_find_coordinator(group: GroupName) -> Call[tuple[int, int]]:
+    """Ask for a group's coordinator: an error code and the broker's id."""
+    return Call(
+        "FindCoordinator", FindCoordinatorRequest.API_KEY, 1, 3,
+        lambda version: FindCoordinatorRequest(version=version, key=group, key_type=0),
+        FindCoordinatorResponse,
+        lambda answer: (answer.error_code, answer.node_id),
+    )  # fmt: skip
+
+
+def call_offset_commit(group: GroupName, positions: Mapping[TopicPartition, tuple[int, str]]) -> Call[tuple[int, ...]]:
+    """Set the positions of a group without members, with their metadata; an error code of each comes back."""
+    by_topic = _group_by_topic(positions)
+    topic_type = OffsetCommitRequest.OffsetCommitRequestTopic
+    return Call(
+        "OffsetCommit", OffsetCommitRequest.API_KEY, 7, 8,
+        lambda version: OffsetCommitRequest(
+            version=version, group_id=group, generation_id_or_member_epoch=-1, member_id="", group_instance_id=None,
+            topics=[
+                topic_type(
+                    version=version, name=topic,
+                    partitions=[
+                        topic_type.OffsetCommitRequestPartition(
+                            version=version, partition_index=tp.partition, committed_offset=positions[tp][0],
+                            committed_leader_epoch=-1, committed_metadata=positions[tp][1])
+                        for tp in own
+                    ])
+                for topic, own in by_topic
+            ]),
+        OffsetCommitResponse,
+        lambda answer: tuple(p.error_code for topic in answer.topics for p in topic.partitions),
     )  # fmt: skip
 
 

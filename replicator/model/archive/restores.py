@@ -48,10 +48,14 @@ class TopicRestorePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRestorePlan:
-    """Where a group would go on: target topic → partition → next offset. Exact: nothing skipped or read twice."""
+    """Where a group would go on: target topic → partition → next offset. Exact: nothing skipped or read twice.
+
+    `metadata` is what its consumers had left with their positions, in the same order.
+    """
 
     group: GroupName
     offsets: Mapping[TopicName, Mapping[int, int]]
+    metadata: Mapping[TopicName, Mapping[int, str]] = field(default_factory=dict)
     refusal: str | None = None
 
 

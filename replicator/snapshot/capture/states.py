@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from replicator.clock import Deadline
@@ -52,9 +52,16 @@ def groups_to_json(groups: Iterable[GroupObservation], topics: Iterable[TopicNam
                 [tp.topic, tp.partition, offset] for tp, offset in sorted(group.committed.items()) if tp.topic in wanted
             ],
         }
+        | _metadata_of(group, wanted)
         for group in groups
     ]
     return {"groups": [row for row in rows if row["offsets"]]}
+
+
+def _metadata_of(group: GroupObservation, wanted: Collection[TopicName]) -> dict[str, Any]:
+    """Return what the group's consumers left with its positions; nothing where they left nothing."""
+    found = [[tp.topic, tp.partition, text] for tp, text in sorted(group.metadata.items()) if tp.topic in wanted]
+    return {"metadata": found} if found else {}
 
 
 def find_positions_ahead(groups: Iterable[GroupObservation], ends: Mapping[TopicPartition, int]) -> list[str]:

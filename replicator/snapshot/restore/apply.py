@@ -33,9 +33,10 @@ from replicator.snapshot.restore.batches import ReadyBatch
 from replicator.snapshot.restore.comparing import skip_found
 from replicator.snapshot.restore.feeding import ChunkLoader, PartitionFeed, Source, interleave
 from replicator.snapshot.restore.planning import TargetTopic, TargetView, name_targets, plan_restore
-from replicator.snapshot.restore.positions import plan_positions, read_positions
+from replicator.snapshot.restore.positions import plan_positions, read_metadata, read_positions
 from replicator.wire import RawClient
 from replicator.wire.appending import Appender
+from replicator.wire.committing import commit_with_metadata
 
 LOADERS = 2
 LOOK_SECONDS = 60.0
@@ -120,6 +121,7 @@ class Restorer:
             },
             there=self._cluster.groups.committed(list(captured), soon) if captured else {},
             count=partial(count_below, self._repository),
+            left=read_metadata(self._repository, manifest),
         )
 
     def apply(self, plan: RestorePlan) -> RestoreReport:
@@ -302,6 +304,9 @@ class Restorer:
         for group in plan.groups:
             places = {TopicPartition(t, n): at for t, found in group.offsets.items() for n, at in found.items()}
             self._cluster.groups.commit(group.group, places, self._deadline)
+            texts = {TopicPartition(t, n): text for t, found in group.metadata.items() for n, text in found.items()}
+            with_text = {tp: (places[tp], text) for tp, text in texts.items()}
+            commit_with_metadata(self._raw, group.group, with_text, deadline=self._deadline)
 
     def _sum_up(self, plan: RestorePlan, lines: Sequence[_Line], written_bytes: int, seconds: float) -> RestoreReport:
         topics = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from replicator.model.archive.restores import GroupRestorePlan
@@ -16,6 +18,8 @@ from replicator.snapshot.repository import Repository
 
 Captured = Mapping[GroupName, Mapping[TopicPartition, int]]
 """Positions by group, on the names and offsets of the captured cluster."""
+Left = Mapping[GroupName, Mapping[TopicPartition, str]]
+"""Metadata by group, on the names of the captured cluster."""
 Count = Callable[[CapturedPartition, int], int]
 
 
@@ -29,6 +33,16 @@ def read_positions(repository: Repository, manifest: Manifest, groups: Selection
     }
 
 
+def read_metadata(repository: Repository, manifest: Manifest) -> Left:
+    """Return what consumers had left with their positions, where they left anything."""
+    rows: list[dict[str, Any]] = repository.read_state(manifest, "groups").get("groups", [])
+    return {
+        GroupName(row["group"]): {TopicPartition(TopicName(t), int(p)): str(text) for t, p, text in row["metadata"]}
+        for row in rows
+        if "metadata" in row
+    }
+
+
 def plan_positions(
     manifest: Manifest,
     captured: Captured,
@@ -37,11 +51,12 @@ def plan_positions(
     log_starts: Mapping[TopicPartition, int],
     there: Mapping[GroupName, GroupObservation],
     count: Count,
+    left: Left = MappingProxyType({}),
 ) -> tuple[GroupRestorePlan, ...]:
     """Return for each group that stood on a restored topic where it would stand on the target.
 
     `log_starts` are those of target partitions that exist, `there` the groups as the target knows them, `count`
-    tells the visible records of a captured partition below an offset.
+    tells the visible records of a captured partition below an offset, `left` the metadata of positions.
     """
     partitions = {TopicPartition(t.name, p.partition): p for t in manifest.topics for p in t.partitions}
     plans = []
@@ -52,8 +67,20 @@ def plan_positions(
                 target = TopicPartition(targets[source.topic], source.partition)
                 places[target] = log_starts.get(target, 0) + count(partitions[source], offset)
         if places:
-            plans.append(_plan_group(group, places, there.get(group)))
+            plan = _plan_group(group, places, there.get(group))
+            plans.append(replace(plan, metadata=_rename(left.get(group, {}), targets, places)))
     return tuple(plans)
+
+
+def _rename(
+    left: Mapping[TopicPartition, str], targets: Mapping[TopicName, TopicName], places: Mapping[TopicPartition, int]
+) -> dict[TopicName, dict[int, str]]:
+    """Return metadata by target topic and partition, of positions that are set."""
+    found: dict[TopicName, dict[int, str]] = defaultdict(dict)
+    for source, text in sorted(left.items()):
+        if source.topic in targets and TopicPartition(targets[source.topic], source.partition) in places:
+            found[targets[source.topic]][source.partition] = text
+    return dict(found)
 
 
 def _plan_group(

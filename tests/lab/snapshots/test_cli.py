@@ -47,7 +47,8 @@ def test_the_whole_way(desk, names, call: Call) -> None:
     assert (status, [row["id"] for row in listed]) == (0, [made["id"]])
     status, shown = call("snapshot", "show", made["id"][:12])
     assert (status, shown["id"], [row["name"] for row in shown["topics"]]) == (0, made["id"], [topic])
-    assert shown["consistency"]["level"] == "prefix"
+    assert shown["consistency"]["level"] == "transaction_atomic"
+    assert [one["level"] for one in shown["consistency"]["evidence"] if not one["is_held"]] == ["quiescent"]
     status, verified = call("snapshot", "verify", "latest", "--level", "3")
     assert (status, verified["is_ok"], verified["chunks"]) == (0, True, 2)
     target = names.topic("back")
