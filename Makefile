@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit long azure simulation drill-matrix differential mutants bench bench-offsets bench-scale pictures lock clean
+.PHONY: help venv demo test check lint format unit long azure simulation drill-matrix differential mutants bench bench-offsets bench-scale bench-snapshot pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ bench: venv      ## stock MirrorMaker 2 against our template, on the same record
 
 bench-offsets: venv  ## what moving groups costs: MirrorMaker's checkpoints against ours
 	$(BIN)/python -m benchmarks.offsets
+
+bench-snapshot: venv ## snapshots and restores beside plain loops: speed, CPU, memory, objects
+	$(BIN)/python -m benchmarks.snapshot
 
 bench-scale: venv    ## what watching 10,000 partitions and 1,000 groups costs
 	$(BIN)/python -m benchmarks.scale
