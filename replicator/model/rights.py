@@ -6,6 +6,7 @@ WRITE, DELETE and ALTER imply DESCRIBE, ALTER_CONFIGS implies DESCRIBE_CONFIGS: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,10 +20,22 @@ EVERYTHING = "*"
 READERS = "replicator-reader"
 """The group our readers are created with; they commit nothing and never join it."""
 
+_CLONE = re.compile(r"drill\.drill-\d{8}-\d{6}-[0-9a-f]{6}\.")
+"""How the name of a group begins that a drill has cloned: with the id of the drill."""
+
 _IMPLIED_BY = {
     Right.DESCRIBE: frozenset({Right.READ, Right.WRITE, Right.DELETE, Right.ALTER}),
     Right.DESCRIBE_CONFIGS: frozenset({Right.ALTER_CONFIGS}),
 }
+
+
+def is_own_group(group: str, *, topic_prefix: str) -> bool:
+    """Whether a consumer group is ours: an election, a reader, a clone of a drill. Such a one never moves.
+
+    >>> is_own_group("replicator-of-invoices", topic_prefix="__replicator.")
+    False
+    """
+    return group == READERS or group.startswith(topic_prefix) or _CLONE.match(group) is not None
 
 
 class Holder(StrEnum):

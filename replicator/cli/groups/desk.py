@@ -17,12 +17,12 @@ from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import GroupObservation, GroupState, GroupType, ListedGroup, as_listed
 from replicator.model.offsets import GroupTranslation
+from replicator.model.rights import is_own_group
 from replicator.offsets import OffsetHistory, survey_groups, with_proofs
 from replicator.wire import RawClient
 
 SOURCE_SECONDS = 5.0
 """A source that does not answer within this is taken for gone; what was observed of it answers then."""
-OWN_GROUPS = ("replicator-", "drill.")
 
 
 class KnownFrom(StrEnum):
@@ -135,7 +135,7 @@ def is_share(flow: Flow, one: ListedGroup, *, prefix: str) -> bool:
 
 def is_meant(flow: Flow, group: str, *, prefix: str) -> bool:
     """Whether the flow moves the group: selected, and none of our own."""
-    return flow.moves_group(group) and not group.startswith((prefix, *OWN_GROUPS))
+    return flow.moves_group(group) and not is_own_group(group, topic_prefix=prefix)
 
 
 def groups_of_flow(

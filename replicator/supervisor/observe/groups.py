@@ -11,20 +11,20 @@ from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName
 from replicator.model.observations import GroupObservation, GroupState, ListedGroup, as_listed
+from replicator.model.rights import is_own_group
 from replicator.supervisor.samples import GroupsSample
 
 ListGroups = Callable[[Deadline], Mapping[GroupName, ListedGroup]]
 """Every group of a cluster, of every kind."""
-OWN_GROUPS = ("replicator-", "drill.")
-"""First parts of the names of groups that are ours: elections, readers, rehearsals. They never move."""
 DEAD_SECONDS_KEPT = 600.0
 """How long a group that has gone is held: long enough to have been recorded as gone."""
 
 
 def moving_groups(flow: Flow, names: Iterable[GroupName], *, topic_prefix: str) -> list[GroupName]:
     """Return the groups the flow selects, without our own."""
-    own = (*OWN_GROUPS, topic_prefix)
-    return sorted(name for name in names if flow.moves_group(name) and not name.startswith(own))
+    return sorted(
+        name for name in names if flow.moves_group(name) and not is_own_group(name, topic_prefix=topic_prefix)
+    )
 
 
 def carried_only(flow: Flow, observation: GroupObservation) -> GroupObservation:

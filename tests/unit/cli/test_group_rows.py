@@ -59,7 +59,7 @@ def test_only_groups_that_move_are_meant() -> None:
             ("secret-audit", {ORDERS: 7}, GroupState.EMPTY),
             ("replicator-reader", {ORDERS: 7}, GroupState.EMPTY),
             ("__replicator.lease", {ORDERS: 7}, GroupState.EMPTY),
-            ("drill.x.billing", {ORDERS: 7}, GroupState.EMPTY),
+            ("drill.drill-20261123-034330-4a56ad.billing", {ORDERS: 7}, GroupState.EMPTY),
             ("gone", {ORDERS: 7}, GroupState.DEAD),
             ("elsewhere", {other: 3}, GroupState.EMPTY),
         ]

@@ -14,6 +14,7 @@ from replicator.model.rights import (
     NeededRight,
     RightsGround,
     is_granted,
+    is_own_group,
     needed_rights,
     reversed_flow,
     spots_of,
@@ -169,3 +170,20 @@ def test_the_needed_rules_grant_themselves() -> None:
     for number, one in enumerate(needs):
         left = [*rules[:number], *rules[number + 1 :]]
         assert not is_granted(one, left, principal=MM2), one.told
+
+
+@pytest.mark.parametrize(
+    ("group", "is_own"),
+    [
+        ("replicator-reader", True),
+        ("replicator-of-invoices", False),
+        ("replicator-reader-2", False),
+        ("__replicator.lease", True),
+        ("drill.drill-20261123-034330-4a56ad.billing", True),
+        ("drill.billing", False),
+        ("drill.drill-by-hand.billing", False),
+    ],
+)
+def test_only_what_we_have_named_is_ours(group: str, *, is_own: bool) -> None:
+    """An application's group moves, however much its name looks like one of ours."""
+    assert is_own_group(group, topic_prefix="__replicator.") is is_own
