@@ -83,6 +83,8 @@ class Dashboard(App[None]):
         self._is_following = is_following
         self._followed: str | None = None
         self._trail: list[str] = []
+        self._begun: list[str] = []
+        self._is_leave_told = False
         self._painted: object = None
         self._painted_at = 0.0
 
@@ -324,7 +326,18 @@ class Dashboard(App[None]):
             told = f"{act.name} was not begun: {error}"
             self.call_from_thread(self.say, told, is_bad=True)
         else:
+            self._begun, self._is_leave_told = [*self._begun, begun.id][-20:], False
             self.call_from_thread(self._show_operation, begun.id)
+
+    async def action_quit(self) -> None:
+        """End the dashboard; while an act that was begun here runs, only when asked twice."""
+        known = self.board.feed.picture.operations
+        running = [id_ for id_ in self._begun if id_ in known and known[id_].ended_at is None]
+        if running and not self._is_leave_told:
+            self._is_leave_told = True
+            self.say(f"{running[-1]} goes on without the dashboard: q again quits")
+            return
+        self.exit()
 
     def _show_operation(self, operation_id: str) -> None:
         self.board.operation = operation_id

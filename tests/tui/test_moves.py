@@ -162,3 +162,23 @@ def test_read_only_restores_nothing(open_stage: Any) -> None:
         assert stage.feed.asked == []
 
     drive(open_stage, play, extra=[OPERATOR])
+
+
+def test_q_is_asked_twice_while_an_act_begun_here_runs(open_stage: Any) -> None:
+    """The first q says that the operation goes on, the second leaves; where nothing runs the first one does."""
+
+    async def play(stage: Any) -> None:
+        await stage.press(*FAILOVER_KEYS)
+        await stage.press(*"orders", "enter")
+        await wait_for_order(stage)
+        for _ in range(50):
+            if stage.dashboard._begun:
+                break
+            await stage.press()
+        await stage.press("q")
+        assert stage.dashboard.is_running
+        assert stage.dashboard.return_code is None
+        await stage.pilot.press("q")
+        assert stage.dashboard.return_code == 0
+
+    drive(open_stage, play, second=340.0, is_acting_allowed=True, extra=[OPERATOR])

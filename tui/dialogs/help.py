@@ -34,7 +34,7 @@ KEYS = (
     ("y / Y", "copy the name under the cursor / the screen as a command"),
     ("a", "acts on the flow (only with --allow-actions)"),
     ("? or F1", "this help"),
-    ("q", "quit; an operation goes on without the dashboard"),
+    ("q", "quit; an operation goes on without the dashboard, and says so first"),
 )
 
 WORDS = (
