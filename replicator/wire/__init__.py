@@ -6,10 +6,9 @@ Never decides what is worth keeping: it hands out bytes and says whether they ar
 """
 
 from replicator.wire.client import RawClient
-from replicator.wire.counting import count_visible
+from replicator.wire.counting import count_visible, find_plain_batch
 from replicator.wire.disks import DiskSpace, read_disks, read_sizes
 from replicator.wire.probing import WriteProbe, probe_write
-from replicator.wire.strangers import find_plain_batch
 
 __all__ = [
     "DiskSpace",

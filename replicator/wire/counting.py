@@ -1,4 +1,5 @@
-"""How many records a committed-only reader sees in a span of offsets, by headers alone."""
+"""What lies in a span of offsets, by headers alone: how many records a committed-only reader sees, and whether somebody
+other than an exactly-once flow wrote there, for that writes transactions alone."""
 
 from __future__ import annotations
 
@@ -6,13 +7,15 @@ from replicator.clock import Deadline
 from replicator.model.names import TopicPartition
 from replicator.model.observations import TailCount
 from replicator.wire.client import RawClient
-from replicator.wire.format.batches import Batch, prove_batch, read_marker, walk_batches
+from replicator.wire.format.batches import Batch, prove_batch, read_marker, walk_batches, walk_headers
 from replicator.wire.format.records import decode_records
 from replicator.wire.format.transactions import AbortTracker
 
 FETCH_BYTES = 4 * 1024 * 1024
 EMPTY_ANSWERS = 3
 """A broker that answers nothing this often below its last stable offset has nothing there."""
+LOOK_BYTES = 1024 * 1024
+EMPTY_LOOKS = 2
 
 
 def count_visible(
@@ -79,3 +82,26 @@ def count_span(batch: Batch, start: int, stop: int, *, where: str = "a partition
         return max(0, min(stop, header.next_offset) - max(start, header.base_offset))
     prove_batch(header, batch.data, where=where)
     return sum(start <= record.offset < stop for record in decode_records(batch))
+
+
+def find_plain_batch(
+    client: RawClient, partition: TopicPartition, *, from_offset: int, to_offset: int, deadline: Deadline
+) -> int | None:
+    """Return the offset of the first batch in [from_offset, to_offset) that belongs to no transaction; None for none.
+
+    Headers alone are read, at most about a megabyte of batches: what lies beyond in the span is not looked at.
+
+    Raises: as RawClient.fetch.
+    """
+    position, received, empty_answers = from_offset, 0, 0
+    while position < to_offset and received < LOOK_BYTES and empty_answers < EMPTY_LOOKS:
+        answer = client.fetch(partition, position, deadline=deadline, max_bytes=LOOK_BYTES)
+        received += len(answer.records)
+        before = position
+        for _, header in walk_headers(answer.records):
+            is_inside = header.next_offset > from_offset and header.base_offset < to_offset
+            if is_inside and not header.is_control and not header.is_transactional:
+                return header.base_offset
+            position = max(position, header.next_offset)
+        empty_answers += position == before
+    return None
