@@ -1,5 +1,5 @@
 """A repository of each format, kept for ever, is read as it was written: the first was made on a real broker,
-the second holds the same batches, encrypted.
+the second holds the same batches, encrypted, the third tells the evidence for its consistency.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from replicator.clock import SYSTEM_CLOCK
+from replicator.model.archive.consistency import Level
 from replicator.model.archive.snapshots import ChunkEncoding, Manifest
 from replicator.model.archive.unlocking import Unlock
 from replicator.snapshot import Repository, load_keys, verify_snapshot
@@ -18,7 +19,7 @@ from replicator.snapshot.restore.batches import ready_chunk
 from replicator.wire.format import decode_records, walk_batches
 
 DATA = Path(__file__).parents[2] / "data"
-VERSIONS = ("repository-v1", "repository-v2")
+VERSIONS = ("repository-v1", "repository-v2", "repository-v3")
 
 
 @pytest.fixture(params=VERSIONS)
@@ -81,6 +82,19 @@ def test_its_states_are_read(golden: tuple[Repository, Manifest]) -> None:
     assert repository.read_state(manifest, "configs")["topics"]["planes"]["cleanup.policy"] == "compact"
     (group,) = repository.read_state(manifest, "groups")["groups"]
     assert (group["group"], group["offsets"]) == ("billing", [["orders", 0, 17]])
+
+
+def test_the_third_tells_what_its_cut_promises() -> None:
+    """Levels with their evidence, what a cut left out, and what a consumer left with its position are read."""
+    repository = Repository.open(str(DATA / VERSIONS[2] / "store"))
+    manifest = repository.read_manifest(repository.find("latest"))
+    assert [one.level for one in manifest.consistency.evidence if not one.is_held] == [Level.QUIESCENT]
+    assert manifest.consistency.level == "transaction_atomic"
+    left_out = [r for topic in manifest.topics for partition in topic.partitions for r in partition.left_out]
+    assert left_out == [r for _tp, chunk in manifest.chunks() for r in chunk.aborted]
+    assert left_out
+    (group,) = repository.read_state(manifest, "groups")["groups"]
+    assert group["metadata"] == [["orders", 0, "left by a consumer"]]
 
 
 def test_an_erased_topic_is_known_and_the_version_is_said() -> None:
