@@ -16,6 +16,7 @@ from replicator.failover.engine.logbook import Logbook, Request
 from replicator.failover.planned.copy_head import write_head
 from replicator.failover.report import OperationReport, accepted_of, loss_max_of, report_of
 from replicator.failover.runbooks import runbook_of
+from replicator.failover.takeover import TAKES_OVER, can_be_taken_over, end_taken_over, require_loss_of_source
 from replicator.failover.world import READ_SECONDS, Choices, FenceGrade, Fencing, Override, World
 from replicator.journal import (
     OPERATION_STEP,
@@ -78,6 +79,7 @@ def run_operation(
         runbook_of(order.kind).step(order.hold_before)
     with _held(world, order, announce=announce, epoch_elsewhere=epoch_elsewhere) as log:
         log.begin(_request_body(world, order))
+        end_taken_over(log)
         engine = _engine(world, order.kind, onlooker)
         try:
             engine.run(hold_before=order.hold_before)
@@ -134,6 +136,8 @@ def _held(
     with _take(world, journal, epoch_elsewhere) as hold:
         _end_rehearsal(world, hold, order, writer=writer)
         found = _find(hold.writer.records, world, order, writer=writer, is_abort=is_abort)
+        if found is None:
+            _take_over(world, hold)
         chosen = found.id if found else chosen
         if before:
             announce(chosen)
@@ -149,9 +153,12 @@ def _held(
 
 
 def gives_way(operation: Operation, order: Order, *, writer: str) -> bool:
-    """Whether the operation is a drill, and a failover is ordered: an outage waits for no rehearsal."""
-    is_rehearsal = operation.kind is OperationKind.DRILL and operation.records[0].writer == writer
-    return is_rehearsal and order.kind is OperationKind.FAILOVER and order.operation_id is None
+    """Whether a failover is ordered, and the operation is a drill, for an outage waits for no rehearsal; or one that a
+    lost source keeps from its end."""
+    if order.kind is not OperationKind.FAILOVER or order.operation_id is not None:
+        return False
+    is_kind = operation.kind is OperationKind.DRILL or can_be_taken_over(operation)
+    return is_kind and operation.records[0].writer == writer
 
 
 def _end_rehearsal(world: World, hold: Hold, order: Order, *, writer: str) -> None:
@@ -161,12 +168,25 @@ def _end_rehearsal(world: World, hold: Hold, order: Order, *, writer: str) -> No
         OperationHalted: it could not be taken back.
     """
     drill = open_operation(hold.writer.records, world.name)
-    if drill is None or not gives_way(drill, order, writer=writer):
+    if drill is None or drill.kind is not OperationKind.DRILL or not gives_way(drill, order, writer=writer):
         return
     request = Request(operation_id=drill.id, flow=world.name, kind=drill.kind, actor=order.actor)
     world.log = Logbook(hold.writer, request, clock=world.clock, crashpoint=world.crashpoint)
     _engine(world, drill.kind, nobody_looks).abort()
     world.log = None
+
+
+def _take_over(world: World, hold: Hold) -> None:
+    """Note which open operation the one that begins now goes on in the place of, where there is one.
+
+    Raises:
+        PreflightBlocked: the source is not lost: that operation can go on by itself.
+    """
+    world.log = None
+    found = open_operation(hold.writer.records, world.name)
+    if found is not None:
+        require_loss_of_source(world, found, runbook_of(OperationKind.FAILOVER).step("survey"))
+        world.takes_over = found.id
 
 
 def _take(world: World, journal: Journal, epoch_elsewhere: int) -> Hold:
@@ -291,6 +311,7 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "plan": world.plan_digest,
         "rebuild": sorted(choices.rebuild),
         "moves": digest_of_moves(world.flow),
+        **({TAKES_OVER: world.takes_over} if world.takes_over is not None else {}),
     }
 
 

@@ -20,8 +20,9 @@ from replicator.journal import SESSION_SECONDS, TOPIC_PREFIX, KeptHead, Observat
 from replicator.kafka import KafkaCluster, Record, Tail
 from replicator.model.cluster import ClusterAccess
 from replicator.model.flow import Flow
-from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.names import FlowName, GroupName, OperationId, TopicName, TopicPartition
 from replicator.model.operations import JournalRecord
+from replicator.model.rights import is_own_group
 
 if TYPE_CHECKING:
     from replicator.failover.groups.moves import GroupMove
@@ -119,6 +120,7 @@ class World:
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
     says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot, and `keep_head` the end of the
     journal, where there is a store; `plan_digest` is that of the plan which is carried out, where one was given.
+    `takes_over` is the open operation that a failover which begins now goes on in the place of.
     `read_facts` keeps the moves that were read from the journal, each beside the fact it was read from.
     """
 
@@ -139,6 +141,7 @@ class World:
     capture: Capture | None = None
     keep_head: KeepHead | None = None
     plan_digest: str | None = None
+    takes_over: OperationId | None = None
     log: Logbook | None = None
     clock: Clock = SYSTEM_CLOCK
     crashpoint: Crashpoint = never_crash
@@ -224,5 +227,5 @@ class World:
 
     def moves_group(self, group: GroupName) -> bool:
         """Whether the flow moves this group: selected, and none of our own."""
-        own = (self.identity.topic_prefix, "replicator-", "drill.")
-        return self.flow.moves_group(group) and not group.startswith(own)
+        is_own = is_own_group(group, topic_prefix=self.identity.topic_prefix)
+        return self.flow.moves_group(group) and not is_own

@@ -102,14 +102,12 @@ def abort(app: App, operation_id: str, *, is_agreed: bool) -> None:
     from replicator.cli.operations.progress import StepTeller
     from replicator.cli.operations.view import report_view
     from replicator.failover import Choices, abort_operation
-    from replicator.model.operations import OperationKind
 
     flow, order = _order(app, operation_id, hold_before=None)
     app.confirm_moderate(f"abort {operation_id} of flow {flow.name}", is_agreed=is_agreed)
     _ready_worker(app, flow, order)
-    is_needed = False if order.kind is OperationKind.DRILL else None  # a drill is taken back on the standby alone
     with open_world(app, flow, Choices(), kind=order.kind) as world, StepTeller(app) as teller:
-        epoch = highest_peer_epoch(world, is_needed=is_needed)
+        epoch = highest_peer_epoch(world, is_needed=False)  # a lost source keeps nobody from going back
         report = abort_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     app.operation_id = None
     emit("Operation", output=app.output, item=report, view=report_view(report) if app.output.is_for_people else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
@@ -103,6 +103,16 @@ class Logbook:
     def end(self, state: OperationState, body: Mapping[str, Any] | None = None) -> None:
         """Journal the end."""
         self._write(OPERATION_STEP, OperationPhase.ENDED, body={**(body or {}), "state": state.value})
+
+    def end_other(self, operation: Operation, *, reason: str) -> None:
+        """Journal that another operation, whose place this one takes, has ended."""
+        body = {"state": OperationState.ABORTED.value, "reason": reason, "by": self.request.operation_id}
+        entry = self._entry(OPERATION_STEP, OperationPhase.ENDED, body=body)
+        other = replace(entry, operation_id=operation.id, kind=operation.kind.value)
+        self._writes += 1
+        self._crashpoint(write_point(self._writes, BEFORE_WRITE))
+        self._writer.append([other], Deadline.after(APPEND_SECONDS, clock=self._clock))
+        self._crashpoint(write_point(self._writes, AFTER_WRITE))
 
     def note(self, step: str, phase: StepPhase, body: Mapping[str, Any] | None = None) -> None:
         """Journal how a step stands."""

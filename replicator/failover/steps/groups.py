@@ -24,6 +24,7 @@ from replicator.failover.groups.moves import (
 )
 from replicator.failover.groups.translating import translate_groups
 from replicator.failover.steps.cut import read_cut
+from replicator.failover.takeover import inherited_facts
 from replicator.failover.world import ACT_SECONDS, World
 from replicator.model.names import GroupName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
@@ -156,7 +157,9 @@ def do_commit(world: World) -> None:
 def _note_priors(world: World, seen: list[GroupObservation]) -> None:
     """Journal where groups stood before we touch them, once: an abort puts them back there."""
     known = world.logbook.facts(COMMIT_NAME)
-    facts = {f"{PRIOR_PREFIX}{group.group}": _prior_of(group) for group in seen}
+    facts: dict[str, Mapping[str, Any]] = {f"{PRIOR_PREFIX}{group.group}": _prior_of(group) for group in seen}
+    before = inherited_facts(world.logbook, COMMIT_NAME)
+    facts |= {item: fact for item, fact in before.items() if item.startswith(PRIOR_PREFIX)}
     world.logbook.add_facts(COMMIT_NAME, {item: fact for item, fact in facts.items() if item not in known})
     world.crashpoint(f"{COMMIT_NAME}.after_priors")
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from replicator.connect import ConnectClient
 from replicator.errors import DeadlineExceeded, NotFound, OperationFailed, Unreachable
 from replicator.failover.engine.runbook import Step
+from replicator.failover.takeover import inherited_facts
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, World
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.operations import Done, Finding, Ready
@@ -96,7 +97,8 @@ def do_stop(world: World) -> None:
         world.logbook.add_fact(NAME, CONNECT, {"is_reachable": False})
         return
     if world.logbook.fact(NAME, BEFORE) is None:
-        world.logbook.add_fact(NAME, BEFORE, {"states": {n: _state_of(s) for n, s in statuses.items()}})
+        found = {"states": {n: _state_of(s) for n, s in statuses.items()}}
+        world.logbook.add_fact(NAME, BEFORE, inherited_facts(world.logbook, NAME).get(BEFORE, found))
     world.logbook.add_fact(NAME, CONNECT, {"is_reachable": True})
     for name in statuses:
         world.logbook.require_lease()

@@ -8,6 +8,7 @@ from replicator.failover.facts import GroupsKnownFrom, Survey, to_body
 from replicator.failover.groups.known import groups_known_from, observed_groups
 from replicator.failover.loss import SourceWatch, unknown_window_seconds
 from replicator.failover.steps.limit import account_flow, find_excess
+from replicator.failover.takeover import undo_takeover
 from replicator.failover.world import ASK_SECONDS, Choices, Override, World
 from replicator.kafka import probe_listeners
 from replicator.model.flow import Flow
@@ -172,6 +173,7 @@ SURVEY = Step(
     says="Look at both sides: is the source gone, and what is known of it",
     check=check_survey,
     do=do_survey,
+    undo=undo_takeover,
     is_read_only=True,
     proof_seconds=0.0,
 )

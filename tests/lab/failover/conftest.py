@@ -38,7 +38,9 @@ BEHIND = 150
 MORE = 120
 """Records written while the supervisor watches, so that it knows a rate; no group has read them."""
 SESSION_SECONDS = 2
-FLOWS = ("live", "dry", "killed", "undone", "limited", "blind", "deaf", "watched")
+FLOWS = ("live", "dry", "killed", "undone", "limited", "blind", "deaf", "watched", "planned", "recalled")
+PLANNED = ("planned", "recalled")
+"""Flows that were on their planned way when the outage struck."""
 
 
 @dataclass
@@ -292,6 +294,11 @@ def stage(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             for ledger in ledgers.values():
                 produce(east, ledger, MORE)
             wait_until_known(west, ledgers.values())
+            for name in PLANNED:
+                held = made.run(
+                    "switchover", name, "--confirm", name, "--fence", "attested", "--hold-before", "promote"
+                )
+                assert held.returncode == 9, held.stderr
             _strike(private_lab, east, ledgers["live"], supervisor)
         finally:
             supervisor.kill()

@@ -184,6 +184,36 @@ def test_an_abort_before_promote_restores_the_start(stage) -> None:
     assert stage.run("op", "resume", operation["id"]).returncode == 4
 
 
+def test_a_planned_move_whose_source_died_is_taken_over_by_a_failover(stage) -> None:
+    """It cannot go on; the failover ends it by name, and moves every group."""
+    flow = "planned"
+    (planned,) = stage.operations(flow)
+    assert (planned["kind"], planned["state"]) == ("switchover", "halted")
+    assert stage.run("op", "resume", planned["id"]).returncode == 13, "nothing can be drained any more"
+    held = stage.run(*failover(flow, "--hold-before", "promote"))
+    assert held.returncode == 9, held.stderr
+    states = {entry["kind"]: entry["state"] for entry in stage.operations(flow)}
+    assert states == {"switchover": "aborted", "failover": "halted"}
+    (taken,) = [entry["id"] for entry in stage.operations(flow) if entry["kind"] == "failover"]
+    assert taken in [r.body.get("by") for r in records_of(stage, flow) if r.operation_id == planned["id"]]
+    report = stage.answer(*failover(flow))
+    assert report["state"] == "done"
+    assert active(stage, flow) == "west"
+    assert_no_skip(stage, flow)
+
+
+def test_a_planned_move_whose_source_died_goes_back_as_far_as_the_standby_reaches(stage) -> None:
+    """Groups stand where they stood, connectors are asked to run again; then the flow can be failed over."""
+    flow = "recalled"
+    (planned,) = stage.operations(flow)
+    assert any(stage.committed(flow).values()), "the planned move had set its groups"
+    stage.answer("op", "abort", planned["id"], "--yes")
+    assert not any(stage.committed(flow).values())
+    assert not any(stage.stored_connectors()[f"{flow}.{kind}"].is_stopped for kind in ("source", "checkpoint"))
+    assert stage.answer(*failover(flow))["state"] == "done"
+    assert_no_skip(stage, flow)
+
+
 def test_a_loss_above_the_limit_stops_before_anything(stage) -> None:
     """The bound counts: exit 5, nothing of it is left, and the flow still runs."""
     flow = "limited"

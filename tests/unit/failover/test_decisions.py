@@ -38,8 +38,9 @@ from replicator.failover.steps.groups import count_grades
 from replicator.failover.steps.limit import find_excess
 from replicator.failover.steps.survey import find_blocker, survey_window_seconds
 from replicator.failover.steps.verify import find_misplaced
+from replicator.failover.takeover import end_taken_over, inherited_facts
 from replicator.failover.world import Choices, Override
-from replicator.journal import Journal, MemoryLog
+from replicator.journal import Journal, MemoryLog, list_operations
 from replicator.journal.codec import from_plain
 from replicator.model.flow import Flow, Naming, Selection
 from replicator.model.names import ClusterName, FlowName, GroupName, Offset, OperationId, TopicName, TopicPartition
@@ -425,10 +426,55 @@ def test_an_unknown_operation_is_not_found() -> None:
 def test_an_open_operation_of_another_kind_comes_first() -> None:
     """Its own resume or abort."""
     desk = Desk()
-    desk.begin("op-1", kind=OperationKind.SWITCHOVER)
-    with pytest.raises(PreflightBlocked, match="open switchover") as caught:
-        find_target(desk.writer.records, FLOW, order(), writer="main")
+    desk.begin("op-1", kind=OperationKind.FAILOVER)
+    with pytest.raises(PreflightBlocked, match="open failover") as caught:
+        find_target(desk.writer.records, FLOW, order(kind=OperationKind.SWITCHOVER), writer="main")
     assert "op abort op-1" in str(caught.value.hint)
+
+
+def test_a_planned_move_gives_way_to_a_failover_until_it_is_promoted() -> None:
+    """Also while it is being aborted; by its own id, by another supervisor, or past promote it is not taken over."""
+    desk = Desk()
+    log = desk.begin("op-1", kind=OperationKind.SWITCHOVER)
+    log.begin_abort()
+    log.halt("undo of fence_source: east does not answer")
+    records = desk.writer.records
+    assert find_target(records, FLOW, order(), writer="main") is None
+    with pytest.raises(PreflightBlocked, match="open switchover"):
+        find_target(records, FLOW, order(), writer="other")
+    with pytest.raises(PreflightBlocked, match="open switchover"):
+        find_target(records, FLOW, order("op-1"), writer="main")
+    promoted = Desk()
+    promoted.begin("op-2", kind=OperationKind.SWITCHOVER).note("promote", StepPhase.INTENT)
+    with pytest.raises(PreflightBlocked, match="open switchover"):
+        find_target(promoted.writer.records, FLOW, order(), writer="main")
+
+
+def test_a_failover_gives_way_to_another_only_once_its_abort_stands_still() -> None:
+    """An abort that cannot reach the dead source keeps nobody from failing over."""
+    desk = Desk()
+    log = desk.begin("op-1")
+    log.begin_abort()
+    with pytest.raises(PreflightBlocked, match="being aborted"):
+        find_target(desk.writer.records, FLOW, order(), writer="main")
+    log.halt("undo of survey: east does not answer")
+    assert find_target(desk.writer.records, FLOW, order(), writer="main") is None
+
+
+def test_who_takes_over_inherits_what_was_left_and_ends_the_other() -> None:
+    """Facts come from the nearest operation first, through all that were taken over; the other's end names whose."""
+    desk = Desk()
+    desk.begin("op-1", kind=OperationKind.SWITCHOVER).add_facts("commit", {"prior:a": {"at": 1}, "prior:b": {"at": 1}})
+    second = desk.begin("op-2", takes_over="op-1")
+    end_taken_over(second)
+    second.add_fact("commit", "prior:b", {"at": 2})
+    third = desk.begin("op-3", takes_over="op-2")
+    end_taken_over(third)
+    end_taken_over(third)
+    assert inherited_facts(third, "commit") == {"prior:a": {"at": 1}, "prior:b": {"at": 2}}
+    assert inherited_facts(desk.begin("op-4"), "commit") == {}
+    states = {id_: operation.state.value for id_, operation in list_operations(desk.writer.records).items()}
+    assert states == {"op-1": "aborted", "op-2": "aborted", "op-3": "running", "op-4": "running"}
 
 
 def test_a_drill_that_stands_still_gives_way_to_a_failover_alone() -> None:
