@@ -75,6 +75,13 @@ class Stage:
             deadline.clock.sleep(0.1)
         return state
 
+    def wait_ended(self) -> None:
+        """Return once what really runs is gone: its port refuses a moment before its process has ended."""
+        deadline = Deadline.after(20)
+        while self.owner.state() is not ProcessState.GONE:
+            deadline.check(f"{self.kind}: the killed worker is still there")
+            deadline.clock.sleep(0.05)
+
 
 def tell_container(name: str, number: signal.Signals) -> None:
     """Freeze, thaw or kill a container, as `docker pause`, `unpause` and `kill` do."""
@@ -191,6 +198,7 @@ def test_its_connectors_survive_it(running: Stage) -> None:
         connect.create("survivor", {**config, "name": "survivor"}, deadline=Deadline.after(60))
         running.signal(signal.SIGKILL)
         assert running.wait_state(is_running=False) is ProcessState.GONE
+        running.wait_ended()
         running.bring_up()
         running.runtime.wait_ready(Deadline.after(READY_SECONDS))
         assert running.generation() != before
