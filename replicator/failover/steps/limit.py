@@ -14,11 +14,14 @@ from replicator.model.operations import Blocked, LossReport
 
 
 def account_flow(world: World, survey: Survey, mirrored: Mirrored, *, now: datetime) -> LossReport:
-    """Return what is lost when the flow ends at these mirrored positions, by what was observed and surveyed."""
+    """Return what is lost when the flow ends at these mirrored positions, by what was observed and surveyed.
+
+    Heartbeats have positions too: nobody loses them, and a topic nobody observes would leave all unknown.
+    """
     watch = SourceWatch(observation=survey.observation, answer=survey.answer, answered_at=survey.answered_at)
     return account_loss(
         {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
-        mirrored,
+        {tp: position for tp, position in mirrored.items() if world.flow.carries_topic(tp.topic)},
         window_seconds=unknown_window_seconds(watch, now=now),
         is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.model.names import ClusterName, TopicName, TopicPartition
+from replicator.failover.steps.limit import account_flow
+from replicator.model.flow import Flow, Selection
+from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
 from replicator.model.observations import (
     ClusterObservation,
     PartitionEnds,
@@ -293,3 +296,14 @@ def test_without_holes_or_a_window_all_three_meet(world: tuple[list[Partition], 
     loss = account_loss({TOPIC: seen}, mirrored, window_seconds=0.0, is_exactly_once=True)
     truth = sum(p.true_loss() for p in partitions)
     assert (loss.known_lost, loss.possible_lost_max) == (truth, truth)
+
+
+def test_positions_of_what_no_flow_carries_leave_the_bound_known() -> None:
+    """MirrorMaker stores how far its heartbeats are, too: they are nobody's loss, and bound nothing."""
+    flow = Flow(name=FlowName("shop"), source=EAST, target=ClusterName("west"), topics=Selection((TOPIC,)))
+    world = SimpleNamespace(flow=flow, observed=SimpleNamespace(topics={TOPIC: topic(visible=40)}))
+    survey = SimpleNamespace(observation=cluster(), answer=Reachability.REFUSED, answered_at=at(12.0))
+    mirrored = {TopicPartition(TOPIC, 0): 60, TopicPartition(TopicName("heartbeats"), 0): 5}
+    loss = account_flow(world, survey, mirrored, now=at(12.0))  # type: ignore[arg-type]  # what is read of them
+    assert loss.known_lost == 40
+    assert loss.possible_lost_max == 40 + 20
