@@ -426,6 +426,7 @@ def test_orphans_are_found_to_the_record_and_kept(scene: Scene) -> None:
     assert len(scene.numbers("east")) == before + written, "the difference is at home while clients write on"
     assert scene.active() == "west"
     opened = [o for o in json.loads(scene.run("op", "list", "-o", "json").stdout)["items"] if o["state"] == "halted"]
+    assert scene.answer("op", "show", opened[0]["id"])["orphans"]["records"] == len(orphans)
     assert scene.answer("op", "abort", opened[0]["id"], "--yes")["state"] == "aborted"
     report = scene.answer("failback", scene.flow, "--confirm", scene.flow, status=3)
     assert report["state"] == "done_with_exceptions"
@@ -452,7 +453,7 @@ def leave_transaction_open(scene: Scene) -> None:
         {
             "bootstrap.servers": access.bootstrap,
             "transactional.id": f"{scene.topic}.died",
-            "transaction.timeout.ms": 10_000,
+            "transaction.timeout.ms": 25_000,
             **security_properties(access.security),
         }
     )
