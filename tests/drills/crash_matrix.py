@@ -24,12 +24,13 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient
-from replicator.failover import DRILL, FAILBACK, SWITCHOVER, Runbook, Step, World
-from replicator.journal import Journal, active_cluster, merge_records
-from replicator.kafka import KafkaCluster, Outgoing
-from replicator.lab import Lab
+from replicator.failover import DRILL, FAILBACK, FAILOVER, SWITCHOVER, Runbook, Step, World
+from replicator.journal import Journal, Observations, active_cluster, merge_records
+from replicator.kafka import KafkaCluster, Outgoing, probe_listeners
+from replicator.lab import Lab, free_address
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
+from replicator.model.observations import Reachability
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
 
@@ -130,7 +131,7 @@ def site(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "connector": {"tasks.max": 1},
     }
     text = private_lab.config_path.read_text().replace("flows: {}", f"flows: {json.dumps({FLOW: flow})}")
-    extra = {"supervisor": {"session_seconds": 2}, "failover": {"fence": "attested"}}
+    extra = {"supervisor": {"session_seconds": 2, "listen": free_address()}, "failover": {"fence": "attested"}}
     config.write_text(text + "".join(f"{key}: {json.dumps(value)}\n" for key, value in extra.items()))
     private_lab.start("east/connect", wait=Deadline.after(120))
     with KafkaCluster(private_lab.east) as east, KafkaCluster(private_lab.west) as west:
@@ -241,3 +242,35 @@ def test_a_failback_killed_everywhere_ends_as_if_never_killed(site: Site) -> Non
     assert site.table("east") == site.table("west") == {"a": "first", "b": "second"}, "no orphan is a latest value"
     with ConnectClient(site.lab.connect_url("west")) as connect:
         assert connect.status(f"{FLOW}.source", Deadline.after(30)).state.value == "RUNNING"
+
+
+def test_a_failover_killed_everywhere_ends_as_if_never_killed(site: Site) -> None:
+    """The last, for east is dead from here on: west active with every record, the group at or before its place."""
+    numbers = site.numbers("east")
+    observe(site)
+    site.lab.kill("east")
+    assert probe_listeners(site.lab.east.bootstrap.split(",")) is Reachability.REFUSED
+    killed = kill_everywhere(site, FAILOVER, "failover", FLOW, "--confirm", FLOW)
+    assert_all_passed(site, FAILOVER, killed)
+    assert site.operations("failover") == ["done"]
+    assert site.numbers("west") == numbers
+    assert active_cluster(Journal(site.clusters["west"]).read(Deadline.after(30)), FlowName(FLOW)) == "west"
+    assert site.next_number("west") <= READ, "no record is skipped"
+
+
+def observe(site: Site) -> None:
+    """Let a supervisor watch until the standby knows where the group stands, then kill it."""
+    command = [sys.executable, "-m", "replicator", "-c", str(site.config), "run"]
+    environment = {"HOME": str(site.config.parent), "PATH": os.environ["PATH"]}
+    log = site.config.parent / "supervisor.log"
+    with log.open("w") as out:
+        supervisor = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+    try:
+        deadline = Deadline.after(120)
+        while GROUP not in Observations(site.clusters["west"]).read(FlowName(FLOW), deadline).groups:
+            assert supervisor.poll() is None, log.read_text()[-2000:]
+            deadline.check("the group to be observed")
+            time.sleep(0.5)
+    finally:
+        supervisor.kill()
+        supervisor.wait(timeout=10)
