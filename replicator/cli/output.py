@@ -245,17 +245,24 @@ def _print_for_people(
     elif rows is None:
         console.print(_item_table(item, columns))
     elif rows:
-        console.print(_rows_table(rows, columns))
+        console.print(_rows_view(rows, columns, width=console.width))
     else:
         print(_NOTHING.get(kind, "nothing to show"), file=sys.stderr)
 
 
-def _rows_table(rows: list[object], columns: Sequence[Column]) -> Table:
+def _rows_view(rows: list[object], columns: Sequence[Column], *, width: int) -> RenderableType:
+    """Return a table, or on a terminal where it could not be read a block for each row."""
+    from replicator.cli.blocks import fits, to_blocks
+
     if not columns:
         columns = [_field_column(title) for title in _fields(rows[0])]
-    table = make_table(*(c.title for c in columns), numbers=[c.title for c in columns if c.is_number])
-    for row in rows:
-        table.add_row(*(_cell(row, column) for column in columns))
+    titles = [column.title for column in columns]
+    cells = [[_cell(row, column) for column in columns] for row in rows]
+    if not fits(titles, cells, width=width):
+        return to_blocks(titles, cells, width=width)
+    table = make_table(*titles, numbers=[c.title for c in columns if c.is_number])
+    for row in cells:
+        table.add_row(*row)
     return table
 
 

@@ -13,6 +13,7 @@ from replicator.clock import to_rfc3339
 from replicator.errors import PreflightBlocked, ReplicatorError
 from replicator.failover.engine.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
 from replicator.failover.engine.logbook import Logbook, Request
+from replicator.failover.fences.rules import FENCE_STEP
 from replicator.failover.planned.copy_head import write_head
 from replicator.failover.report import OperationReport, accepted_of, loss_max_of, report_of
 from replicator.failover.runbooks import runbook_of
@@ -35,7 +36,7 @@ from replicator.journal.chain import canonical_json
 from replicator.model.flow import Flow
 from replicator.model.forms.plain import to_plain
 from replicator.model.names import OperationId, TopicName
-from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState
+from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
 
 Announce = Callable[[OperationId], None]
 
@@ -148,7 +149,7 @@ def _held(
         if world.forward is not None:
             world.forward.log = world.log
         world.choices = merge_choices(world.choices, world.log.records)
-        world.fencing = _fencing_as_begun(world.fencing, world.log.records)
+        world.fencing = fencing_as_begun(world.fencing, world.log.records)
         yield world.log
 
 
@@ -355,10 +356,26 @@ def merge_choices(choices: Choices, records: Sequence[JournalRecord]) -> Choices
     return replace(choices, accepted=choices.accepted | accepted, loss_max=loss_max, rebuild=choices.rebuild | rebuild)
 
 
-def _fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fencing:
-    """Return the fencing with the grade that the operation was begun with; one fence is not swapped for another."""
-    told = records[0].body.get("fence") if records else None
-    return fencing if told is None else replace(fencing, grade=FenceGrade(told))
+def fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fencing:
+    """Return the fencing with the grade that the operation's last run had, unless another is asked for in time.
+
+    Raises:
+        PreflightBlocked: another is asked for, and the fence was begun: one is not swapped for another.
+    """
+    told = [r.body["fence"] for r in records if r.step == OPERATION_STEP and r.body.get("fence") is not None]
+    if not told:
+        return fencing
+    grade = FenceGrade(told[-1])
+    if not fencing.is_asked or fencing.grade is grade:
+        return replace(fencing, grade=grade)
+    if any(r.step == FENCE_STEP and r.phase == StepPhase.INTENT for r in records):
+        operation_id = records[0].operation_id
+        raise PreflightBlocked(
+            f"operation {operation_id} has begun to fence by {grade.value}: not swapped for {fencing.grade.value}",
+            hint=f"`replicator op resume {operation_id}` goes on so, `replicator op abort {operation_id}` goes back",
+            operation_id=operation_id,
+        )
+    return fencing
 
 
 def _leave_witness(world: World, log: Logbook) -> None:

@@ -90,11 +90,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fencing:
-    """How the source of a planned move is fenced. `exempt` principals are ours and MirrorMaker's: no rule denies
-    them. `probe_source` and `probe_target` are the clusters as an application logs in; None: nobody to probe as.
+    """How the source of a planned move is fenced. `is_asked`: the operator named the grade now; else it is the
+    configured one, and gives way to the one an operation was begun with.
+
+    `exempt` principals are ours and MirrorMaker's: no rule denies them. `probe_source` and `probe_target` are the
+    clusters as an application logs in; None: nobody to probe as.
     """
 
     grade: FenceGrade = FenceGrade.ACL
+    is_asked: bool = False
     fence_hooks: tuple[HookCommand, ...] = ()
     unfence_hooks: tuple[HookCommand, ...] = ()
     exempt: frozenset[str] = frozenset()

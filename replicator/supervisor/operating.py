@@ -119,13 +119,15 @@ def _capture(desk: Desk) -> Capture:
     """Return what keeps topics of a cluster as a snapshot in the configured store."""
 
     def capture(cluster: KafkaCluster, topics: tuple[TopicName, ...], tag: str) -> str:
+        from replicator.model.archive.snapshots import ORPHANS_TAG
         from replicator.model.flow import Selection
         from replicator.snapshot import SnapshotRequest, create_snapshot, verify_snapshot
         from replicator.supervisor.schedules.snapshots import open_repository
         from replicator.wire import RawClient
 
         repository = open_repository(desk.settings)
-        request = SnapshotRequest(topics=Selection(include=topics), groups=Selection(include=()), tags=(tag,))
+        nobody = Selection(include=())
+        request = SnapshotRequest(topics=Selection(include=topics), groups=nobody, tags=(ORPHANS_TAG, tag))
         with RawClient(cluster.access, clock=desk.clock) as raw:
             deadline = Deadline.after(desk.budget_seconds or _CAPTURE_SECONDS, clock=desk.clock)
             manifest = create_snapshot(cluster, raw, repository, request, clock=desk.clock, deadline=deadline)
@@ -176,6 +178,7 @@ def _fencing(settings: Settings, flow: Flow, fence: str | None) -> Fencing:
     hooks = settings.failover.hooks
     return Fencing(
         grade=FenceGrade(fence or settings.failover.fence),
+        is_asked=fence is not None,
         fence_hooks=_commands(hooks.fence),
         unfence_hooks=_commands(hooks.unfence),
         exempt=_exempt(settings, flow),

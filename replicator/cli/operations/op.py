@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicator.cli.context import App, pass_app
+from replicator.cli.operations.switchover import FENCES
 from replicator.cli.output import emit
 from replicator.errors import NotFound, PreflightBlocked, ReplicatorError, Unreachable
 
@@ -75,9 +76,10 @@ def show(app: App, operation_id: str) -> None:
 @op.command()
 @click.argument("operation_id", metavar="ID")
 @click.option("--accept", multiple=True, metavar="WHAT", help="split-brain, stale-groups, loss; comma-separated.")
+@click.option("--fence", type=FENCES, help="Another fence than it was begun with, as long as none was set.")
 @click.option("--hold-before", metavar="STEP", help="Stop before this step.")
 @pass_app
-def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before: str | None) -> None:
+def resume(app: App, operation_id: str, *, accept: tuple[str, ...], fence: str | None, hold_before: str | None) -> None:
     """Go on with an operation that stopped midway."""
     from replicator.cli.operations.doors import highest_peer_epoch, open_world, parse_choices
     from replicator.cli.operations.progress import StepTeller
@@ -86,7 +88,8 @@ def resume(app: App, operation_id: str, *, accept: tuple[str, ...], hold_before:
 
     flow, order = _order(app, operation_id, hold_before=hold_before)
     _ready_worker(app, flow, order)
-    with open_world(app, flow, parse_choices(accept), kind=order.kind) as world, StepTeller(app) as teller:
+    choices = parse_choices(accept)
+    with open_world(app, flow, choices, kind=order.kind, fence=fence) as world, StepTeller(app) as teller:
         epoch = highest_peer_epoch(world)
         report = run_operation(world, order, announce=app.announce_operation, onlooker=teller, epoch_elsewhere=epoch)
     finish(app, report)

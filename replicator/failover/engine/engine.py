@@ -269,9 +269,12 @@ def rehearse(runbook: Runbook[W], world: W, *, onlooker: Onlooker = nobody_looks
     """
     foreseen: list[ForeseenStep] = []
     silent: Step[W] | None = None
+    ground: Step[W] | None = None
     for step in runbook.steps:
         if silent is not None:
             finding: Finding = Blocked(f"not looked at: {silent.name} got no answer", "replicator doctor")
+        elif ground is not None and step.needs_ground:
+            finding = Ready(f"can be told once {ground.name} is done")
         else:
             onlooker(StepEvent(step.name, step.says, None))
             try:
@@ -279,6 +282,8 @@ def rehearse(runbook: Runbook[W], world: W, *, onlooker: Onlooker = nobody_looks
             except (Unreachable, DeadlineExceeded) as error:
                 silent = step
                 finding = Blocked(error.message, error.hint or "replicator doctor")
+        if step.lays_ground and not isinstance(finding, Done):
+            ground = step
         foreseen.append(ForeseenStep(step.name, step.says, finding))
     return tuple(foreseen)
 

@@ -19,8 +19,9 @@ class Step(Generic[W]):
 
     `says` is the sentence an operator reads before it runs. `foresee` tells in a rehearsal what `do` would
     find. `proof_seconds` is how long the world may take to show the goal after `do`. A step that is
-    `is_read_only` changes nothing but the journal. `kill_points` names the places inside `do` where a crash
-    test may strike.
+    `is_read_only` changes nothing but the journal. Before a step that `lays_ground` is done, a rehearsal foresees
+    nothing of those that `needs_ground`: what they would find is not there yet. `kill_points` names the places
+    inside `do` where a crash test may strike.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Step(Generic[W]):
     foresee: Callable[[W], str] | None = None
     is_point_of_no_return: bool = False
     is_read_only: bool = False
+    lays_ground: bool = False
+    needs_ground: bool = False
     proof_seconds: float = 10.0
     kill_points: tuple[str, ...] = ()
 

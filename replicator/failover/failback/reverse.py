@@ -263,6 +263,7 @@ START_REVERSE = Step(
     check=check_started,
     do=do_start,
     undo=undo_start,
+    lays_ground=True,
     proof_seconds=CATCH_UP_SECONDS,
     kill_points=("before_resume",),
 )

@@ -43,5 +43,6 @@ DRAIN = Step(
     check=check_drained,
     do=act_on_nothing,
     is_read_only=True,
+    needs_ground=True,
     proof_seconds=DRAIN_SECONDS,
 )

@@ -51,7 +51,8 @@ def check_fenced(world: World) -> Finding:
 def find_fence_blocker(world: World) -> Blocked | None:
     """Return why the chosen grade cannot fence this source; or None."""
     fencing, flow = world.fencing, world.flow
-    again = f"replicator switchover {world.name} --confirm {world.name} --fence"
+    verb = "failback" if world.forward is not None else "switchover"
+    again = f"replicator {verb} {world.name} --confirm {world.name} --fence"
     if fencing.grade is FenceGrade.NONE and not world.choices.accepts(Override.SPLIT_BRAIN):
         return Blocked(
             f"without a fence clients may write {flow.source} and {flow.target} at once",

@@ -115,6 +115,7 @@ CUT = Step(
     do=do_cut,
     foresee=foresee_cut,
     is_read_only=True,
+    needs_ground=True,
     proof_seconds=0.0,
     kill_points=("before_loss",),
 )

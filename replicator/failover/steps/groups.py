@@ -233,6 +233,7 @@ TRANSLATE = Step(
     do=do_translate,
     foresee=foresee_translations,
     is_read_only=True,
+    needs_ground=True,
     proof_seconds=0.0,
     kill_points=("between_batches",),
 )

@@ -11,6 +11,8 @@ from replicator.model.archive.consistency import LevelEvidence
 from replicator.model.names import ClusterName, FlowName, SnapshotId, TopicName, TopicPartition
 
 _CLOSED = {"extra": "forbid"}
+ORPHANS_TAG = "orphans"
+"""On a snapshot of what only a returned active had: `latest` means none of these."""
 """Read by pydantic where a manifest is parsed: an unknown key is an unknown format."""
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.clock import Clock
 from replicator.errors import DataCorrupt, NotFound, OperationFailed, PreflightBlocked, UsageError
-from replicator.model.archive.snapshots import Chunk, Manifest
+from replicator.model.archive.snapshots import ORPHANS_TAG, Chunk, Manifest
 from replicator.model.archive.unlocking import ShreddedKey
 from replicator.model.names import SnapshotId, TopicName
 from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, version_of, write_manifest
@@ -163,13 +163,17 @@ class Repository:
     def find(self, reference: str) -> SnapshotId:
         """Return the id that `latest`, `oldest`, an id or a unique beginning of one means.
 
+        `latest` passes over what a failback has kept of its orphans: who restores it means the data.
+
         Raises: NotFound; UsageError when several ids begin so.
         """
         ids = self.list_ids()
         if not ids:
             raise NotFound(f"{self.url} holds no snapshot yet", hint="replicator snapshot create")
-        if reference in (LATEST, OLDEST):
-            return ids[-1 if reference == LATEST else 0]
+        if reference == LATEST:
+            return next((one for one in reversed(ids) if not self._holds_orphans(one)), ids[-1])
+        if reference == OLDEST:
+            return ids[0]
         found = [snapshot_id for snapshot_id in ids if snapshot_id.startswith(reference)]
         if not found or not reference:
             raise NotFound(f"no snapshot {reference!r} in {self.url}", hint="replicator snapshot list")
@@ -180,6 +184,10 @@ class Repository:
                 hint="give more of the id",
             )
         return found[0]
+
+    def _holds_orphans(self, snapshot_id: SnapshotId) -> bool:
+        found = self._read_listed(snapshot_id).manifest
+        return found is not None and ORPHANS_TAG in found.tags
 
     def read_manifest(self, snapshot_id: SnapshotId) -> Manifest:
         """Return a manifest, seal, signature and consistency proven.

@@ -26,6 +26,7 @@ from replicator.failover.groups.moves import (
 from replicator.failover.launch import (
     Order,
     digest_of_moves,
+    fencing_as_begun,
     find_target,
     make_operation_id,
     merge_choices,
@@ -39,7 +40,7 @@ from replicator.failover.steps.limit import find_excess
 from replicator.failover.steps.survey import find_blocker, survey_window_seconds
 from replicator.failover.steps.verify import find_misplaced
 from replicator.failover.takeover import end_taken_over, inherited_facts
-from replicator.failover.world import Choices, Override
+from replicator.failover.world import Choices, FenceGrade, Fencing, Override
 from replicator.journal import Journal, MemoryLog, list_operations
 from replicator.journal.codec import from_plain
 from replicator.model.flow import Flow, Naming, Selection
@@ -516,6 +517,29 @@ def test_what_was_accepted_once_stays_accepted() -> None:
     assert merged == Choices(accepted=frozenset({Override.LOSS, Override.SPLIT_BRAIN}), loss_max=100)
     assert merge_choices(Choices(loss_max=5), log.records).loss_max == 5
     assert merge_choices(Choices(), ()) == Choices()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(Fencing(grade=FenceGrade.HOOK), FenceGrade.ACL, id="the configured one gives way"),
+        pytest.param(Fencing(grade=FenceGrade.ATTESTED, is_asked=True), FenceGrade.ATTESTED, id="another, in time"),
+    ],
+)
+def test_an_operation_keeps_its_fence_until_another_is_asked_for(asked: Fencing, expected: FenceGrade) -> None:
+    """What blocked before any fence was set goes on with the one that its hint names."""
+    log = Desk().begin("op-1", fence="acl")
+    log.note("fence_source", StepPhase.BLOCKED, {"reason": "no authorizer"})
+    assert fencing_as_begun(asked, log.records).grade is expected
+
+
+def test_a_fence_that_was_begun_is_not_swapped() -> None:
+    """Its rules would be left standing; the same grade goes on."""
+    log = Desk().begin("op-1", fence="acl")
+    log.note("fence_source", StepPhase.INTENT)
+    with pytest.raises(PreflightBlocked, match="not swapped for attested"):
+        fencing_as_begun(Fencing(grade=FenceGrade.ATTESTED, is_asked=True), log.records)
+    assert fencing_as_begun(Fencing(grade=FenceGrade.ACL, is_asked=True), log.records).grade is FenceGrade.ACL
 
 
 def test_operation_ids_tell_kind_and_moment_and_never_repeat() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -521,6 +521,23 @@ def test_a_rehearsal_goes_on_behind_a_no() -> None:
     foreseen = rehearse(RUNBOOK, world)
     assert foreseen[0].finding == Blocked("the source is alive", "use switchover")
     assert len(foreseen) == len(RUNBOOK.steps)
+
+
+def test_what_is_not_there_yet_is_not_foreseen() -> None:
+    """Before its ground is laid a step is not asked what it finds: it would tell of a world that is to be changed."""
+
+    def never(_world: World) -> Finding:
+        raise AssertionError("asked too early")
+
+    def laid(_world: World) -> Finding:
+        return Done()
+
+    begin = Step(name="survey", says="begin", check=lambda _world: Ready(), do=do_survey, lays_ground=True)
+    count = Step(name="stop_flow", says="count", check=never, do=do_stop, needs_ground=True)
+    foreseen = rehearse(Runbook(kind=OperationKind.FAILBACK, steps=(begin, count)), World())
+    assert foreseen[1].finding == Ready("can be told once survey is done")
+    done, seen = replace(begin, check=laid), replace(count, check=lambda _world: Ready("3 records"))
+    assert rehearse(Runbook(kind=OperationKind.FAILBACK, steps=(done, seen)), World())[1].finding == Ready("3 records")
 
 
 def test_a_check_that_fails_is_a_no_in_a_rehearsal() -> None:

@@ -290,6 +290,15 @@ def test_ids_resolve(workshop, tools) -> None:
             find(unknown)
 
 
+def test_the_latest_is_no_export_of_orphans(workshop, tools) -> None:
+    """What a failback kept of the old active is newer, and no copy of the data; alone, it is all there is."""
+    tag = "orphans"
+    workshop.take(SECOND, small(tools), stop=5, change=lambda manifest: replace(manifest, tags=(tag, "failback-1")))
+    assert workshop.repository.find("latest") == SECOND
+    workshop.take(FIRST, small(tools), stop=5)
+    assert workshop.reopen().find("latest") == FIRST
+
+
 def test_list_shows_bad_manifests_beside_good_ones(workshop, tools) -> None:
     """One damaged manifest hides no other snapshot."""
     workshop.take(FIRST, small(tools), stop=5)
