@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +48,16 @@ def lab() -> None:
 @click.option("--secure", "is_secure", is_flag=True, help="SASL_SSL, SCRAM and ACLs instead of plain text.")
 @click.option("--brokers", type=click.Choice(["1", "3"]), default="1", help="Brokers in each cluster.")
 @click.option("--no-connect", "has_connect", is_flag=True, flag_value=False, default=True, help="Start no worker.")
+@click.option("--with-flow", "has_flow", is_flag=True, help="Configure a first flow, shop, and a store for snapshots.")
 @pass_app
-def up(app: App, folder: Path, *, is_secure: bool, brokers: str, has_connect: bool) -> None:
+def up(app: App, folder: Path, *, is_secure: bool, brokers: str, has_connect: bool, has_flow: bool) -> None:
     """Start the lab and leave it running; a stopped one in the same folder goes on with its data."""
     import random
 
     from replicator.jvm import kafka_classpath, show_download
     from replicator.lab import Lab, LabSpec
 
-    spec = LabSpec(is_secure=is_secure, brokers=int(brokers), has_connect=has_connect)
+    spec = LabSpec(is_secure=is_secure, brokers=int(brokers), has_connect=has_connect, has_flow=has_flow)
     made = Lab.make(folder, spec, rng=random.Random())  # noqa: S311 - ports and ids, no secrets
     with show_download() as progress:
         kafka_classpath(progress)
@@ -119,6 +121,57 @@ _act(
     "Start a member that is gone, and wait until it is ready.",
     lambda found, target, app: found.start(target, wait=app.deadline(_START_SECONDS)),
 )
+
+
+@lab.command()
+@click.argument("topic")
+@_folder_option
+@click.option("--cluster", default="east", show_default=True, help="Which cluster to write to.")
+@click.option("--records", type=click.IntRange(1, 100_000_000), default=10_000, show_default=True, help="How many.")
+@click.option("--per-second", type=click.FloatRange(0.1), help="How fast.  [default: as fast as they go]")
+@click.option(
+    "--partitions", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of a topic not there yet."
+)
+@click.option("--group", metavar="GROUP", help="Then leave a consumer group's positions on the topic.")
+@click.option(
+    "--behind", type=click.IntRange(0), default=0, show_default=True, help="The group's lag in each partition."
+)
+@pass_app
+def produce(
+    app: App,
+    topic: str,
+    folder: Path,
+    *,
+    cluster: str,
+    records: int,
+    per_second: float | None,
+    partitions: int,
+    group: str | None,
+    behind: int,
+) -> None:
+    """Write numbered records to a topic of the lab, so that there is something to mirror."""
+    from replicator.kafka import KafkaCluster
+    from replicator.lab.traffic import Traffic, leave_group
+    from replicator.model.names import GroupName, TopicName
+
+    name = TopicName(topic)
+    with KafkaCluster(_open(folder).access(cluster, "admin")) as target:
+        with _counting(app, records) as told:
+            Traffic(name, records, partitions, per_second).send(target, told=told)
+        app.tell(f"{records:,} records written to {topic} on {cluster}")
+        if group is not None:
+            leave_group(target, GroupName(group), name, behind=behind, deadline=app.deadline())
+            app.tell(f"{group} stands {behind:,} behind in each partition, or at its start")
+
+
+@contextmanager
+def _counting(app: App, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many records are written, where a terminal can show it."""
+    from rich.progress import Progress
+
+    with Progress(console=app.error_console(), disable=app.is_quiet, transient=True) as shown:
+        task = shown.add_task("writing", total=total)
+        yield lambda sent: shown.update(task, completed=sent)
 
 
 def _show(app: App, found: Lab) -> None:

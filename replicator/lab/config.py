@@ -13,15 +13,20 @@ _HEAD = """\
 # Try it: replicator -c THIS_FILE config validate
 """
 
-_EXAMPLE = """\
+_FLOW = """\
+flows:
+  shop:
+    source: east
+    target: west
+    topics:
+      include: ["shop.*"]
+    groups:
+      include: ["shop.*"]
+"""
+
+_NO_FLOW = f"""\
 # A flow carries topics one way. For a first one, replace the line below by these:
-# flows:
-#   shop:
-#     source: east
-#     target: west
-#     topics:
-#       include: ["orders", "payments.*"]
-flows: {}
+{"".join(f"# {line}" for line in _FLOW.splitlines(keepends=True))}flows: {{}}
 """
 
 _Tree = Mapping[str, "str | bool | _Tree"]
@@ -34,8 +39,11 @@ def render_config(
     group_id: Callable[[str], str],
     mirrors: Mapping[str, ClusterAccess] | None = None,
     secrets_folder: str | None = None,
+    store: str | None = None,
 ) -> str:
-    """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers; it has no flows yet.
+    """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers.
+
+    With a `store` for snapshots it has a first flow too, shop; without one it has neither yet.
 
     `mirrors` are MM2's ways to the clusters where it logs in as somebody else; its passwords are in `secrets_folder`.
     """
@@ -53,7 +61,9 @@ def render_config(
             for cluster in clusters
         },
     }
-    return _HEAD + "".join(f"{line}\n" for line in _lines(tree, indent="")) + _EXAMPLE
+    if store is not None:
+        tree = {**tree, "snapshots": {"store": store}}
+    return _HEAD + "".join(f"{line}\n" for line in _lines(tree, indent="")) + (_NO_FLOW if store is None else _FLOW)
 
 
 def _lines(tree: _Tree, *, indent: str) -> Iterator[str]:

@@ -162,6 +162,7 @@ class Lab:
             group_id=group_id,
             mirrors=mirrors,
             secrets_folder=folder,
+            store=str((self.folders.root / "snapshots").absolute()) if self.plan.spec.has_flow else None,
         )
         self.folders.config.write_text(text, encoding="utf-8")
 

@@ -26,6 +26,7 @@ class LabSpec(_Frozen):
     is_secure: bool = Field(default=False, description="SASL_SSL, SCRAM and ACLs instead of plain text")
     brokers: int = Field(default=1, ge=1, le=3, description="brokers in each cluster")
     has_connect: bool = Field(default=True, description="start the worker beside west with the clusters")
+    has_flow: bool = Field(default=False, description="write a first flow, shop, and a store into the configuration")
     is_quick: bool = Field(default=True, description="JVMs that start fast; False for figures of throughput")
     broker_heap_mib: int = Field(default=320, ge=128, description="heap of each broker in MiB")
     connect_heap_mib: int = Field(default=512, ge=128, description="heap of each worker in MiB")

@@ -6,8 +6,11 @@ from replicator.clock import Deadline
 from replicator.jvm import ProcessState
 from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
+from replicator.lab.traffic import Traffic, leave_group
+from replicator.model.names import TopicPartition
 from replicator.settings import load_settings
 from replicator.worker import ExternalWorker, is_worker_ready
+from tests.conftest import Names
 
 MEMORY_BYTES_MAX = 2560 << 20
 
@@ -50,3 +53,17 @@ def test_the_configuration_reaches_the_lab(lab: Lab) -> None:
     assert settings.cluster_access(lab.east.name) == lab.east
     assert settings.cluster_access(lab.west.name) == lab.west
     assert settings.connect_url(lab.west.name) == lab.connect_url("west")
+
+
+def test_traffic_is_numbered_and_its_group_stands_behind(lab: Lab, names: Names) -> None:
+    """A new topic holds every record once; the group waits as far behind as asked, or at a short partition's start."""
+    topic, group, told = names.topic("orders"), names.group("billing"), list[int]()
+    with KafkaCluster(lab.east) as cluster:
+        Traffic(topic, records=1200, partitions=2).send(cluster, told=told.append)
+        tps = [TopicPartition(topic, number) for number in range(2)]
+        ends = cluster.positions.ends(tps, Deadline.after(10))
+        leave_group(cluster, group, topic, behind=600, deadline=Deadline.after(10))
+        places = cluster.groups.committed([group], Deadline.after(10))[group].committed
+    assert sum(at.end for at in ends.values()) == 1200
+    assert told == [500, 1000, 1200]
+    assert {tp: ends[tp].end - places[tp] for tp in tps} == {tp: min(600, ends[tp].end) for tp in tps}

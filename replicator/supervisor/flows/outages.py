@@ -51,6 +51,7 @@ class OutageWatch:
         self._rules = OutageRules(outage_seconds=settings.failover.outage_seconds)
         self._outage = Outage()
         self._positions: Mapping[TopicPartition, int] = {}
+        self._watched_since = clock.now()
         self._moved_at: datetime | None = None
         self._met: datetime | None = None
         self._log = get_logger(flow=self._flow.name)
@@ -86,7 +87,12 @@ class OutageWatch:
             self._moved_at = now if self._positions else None
             self._positions = dict(sample.positions)
         seen = board.source_watch.observation
-        return SourceSigns(reachability=seen.reachability, read_at=seen.last_reached_at, moved_at=self._moved_at)
+        return SourceSigns(
+            reachability=seen.reachability,
+            watched_since=self._watched_since,
+            read_at=seen.last_reached_at,
+            moved_at=self._moved_at,
+        )
 
     def _facts(self, signs: SourceSigns, now: datetime) -> AutomatFacts:
         board, flow = self._loops.board, self._flow

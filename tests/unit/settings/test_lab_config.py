@@ -78,3 +78,12 @@ def test_the_flow_it_proposes_can_be_uncommented(tmp_path: Path) -> None:
     path.write_text(text.replace("flows: {}\n", proposal))
     (flow,) = load_settings(path, {}).flows
     assert (flow.source, flow.target) == ("east", "west")
+
+
+def test_a_first_flow_and_its_store_can_be_there_from_the_start(tmp_path: Path) -> None:
+    """With a store asked for, the file needs no hand before `apply` and `repo init`."""
+    path = tmp_path / "replicator.yaml"
+    path.write_text(render_config(accesses(Security()), PLANS, group_id=str, store=str(tmp_path / "store")))
+    settings = load_settings(path, {})
+    assert [(flow.name, flow.source, flow.target) for flow in settings.flows] == [("shop", "east", "west")]
+    assert settings.document.snapshots.store == str(tmp_path / "store")

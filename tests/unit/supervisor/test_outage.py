@@ -43,16 +43,19 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def play(story: Sequence[str]) -> list[Outage]:
+def play(story: Sequence[str], *, watched_seconds: float = 60, read_at: datetime | None = T0) -> list[Outage]:
     """Return how the outage stands second by second; each word is what the source does for one second."""
-    outage, read_at, moved_at, found = Outage(), at(-1), at(-60), []
+    outage, moved_at, found = Outage(), at(-60), list[Outage]()
     for second, word in enumerate(story):
         now = at(second)
         read_at = now if word == LIVES else read_at
         moved_at = now if word in (LIVES, COPIES) else moved_at
         reachability = {LIVES: Reachability.REACHABLE, HALF: Reachability.REACHABLE, REFUSES: Reachability.REFUSED}
         signs = SourceSigns(
-            reachability=reachability.get(word, Reachability.SILENT), read_at=read_at, moved_at=moved_at
+            reachability=reachability.get(word, Reachability.SILENT),
+            watched_since=at(-watched_seconds),
+            read_at=read_at,
+            moved_at=moved_at,
         )
         outage = follow_outage(outage, signs, now=now, rules=RULES)
         found.append(outage)
@@ -81,6 +84,14 @@ def test_an_outage_is_what_all_probes_agree_on_for_long_enough(story: list[str],
     assert play(story)[-1].phase is phase
 
 
+@pytest.mark.parametrize("read_at", [None, at(-2100)])
+def test_a_supervisor_that_has_just_begun_suspects_nothing_before_it_has_looked(read_at: datetime | None) -> None:
+    """Nobody read the source while nobody ran; that is a sign only once a few seconds of looking found nothing."""
+    found = play([SILENT] * 3 + [LIVES] * 5, watched_seconds=0, read_at=read_at)
+    assert {outage.phase for outage in found} == {OutagePhase.NONE}
+    assert play([REFUSES] * 60, watched_seconds=0, read_at=read_at)[-1].phase is OutagePhase.CONFIRMED
+
+
 def test_a_flapping_source_is_never_confirmed() -> None:
     """Thirty-five seconds away, three back, again and again: the time begins anew each time."""
     found = play(([REFUSES] * 35 + [LIVES] * 3) * 20)
@@ -95,7 +106,7 @@ def test_confirmed_means_that_nothing_spoke_for_life(story: list[str]) -> None:
             assert not set(story[max(0, second - 30) : second + 1]) & {LIVES, COPIES, HALF}
 
 
-LOST = SourceSigns(reachability=Reachability.REFUSED, read_at=at(-60), moved_at=at(-60))
+LOST = SourceSigns(reachability=Reachability.REFUSED, watched_since=at(-600), read_at=at(-60), moved_at=at(-60))
 MAY = AutomatFacts(
     outage=Outage(phase=OutagePhase.CONFIRMED, since=at(-31)),
     signs=LOST,

@@ -33,9 +33,10 @@ class OutageRules:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSigns:
     """What the probes see of a source at one moment. `read_at` is its last whole read, `moved_at` when the mirrored
-    position was last seen to move; None: never."""
+    position was last seen to move; None: never. Before `watched_since` nobody looked: that is no sign of anything."""
 
     reachability: Reachability
+    watched_since: datetime
     read_at: datetime | None
     moved_at: datetime | None
 
@@ -52,7 +53,6 @@ class Outage:
 
 def tell_signs(signs: SourceSigns, *, now: datetime, rules: OutageRules) -> dict[str, bool]:
     """Return each probe's word on the source, and whether it speaks for an outage."""
-    unread = _age(signs.read_at, now)
     still = _age(signs.moved_at, now)
     listeners = {
         Reachability.REACHABLE: "a listener takes connections",
@@ -61,9 +61,14 @@ def tell_signs(signs: SourceSigns, *, now: datetime, rules: OutageRules) -> dict
     }
     return {
         listeners[signs.reachability]: signs.reachability is not Reachability.REACHABLE,
-        f"read {_ago(unread)}": unread is None or unread > rules.unread_seconds,
+        f"read {_ago(_age(signs.read_at, now))}": _unread_seconds(signs, now) > rules.unread_seconds,
         f"MirrorMaker moved {_ago(still)}": still is None or still > rules.stillness_seconds,
     }
+
+
+def _unread_seconds(signs: SourceSigns, now: datetime) -> float:
+    """Return for how long somebody watched and could not read it."""
+    return (now - max(signs.read_at or signs.watched_since, signs.watched_since)).total_seconds()
 
 
 def _age(moment: datetime | None, now: datetime) -> float | None:
@@ -85,8 +90,7 @@ def follow_outage(previous: Outage, signs: SourceSigns, *, now: datetime, rules:
         is_old = (now - since).total_seconds() >= rules.outage_seconds
         phase = OutagePhase.CONFIRMED if is_old else OutagePhase.SUSPECTED
         return Outage(phase=phase, since=since)
-    unread = _age(signs.read_at, now)
-    is_read = unread is not None and unread <= rules.unread_seconds
+    is_read = _unread_seconds(signs, now) <= rules.unread_seconds
     if not is_read or previous.phase is OutagePhase.NONE:
         phase = OutagePhase.NONE if is_read else OutagePhase.SUSPECTED
         return Outage(phase=phase)
