@@ -79,10 +79,13 @@ class PartitionLagView(Travelling):
     eta_seconds: float | None
     is_stalled: bool | None
     observed_at: Moment | None
+    is_seconds_minimum: bool = False
 
 
 class LagView(Travelling):
-    """Sum (records, rates) and maximum (seconds) over a flow's topics."""
+    """Sum (records, rates) and maximum (seconds) over a flow's topics.
+
+    `is_seconds_minimum`: it was behind already when watching began, so that `lag_seconds` is at least as long."""
 
     lag_records: int | None
     lag_seconds: float | None
@@ -91,6 +94,7 @@ class LagView(Travelling):
     eta_seconds: float | None
     stalled_partitions: int | None
     observed_at: Moment | None
+    is_seconds_minimum: bool = False
 
 
 class TopicLagView(LagView):

@@ -133,10 +133,18 @@ def lag_verdicts(flow: Flow, lag: FlowLag | None) -> tuple[Verdict, ...]:
     objectives = flow.objectives
     found = []
     if objectives.rpo_seconds is not None:
-        found.append(_verdict("rpo_seconds", objectives.rpo_seconds, lag.lag_seconds if lag else None, "lag_seconds"))
+        found.append(_seconds_verdict(objectives.rpo_seconds, lag))
     if objectives.rpo_records is not None:
         found.append(_verdict("rpo_records", objectives.rpo_records, lag.lag_records if lag else None, "lag_records"))
     return tuple(found)
+
+
+def _seconds_verdict(promised: float, lag: FlowLag | None) -> Verdict:
+    measured = lag.lag_seconds if lag is not None else None
+    if lag is None or measured is None or measured > promised or not lag.is_seconds_minimum:
+        return _verdict("rpo_seconds", promised, measured, "lag_seconds")
+    told = f"lag_seconds is at least {round(measured, 1):g}, since before anybody watched; promised is {promised:g}"
+    return Verdict("rpo_seconds", None, told)
 
 
 def _verdict(objective: str, promised: float, measured: float | None, name: str) -> Verdict:

@@ -15,6 +15,7 @@ class PartitionLag:
     `mirrored_position` is the next source offset to be mirrored; `lag_records` = `source_end` −
     `mirrored_position`, an upper bound with trailing markers resolved by a bounded read;
     `lag_seconds` = now − first observation whose source end exceeded the mirrored position.
+    `is_seconds_minimum`: it was behind already when watching began, so that it is at least as long.
     Rates are records/s over the recent window; `eta_seconds` None means never, or unknown.
     """
 
@@ -28,6 +29,7 @@ class PartitionLag:
     eta_seconds: float | None
     is_stalled: bool | None
     observed_at: datetime | None
+    is_seconds_minimum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class TopicLag:
     stalled_partitions: int | None
     observed_at: datetime | None
     partitions: tuple[PartitionLag, ...]
+    is_seconds_minimum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +61,4 @@ class FlowLag:
     stalled_partitions: int | None
     observed_at: datetime | None
     topics: tuple[TopicLag, ...]
+    is_seconds_minimum: bool = False

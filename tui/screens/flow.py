@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from replicator.api.schema import CollectorView, ConnectorView, FlowView, StatusView
-from replicator.model.forms.figures import show_rate, show_seconds, show_short_count
+from replicator.model.forms.figures import show_lag_seconds, show_rate, show_seconds, show_short_count
 from replicator.model.forms.text import safe_lines
 from tui.cells import clipped, clock_time, joined, name, plain, state
 from tui.picture import Picture
@@ -83,7 +83,7 @@ class FlowScreen(BoardScreen):
             ),
             joined(ends[0], f" {glyphs.arrow} ", ends[1], f"  this supervisor: {flow.role}", separator=""),
             joined(
-                f"lag {show_seconds(lag.lag_seconds)}",
+                f"lag {show_lag_seconds(lag.lag_seconds, is_minimum=lag.is_seconds_minimum)}",
                 f"{show_short_count(lag.lag_records)} records",
                 f"in {show_rate(lag.rate_in)}",
                 f"out {show_rate(lag.rate_out)}",

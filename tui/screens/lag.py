@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import FlowLagView, FlowView, HistoryPoint, PartitionLagView, TopicLagView
-from replicator.model.forms.figures import show_count, show_rate, show_seconds, show_short_count
+from replicator.model.forms.figures import show_count, show_lag_seconds, show_rate, show_seconds, show_short_count
 from tui.cells import clipped, figure, joined, name, plain
 from tui.chart import Curve, Show, draw, resample
 from tui.picture import Picture
@@ -131,7 +131,7 @@ class LagScreen(BoardScreen):
         )
         blind = blind_spans(history.points, step_seconds=history.step_seconds) if history else []
         first = joined(
-            f"now {show_seconds(flow.lag.lag_seconds)}",
+            f"now {show_lag_seconds(flow.lag.lag_seconds, is_minimum=flow.lag.is_seconds_minimum)}",
             f"peak {show_seconds(peak)}",
             f"{show_count(flow.lag.lag_records)} records",
             f"in {show_rate(flow.lag.rate_in)}",
@@ -193,7 +193,7 @@ def lag_row(lag: LagLine) -> Row:
         title = key = lag.topic
     cells = {
         "name": name(title, width=60),
-        "seconds": figure(show_seconds(lag.lag_seconds)),
+        "seconds": figure(show_lag_seconds(lag.lag_seconds, is_minimum=lag.is_seconds_minimum)),
         "records": figure(show_short_count(lag.lag_records)),
         "in": figure(show_rate(lag.rate_in)),
         "out": figure(show_rate(lag.rate_out)),

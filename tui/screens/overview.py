@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from replicator.api.schema import ClusterView, EventView, FlowView
-from replicator.model.forms.figures import show_rate, show_seconds, show_short_count
+from replicator.model.forms.figures import show_lag_seconds, show_rate, show_seconds, show_short_count
 from replicator.model.forms.text import UNKNOWN
 from tui.cells import clipped, clock_time, event_line, figure, joined, name, plain, state
 from tui.chart import sparkline
@@ -155,7 +155,9 @@ def flow_row(flow: FlowView, *, picture: Picture, glyphs: Glyphs) -> Row:
     cells = {
         "flow": name(flow.flow, width=40, style="bold"),
         "state": state(flow.state, glyphs),
-        "lag": figure(show_seconds(lag.lag_seconds), style=f"bold {BAD}" if is_late else ""),
+        "lag": figure(
+            show_lag_seconds(lag.lag_seconds, is_minimum=lag.is_seconds_minimum), style=f"bold {BAD}" if is_late else ""
+        ),
         "rpo": figure(show_seconds(rpo).replace(".0s", "s")),
         "records": figure(show_short_count(lag.lag_records)),
         "in": figure(show_rate(lag.rate_in)),

@@ -9,7 +9,7 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit, make_table, text_of
-from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count, show_lag_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -221,7 +221,7 @@ def _topic_table(look: FlowLook) -> RenderableType:
             topic.topic,
             len(topic.partitions),
             show_count(topic.lag_records),
-            show_seconds(topic.lag_seconds),
+            show_lag_seconds(topic.lag_seconds, is_minimum=topic.is_seconds_minimum),
         )
         table.add_row(*(text_of(cell) for cell in cells))
     return table

@@ -13,7 +13,7 @@ from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.cli.supervision.look import Look, look
 from replicator.cli.supervision.status import age_seconds, unread
-from replicator.model.forms.figures import show_count, show_rate, show_seconds
+from replicator.model.forms.figures import show_count, show_lag_seconds, show_rate, show_seconds
 
 if TYPE_CHECKING:
     from replicator.api.schema import LagView, PartitionLagView
@@ -28,6 +28,7 @@ class LagRow:
     partition: int | None
     lag_records: int | None
     lag_seconds: float | None
+    is_seconds_minimum: bool
     rate_in: float | None
     rate_out: float | None
     eta_seconds: float | None
@@ -74,6 +75,7 @@ def _row(flow: str, lag: LagView, *, now: datetime, topic: str | None = None) ->
         partition=None,
         lag_records=lag.lag_records,
         lag_seconds=lag.lag_seconds,
+        is_seconds_minimum=lag.is_seconds_minimum,
         rate_in=lag.rate_in,
         rate_out=lag.rate_out,
         eta_seconds=lag.eta_seconds,
@@ -92,6 +94,7 @@ def _partition_row(flow: str, topic: str, one: PartitionLagView, *, now: datetim
         partition=one.partition,
         lag_records=one.lag_records,
         lag_seconds=one.lag_seconds,
+        is_seconds_minimum=one.is_seconds_minimum,
         rate_in=one.rate_in,
         rate_out=one.rate_out,
         eta_seconds=one.eta_seconds,
@@ -126,7 +129,7 @@ def _columns(by: str) -> list[Column]:
     if by == "partition":
         columns.append(Column("PART", lambda row: row.partition, is_number=True))
     columns += [
-        Column("LAG", lambda row: show_seconds(row.lag_seconds), is_number=True),
+        Column("LAG", lambda row: show_lag_seconds(row.lag_seconds, is_minimum=row.is_seconds_minimum), is_number=True),
         Column("RECORDS", lambda row: show_count(row.lag_records), is_number=True),
         Column("IN", lambda row: show_rate(row.rate_in), is_number=True),
         Column("OUT", lambda row: show_rate(row.rate_out), is_number=True),

@@ -10,7 +10,7 @@ import click
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, OutputFormat, emit
 from replicator.cli.supervision.look import look
-from replicator.model.forms.figures import show_count, show_rate, show_seconds
+from replicator.model.forms.figures import show_count, show_lag_seconds, show_rate, show_seconds
 
 if TYPE_CHECKING:
     from replicator.api.schema import FlowView, StatusView
@@ -69,7 +69,11 @@ def status_columns(now: datetime) -> list[Column]:
         Column("FLOW", lambda flow: flow.flow),
         Column("DIRECTION", lambda flow: f"{flow.source.cluster} → {flow.target.cluster}"),
         Column("STATE", lambda flow: flow.state, style=_state_style),
-        Column("LAG", lambda flow: show_seconds(flow.lag.lag_seconds), is_number=True),
+        Column(
+            "LAG",
+            lambda flow: show_lag_seconds(flow.lag.lag_seconds, is_minimum=flow.lag.is_seconds_minimum),
+            is_number=True,
+        ),
         Column("RECORDS", lambda flow: show_count(flow.lag.lag_records), is_number=True),
         Column("IN", lambda flow: show_rate(flow.lag.rate_in), is_number=True),
         Column("OUT", lambda flow: show_rate(flow.lag.rate_out), is_number=True),

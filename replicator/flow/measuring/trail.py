@@ -29,12 +29,14 @@ class Sample:
 class Trail:
     """`_behind` holds (when, end): the first observation of each end that is not mirrored yet, oldest first.
     `_recent` holds the samples of the last `window_seconds`. `_cleared` remembers that from a mirrored position
-    up to an offset there was nothing but markers and aborted data."""
+    up to an offset there was nothing but markers and aborted data. `_blind_until`: what was behind then may have
+    been so for longer than anybody watched."""
 
     window_seconds: float
     _behind: deque[tuple[datetime, int]] = field(default_factory=deque)
     _recent: deque[Sample] = field(default_factory=deque)
     _cleared: tuple[int, int] = (-1, -1)
+    _blind_until: datetime | None = None
     _spacing_seconds: float = 0.0
 
     @property
@@ -55,6 +57,9 @@ class Trail:
             # Ends between the old and the new position were forgotten as mirrored: the oldest sample kept is
             # the earliest moment of which we know that this much was there.
             self._behind.appendleft((self._recent[0].observed_at, self._recent[0].ends.end))
+            self._blind_until = self._recent[0].observed_at
+        if not self._recent:
+            self._blind_until = observed_at
         self._recent.append(sample)
         self._forget_old(sample)
         if not self._behind or sample.ends.end > self._behind[-1][1]:
@@ -118,6 +123,13 @@ class Trail:
             return None
         first = self._behind[0][0] if self._behind else self.newest.observed_at
         return max(0.0, (now - first).total_seconds())
+
+    @property
+    def is_seconds_minimum(self) -> bool:
+        """Whether what is behind was there when watching began: how long before that, nobody saw."""
+        if not self.newest.records or not self._behind or self._blind_until is None:
+            return False
+        return self._behind[0][0] <= self._blind_until
 
     def rates(self) -> tuple[float | None, float | None]:
         """Return records/s in and out over the window; None without two samples to compare."""

@@ -22,6 +22,11 @@ def show_seconds(seconds: float | None) -> str:
     return _show_whole_seconds(round(seconds))
 
 
+def show_lag_seconds(seconds: float | None, *, is_minimum: bool) -> str:
+    """Return a lag in time as `show_seconds` does, with `≥` before what may be longer."""
+    return f"≥{show_seconds(seconds)}" if is_minimum and seconds is not None else show_seconds(seconds)
+
+
 def _show_whole_seconds(whole: int) -> str:
     if whole < 60:
         return f"{whole}s"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replicator.errors import PreflightBlocked
-from replicator.flow import HealthFacts, check_pausable, decide_health, find_damage
+from replicator.flow import HealthFacts, check_pausable, decide_health, find_damage, lag_verdicts
 from replicator.model.connectors import Connector, ConnectorState, TaskStatus
 from replicator.model.flow import Flow, FlowState
 from replicator.model.lag import FlowLag, TopicLag
@@ -63,6 +63,13 @@ def failed(connector: Connector) -> Connector:
     assert connector.status is not None
     task = TaskStatus(id=1, state=ConnectorState.FAILED, worker="w", trace="Denied: orders\n\tat")
     return replace(connector, status=replace(connector.status, tasks=(*connector.status.tasks, task)))
+
+
+@pytest.mark.parametrize(("seconds", "is_held"), [(3.0, None), (11.0, False)])
+def test_a_lag_that_may_be_longer_keeps_no_promise(promised: Flow, seconds: float, is_held: bool | None) -> None:
+    """At least three seconds may be an hour: unknown; at least eleven are more than ten whatever they are."""
+    verdict, _ = lag_verdicts(promised, replace(lag(5, seconds), is_seconds_minimum=True))
+    assert (verdict.objective, verdict.is_held) == ("rpo_seconds", is_held)
 
 
 @pytest.mark.parametrize(

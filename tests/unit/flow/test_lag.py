@@ -236,10 +236,18 @@ def test_a_topic_made_again_starts_over() -> None:
     assert (one(lag).lag_records, one(lag).lag_seconds) == (5, 2.0)
 
 
+def test_what_was_behind_before_anybody_watched_is_at_least_as_late() -> None:
+    """The first observation finds the copy behind: since when, nobody saw, until that much is mirrored."""
+    story = [seen(0, 100, 40), seen(2, 150, 40), seen(4, 150, 90), seen(6, 150, 100), seen(8, 150, 150)]
+    found = [measure(*story[: count + 1]) for count in range(1, len(story))]
+    assert [lag.is_seconds_minimum for lag in found] == [True, True, False, False]
+    assert [lag.lag_seconds for lag in found] == [2.0, 4.0, 4.0, 0.0]
+
+
 def test_a_rewind_is_told_too_long_rather_than_too_short() -> None:
     """After a rewind the lag is as old as the oldest observation kept."""
     lag = measure(seen(0, 100, 100), seen(2, 100, 100), seen(4, 100, 20))
-    assert (one(lag).lag_records, one(lag).lag_seconds) == (80, 4.0)
+    assert (one(lag).lag_records, one(lag).lag_seconds, one(lag).is_seconds_minimum) == (80, 4.0, True)
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=60))
@@ -254,6 +262,7 @@ def test_lag_seconds_is_what_the_definition_says(steps: list[tuple[int, int]]) -
     expected = next((len(steps) - 1 - s for s, o in enumerate(history) if o.ends and o.ends[P0].end > position), 0)
     assert found.lag_seconds == float(expected)
     assert found.lag_records == end - position
+    assert found.is_seconds_minimum == (0 < expected == len(steps) - 1)
 
 
 def test_memory_is_bounded_and_ages_are_never_told_too_short() -> None:

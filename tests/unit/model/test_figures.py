@@ -42,3 +42,10 @@ def test_figures_as_people_read_them(show: Callable[..., str], value: object, sh
 def test_unknown_is_a_dash(show: Callable[..., str]) -> None:
     """None is shown as unknown by every figure."""
     assert show(None) == "—"
+
+
+def test_a_lag_that_may_be_longer_says_so() -> None:
+    """At least so long; unknown stays unknown."""
+    assert figures.show_lag_seconds(4.2, is_minimum=True) == "≥4.2s"
+    assert figures.show_lag_seconds(4.2, is_minimum=False) == "4.2s"
+    assert figures.show_lag_seconds(None, is_minimum=True) == "—"
