@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from replicator.flow.planning.decide import ASKED_STOPPED, LABEL_ASKED
 from replicator.model.connectors import Connector, ConnectorState
 from replicator.model.flow import Flow, FlowState
+from replicator.model.forms.figures import show_items
 from replicator.model.lag import FlowLag
 from replicator.model.names import OperationId, TopicName, TopicPartition
 from replicator.model.objectives import Verdict
@@ -107,7 +108,7 @@ def _stall(facts: HealthFacts) -> str:
     count = facts.lag.stalled_partitions if facts.lag is not None else None
     told = "1 partition has records to mirror and stands still"
     if count != 1:
-        told = f"{count} partitions have records to mirror and stand still"
+        told = f"{show_items(count, 'partition')} have records to mirror and stand still"
     return f"{told}: {facts.stall_cause}" if facts.stall_cause else told
 
 

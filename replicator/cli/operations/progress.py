@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from replicator.cli.context import App
-from replicator.failover import StepEvent
+from replicator.failover import RUNBOOKS, StepEvent
 from replicator.model.forms.figures import show_seconds
 from replicator.model.forms.text import safe_text
 from replicator.model.operations import StepPhase
@@ -22,6 +22,7 @@ _ENDS = {
     StepPhase.BLOCKED: ("✗", "blocked", "red"),
     StepPhase.FAILED: ("✗", "failed", "red"),
 }
+_STEP_WIDTH = max(len(step.name) for runbook in RUNBOOKS.values() for step in runbook.steps)
 
 
 class StepTeller:
@@ -62,7 +63,8 @@ class StepTeller:
     def _leave_line(self, event: StepEvent) -> None:
         mark, word, style = _ENDS[event.phase or StepPhase.DONE]
         took = self._app.clock.monotonic() - self._began.get(event.step, self._app.clock.monotonic())
-        line = f"{mark} {event.step:<11} {word:<8} {show_seconds(took):>6}  {safe_text(event.text or event.says)}"
+        told = safe_text(event.text or event.says)
+        line = f"{mark} {event.step:<{_STEP_WIDTH}} {word:<8} {show_seconds(took):>6}  {told}"
         if self._status is None:
             self._app.tell(line)
             return

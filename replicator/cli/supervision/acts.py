@@ -9,6 +9,7 @@ from replicator.api.acting import Act, Order
 from replicator.cli.context import App
 from replicator.clock import Deadline
 from replicator.errors import PartlyDone, PreflightBlocked, UsageError
+from replicator.model.forms.figures import show_items
 
 if TYPE_CHECKING:
     from replicator.cli.flows.doors import FlowAct, FlowDoors
@@ -88,7 +89,7 @@ def _sync(app: App, order: Order, deadline: Deadline) -> str:
     if undone:
         told = "; ".join(undone[:5])
         raise PartlyDone(f"{len(undone)} of {len(outcomes)} groups were not moved, or not whole: {told}")
-    return f"{len(outcomes)} groups moved"
+    return f"{show_items(len(outcomes), 'group')} moved"
 
 
 def _sync_one(desk: Desk, answer: GroupTranslation, deadline: Deadline) -> str | None:
@@ -100,7 +101,7 @@ def _sync_one(desk: Desk, answer: GroupTranslation, deadline: Deadline) -> str |
     except PreflightBlocked as error:
         return error.message
     unavailable = sum(one.target_offset is None for one in answer.translations)
-    return f"{unavailable} partitions unavailable" if unavailable else None
+    return f"{show_items(unavailable, 'partition')} unavailable" if unavailable else None
 
 
 def _snapshot_act(app: App) -> Act:

@@ -26,6 +26,7 @@ from replicator.failover.groups.translating import translate_groups
 from replicator.failover.steps.cut import read_cut
 from replicator.failover.takeover import inherited_facts
 from replicator.failover.world import ACT_SECONDS, World
+from replicator.model.forms.figures import show_items
 from replicator.model.names import GroupName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import Grade
@@ -43,11 +44,11 @@ def check_translated(world: World) -> Finding:
     names = selected_groups(world)
     cut = read_cut(world.log) if world.log is not None else None
     if cut is None:
-        return Ready(f"{len(names)} groups to be translated")
+        return Ready(f"{show_items(len(names), 'group')} to be translated")
     moves = read_moves(world)
     missing = names - {name for name, move in moves.items() if move.cut_digest == cut.digest}
     if missing:
-        return Ready(f"{len(missing)} groups to be translated")
+        return Ready(f"{show_items(len(missing), 'group')} to be translated")
     return Done({"groups": len(names), "grades": count_grades(moves.values())})
 
 
@@ -73,7 +74,7 @@ def foresee_translations(world: World) -> str:
     """Return what the translations would be if the cut were taken now."""
     moves = [m for batch in translate_groups(world, take_cut(world), selected_groups(world)) for m in batch]
     told = ", ".join(f"{count} {grade}" for grade, count in count_grades(moves).items())
-    return f"{len(moves)} groups: {told}" if moves else "no group to move"
+    return f"{show_items(len(moves), 'group')}: {told}" if moves else "no group to move"
 
 
 def _require_cut(world: World) -> Cut:
@@ -123,13 +124,13 @@ def read_outcomes(world: World) -> dict[GroupName, Settled]:
 def check_committed(world: World) -> Finding:
     """Done when every group stands where it is meant to, or is an exception that the journal names."""
     if world.log is None:
-        return Ready(f"{len(selected_groups(world))} groups to be set on {world.flow.target}")
+        return Ready(f"{show_items(len(selected_groups(world)), 'group')} to be set on {world.flow.target}")
     moves = current_moves(world)
     outcomes = read_outcomes(world)
     seen = world.target.groups.committed(moves, world.deadline(ACT_SECONDS))
     left = [name for name, move in moves.items() if not is_settled(move, seen[name], outcomes.get(name))]
     if left:
-        return Ready(f"{len(left)} of {len(moves)} groups to be set on {world.flow.target}")
+        return Ready(f"{len(left)} of {show_items(len(moves), 'group')} to be set on {world.flow.target}")
     return Done({"groups": len(moves), "outcomes": _count(outcomes)})
 
 

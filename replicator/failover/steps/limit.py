@@ -9,7 +9,7 @@ from replicator.failover.facts import Survey
 from replicator.failover.loss import Mirrored, SourceWatch, account_loss, unknown_window_seconds
 from replicator.failover.world import Choices, Override, World
 from replicator.model.flow import Delivery, Flow
-from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count, show_items, show_seconds
 from replicator.model.operations import Blocked, LossReport
 
 
@@ -46,4 +46,4 @@ def tell_loss(loss: LossReport) -> str:
     """Return the loss as one sentence, its three values always together."""
     window = "never read" if loss.unknown_window_seconds is None else show_seconds(loss.unknown_window_seconds)
     bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
-    return f"lost at least {show_count(loss.known_lost)} records, at most {bound} (unread for {window})"
+    return f"lost at least {show_items(loss.known_lost, 'record')}, at most {bound} (unread for {window})"

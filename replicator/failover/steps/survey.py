@@ -12,6 +12,7 @@ from replicator.failover.takeover import undo_takeover
 from replicator.failover.world import ASK_SECONDS, Choices, Override, World
 from replicator.kafka import probe_listeners
 from replicator.model.flow import Flow
+from replicator.model.forms.figures import show_items
 from replicator.model.observations import Reachability
 from replicator.model.operations import Blocked, Done, Finding, Ready
 
@@ -163,8 +164,8 @@ def tell_survey(survey: Survey) -> str:
     told = "never read" if window is None else f"unread for {window:.1f} s"
     source = "answers" if survey.is_answering else survey.answer.value
     return (
-        f"source {source}, {told}; {survey.topics_observed} topics observed, {survey.groups_observed} groups "
-        f"from {survey.groups_known_from.value}"
+        f"source {source}, {told}; {show_items(survey.topics_observed, 'topic')} observed, "
+        f"{show_items(survey.groups_observed, 'group')} from {survey.groups_known_from.value}"
     )
 
 

@@ -10,6 +10,7 @@ from replicator.flow.planning.desired import DesiredFlow
 from replicator.flow.planning.directions import check_flows, check_opposite, foreign_mirror
 from replicator.flow.planning.facts import FlowFacts, FlowWiring
 from replicator.model.flow import Delivery, Flow
+from replicator.model.forms.figures import show_items
 from replicator.model.names import TopicName, TopicPartition
 
 TOPIC_LENGTH_MAX = 249
@@ -184,11 +185,13 @@ def _weaker_topics(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterat
             continue
         replicas = target.replication_factor if target is not None else remote.spec.replication_factor
         if replicas < source.replication_factor:
-            yield f"topic {name} on {flow.target} has {replicas} replicas, {source.replication_factor} on {flow.source}"
+            found = show_items(replicas, "replica")
+            yield f"topic {name} on {flow.target} has {found}, {source.replication_factor} on {flow.source}"
         if target is not None and len(target.partitions) > len(source.partitions):
+            found = show_items(len(target.partitions), "partition")
             yield (
-                f"topic {name} on {flow.target} has {len(target.partitions)} partitions, {len(source.partitions)} "
-                f"on {flow.source}: after a failover keys go to other partitions"
+                f"topic {name} on {flow.target} has {found}, {len(source.partitions)} on {flow.source}: "
+                "after a failover keys go to other partitions"
             )
 
 

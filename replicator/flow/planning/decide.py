@@ -12,6 +12,7 @@ from replicator.flow.planning.facts import ClusterFacts, FlowFacts, FlowWiring
 from replicator.model.cluster import ConfigValue, TopicDescription, TopicSpec
 from replicator.model.connectors import Connector, ConnectorState
 from replicator.model.flow import Flow
+from replicator.model.forms.figures import show_items
 from replicator.model.names import ClusterName
 
 LABEL_ASKED = "replicator.asked"
@@ -46,10 +47,16 @@ def _topic_changes(desired: DesiredFlow, facts: FlowFacts) -> Iterator[Change]:
         yield from _one_topic(flow.target, remote.spec, facts.target, why=why)
 
 
+def _made(spec: TopicSpec, why: str) -> str:
+    """Return why a topic is made and with what; a replication factor of -1 is the broker's default."""
+    partitions, replicas = show_items(spec.partitions, "partition"), spec.replication_factor
+    return f"{why} ({partitions}, {show_items(replicas, 'replica') if replicas > 0 else 'replicas by default'})"
+
+
 def _one_topic(cluster: ClusterName, spec: TopicSpec, facts: ClusterFacts, *, why: str) -> Iterator[Change]:
     actual = facts.topics.get(spec.name)
     if actual is None:
-        told = f"{why} ({spec.partitions} partitions, {spec.replication_factor} replicas)"
+        told = _made(spec, why)
         yield Change(act=Act.CREATE_TOPIC, cluster=cluster, name=spec.name, why=told, topic=spec)
         return
     yield from _growth(cluster, spec, actual)
@@ -68,7 +75,7 @@ def _growth(cluster: ClusterName, spec: TopicSpec, actual: TopicDescription) -> 
             act=Act.GROW_TOPIC,
             cluster=cluster,
             name=spec.name,
-            why=f"the source's topic has {spec.partitions} partitions",
+            why=f"the source's topic has {show_items(spec.partitions, 'partition')}",
             differences=(difference,),
             topic=spec,
         )

@@ -42,6 +42,11 @@ def show_count(count: float | None) -> str:
     return UNKNOWN if count is None else f"{round(count):,}"
 
 
+def show_items(count: float | None, noun: str) -> str:
+    """Return how many there are of what: `1 group`, `1,204 groups`, `— groups`."""
+    return f"{show_count(count)} {noun if count == 1 else noun + 's'}"
+
+
 def show_short_count(count: float | None) -> str:
     """Return a number in at most five characters: `842`, `48.1k`, `1.2M`."""
     return UNKNOWN if count is None else _scaled(count, 1000, _THOUSANDS, separator="")

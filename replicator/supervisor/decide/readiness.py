@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from replicator.model.flow import FlowState
-from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_items, show_seconds
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
 from replicator.model.operations import LossReport
@@ -123,7 +123,7 @@ def _window(flow: FlowStatus) -> str:
 
 
 def _show_groups(count: int) -> str:
-    return "1 group" if count == 1 else f"{show_count(count)} groups"
+    return show_items(count, "group")
 
 
 def _group_costs(flow: FlowStatus, groups: Sequence[GroupStatus]) -> Iterator[Objection]:

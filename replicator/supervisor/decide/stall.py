@@ -9,6 +9,7 @@ from replicator.model.acls import AclBinding, PatternType, Permission, ResourceT
 from replicator.model.cluster import TopicDescription
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import Flow
+from replicator.model.forms.figures import show_items
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 
@@ -84,14 +85,12 @@ def _target(facts: StallFacts) -> Iterator[str]:
             continue
         highest = max(tp.partition for tp in facts.stalled if tp.topic == topic)
         if highest >= len(described.partitions):
-            yield f"{name} on {facts.flow.target} has only {len(described.partitions)} partitions"
+            yield f"{name} on {facts.flow.target} has only {show_items(len(described.partitions), 'partition')}"
         needed = facts.min_in_sync.get(name, 1)
         short = [part for part in described.partitions if part.leader is None or len(part.in_sync) < needed]
         if short:
-            yield (
-                f"{facts.flow.target} refuses writes to {name}: {len(short)} partitions have fewer than {needed} "
-                "replicas in sync"
-            )
+            found = show_items(len(short), "partition")
+            yield f"{facts.flow.target} refuses writes to {name}: {found} with fewer than {needed} replicas in sync"
 
 
 def _rights_lost(facts: StallFacts) -> Iterator[str]:

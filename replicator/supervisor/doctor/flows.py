@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from replicator.flow import FlowFacts
 from replicator.model.cluster import ConfigValue
 from replicator.model.flow import Delivery, Flow
+from replicator.model.forms.figures import show_items
 from replicator.model.names import TopicName
 from replicator.supervisor.doctor.facts import FlowProbe
 from replicator.supervisor.doctor.findings import Finding, Severity
@@ -129,7 +130,7 @@ def _weaker(flow: Flow, facts: FlowFacts, topic: TopicName, subject: str) -> Ite
             check="durability",
             subject=subject,
             severity=Severity.WARNING,
-            what=f"{remote} has {replicas} replicas on {flow.target}, {topic} {wanted} on {flow.source}",
+            what=f"{remote} has {show_items(replicas, 'replica')} on {flow.target}, {topic} {wanted} on {flow.source}",
             fix=f"add brokers to {flow.target}, then kafka-reassign-partitions.sh"
             if facts.target.brokers < wanted
             else f"kafka-reassign-partitions.sh on {flow.target}, topic {remote}",

@@ -104,7 +104,7 @@ BENDS: list[tuple[str, Bend, str, Severity, str]] = [
         Severity.BLOCKED,
         "header.converter of shop.source",
     ),
-    ("fewer replicas", weaken_replicas, "durability", Severity.WARNING, "orders has 1 replicas on west, orders 3"),
+    ("fewer replicas", weaken_replicas, "durability", Severity.WARNING, "orders has 1 replica on west, orders 3"),
     ("unclean leaders", allow_unclean, "durability", Severity.WARNING, "allows unclean leaders"),
     ("changed by hand", reconfigure("tasks.max", "99"), "plan", Severity.WARNING, "differs from the configuration"),
     ("another cluster's worker", write_elsewhere, "plan", Severity.BLOCKED, "the worker writes to cluster id-other"),

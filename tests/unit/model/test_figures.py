@@ -49,3 +49,11 @@ def test_a_lag_that_may_be_longer_says_so() -> None:
     assert figures.show_lag_seconds(4.2, is_minimum=True) == "≥4.2s"
     assert figures.show_lag_seconds(4.2, is_minimum=False) == "4.2s"
     assert figures.show_lag_seconds(None, is_minimum=True) == "—"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 groups"), (1, "1 group"), (1204, "1,204 groups"), (None, "— groups")]
+)
+def test_items_are_counted_in_words(count: int | None, shown: str) -> None:
+    """One is singular; unknown is not."""
+    assert figures.show_items(count, "group") == shown

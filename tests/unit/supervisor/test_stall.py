@@ -71,9 +71,9 @@ OPEN = {TP: PartitionEnds(partition=0, log_start=0, last_stable=40, end=100)}
         # Below the last stable offset there is more to read: the transaction is not what holds it.
         ({"ends": OPEN, "positions": {TP: 30}}, None),
         ({"target_topics": {}}, "west has no topic orders"),
-        ({"target_topics": topic(1)}, "refuses writes to orders: 1 partitions have fewer than 2"),
+        ({"target_topics": topic(1)}, "refuses writes to orders: 1 partition with fewer than 2"),
         ({"target_topics": topic(3, leader=None)}, "refuses writes to orders"),
-        ({"stalled": (TopicPartition(ORDERS, 4),), "ends": {}}, "orders on west has only 1 partitions"),
+        ({"stalled": (TopicPartition(ORDERS, 4),), "ends": {}}, "orders on west has only 1 partition"),
         # The rule went while others stayed: the difference names who lost it.
         ({"rights": (rule("User:app"),)}, "User:mm2 lost the right to READ orders on east"),
         (
