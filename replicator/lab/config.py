@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from replicator.lab.plan import ClusterPlan
 from replicator.model.cluster import ClusterAccess, Security, SecurityProtocol
@@ -32,6 +33,14 @@ _NO_FLOW = f"""\
 _Tree = Mapping[str, "str | bool | _Tree"]
 
 
+@dataclass(frozen=True, slots=True)
+class FirstFlow:
+    """What a configuration with a flow also says: where snapshots go, and where the supervisor listens."""
+
+    store: str
+    listen: str
+
+
 def render_config(
     accesses: Sequence[ClusterAccess],
     clusters: Sequence[ClusterPlan],
@@ -39,11 +48,11 @@ def render_config(
     group_id: Callable[[str], str],
     mirrors: Mapping[str, ClusterAccess] | None = None,
     secrets_folder: str | None = None,
-    store: str | None = None,
+    first_flow: FirstFlow | None = None,
 ) -> str:
     """Return the text of a `replicator.yaml` that reaches the lab's clusters and workers.
 
-    With a `store` for snapshots it has a first flow too, shop; without one it has neither yet.
+    With `first_flow` it has a flow, shop, and all that a supervisor and snapshots want; else no flow yet.
 
     `mirrors` are MM2's ways to the clusters where it logs in as somebody else; its passwords are in `secrets_folder`.
     """
@@ -61,9 +70,10 @@ def render_config(
             for cluster in clusters
         },
     }
-    if store is not None:
-        tree = {**tree, "snapshots": {"store": store}}
-    return _HEAD + "".join(f"{line}\n" for line in _lines(tree, indent="")) + (_NO_FLOW if store is None else _FLOW)
+    if first_flow is not None:
+        tree = {**tree, "snapshots": {"store": first_flow.store}, "supervisor": {"listen": first_flow.listen}}
+    end = _NO_FLOW if first_flow is None else _FLOW
+    return _HEAD + "".join(f"{line}\n" for line in _lines(tree, indent="")) + end
 
 
 def _lines(tree: _Tree, *, indent: str) -> Iterator[str]:

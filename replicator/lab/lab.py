@@ -13,7 +13,7 @@ from replicator.connect import secret_text, secrets_path
 from replicator.errors import PreflightBlocked, UsageError
 from replicator.jvm import Guardian, JvmProcess, ProcessState, kafka_classpath, write_private
 from replicator.kafka import KafkaCluster
-from replicator.lab.config import render_config
+from replicator.lab.config import FirstFlow, render_config
 from replicator.lab.fleet import OWN_PRINCIPAL, Fleet, Site, group_id
 from replicator.lab.members import Member, all_members
 from replicator.lab.plan import LabFolders, LabPlan, LabSpec, make_plan
@@ -162,9 +162,13 @@ class Lab:
             group_id=group_id,
             mirrors=mirrors,
             secrets_folder=folder,
-            store=str((self.folders.root / "snapshots").absolute()) if self.plan.spec.has_flow else None,
+            first_flow=self._first_flow(),
         )
         self.folders.config.write_text(text, encoding="utf-8")
+
+    def _first_flow(self) -> FirstFlow | None:
+        store = self.folders.root / "snapshots"
+        return FirstFlow(str(store.absolute()), self.plan.supervisor_address) if self.plan.spec.has_flow else None
 
     def _write_rights(self, cluster: str, deadline: Deadline) -> None:
         rights = self._site.security.rights(connect_group=group_id(cluster))

@@ -74,6 +74,12 @@ class LabPlan(_Frozen):
 
     spec: LabSpec
     clusters: tuple[ClusterPlan, ...]
+    supervisor_port: int
+
+    @property
+    def supervisor_address(self) -> str:
+        """Where the lab's supervisor may listen: another lab's is elsewhere."""
+        return f"{_HOST}:{self.supervisor_port}"
 
     def cluster(self, name: str) -> ClusterPlan:
         """Return the cluster called `name`; KeyError when there is none."""
@@ -113,13 +119,14 @@ class LabFolders:
 def make_plan(spec: LabSpec, *, rng: random.Random) -> LabPlan:
     """Return a plan with free ports and new ids."""
     per_cluster = 2 * spec.brokers + 1
-    ports = choose_ports(per_cluster * len(CLUSTER_NAMES), rng=rng)
+    *ports, supervisor_port = choose_ports(per_cluster * len(CLUSTER_NAMES) + 1, rng=rng)
     return LabPlan(
         spec=spec,
         clusters=tuple(
             _plan_cluster(name, ports[i * per_cluster : (i + 1) * per_cluster], rng=rng)
             for i, name in enumerate(CLUSTER_NAMES)
         ),
+        supervisor_port=supervisor_port,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replicator.lab.config import render_config
+from replicator.lab.config import FirstFlow, render_config
 from replicator.model.cluster import ClusterAccess, Secret, Security, SecurityProtocol
 from replicator.model.names import ClusterName
 from replicator.settings import load_settings
@@ -81,9 +81,14 @@ def test_the_flow_it_proposes_can_be_uncommented(tmp_path: Path) -> None:
 
 
 def test_a_first_flow_and_its_store_can_be_there_from_the_start(tmp_path: Path) -> None:
-    """With a store asked for, the file needs no hand before `apply` and `repo init`."""
+    """Asked for, the file needs no hand before `apply` and `repo init`."""
     path = tmp_path / "replicator.yaml"
-    path.write_text(render_config(accesses(Security()), PLANS, group_id=str, store=str(tmp_path / "store")))
+    path.write_text(
+        render_config(
+            accesses(Security()), PLANS, group_id=str, first_flow=FirstFlow(str(tmp_path / "store"), "127.0.0.1:1234")
+        )
+    )
     settings = load_settings(path, {})
     assert [(flow.name, flow.source, flow.target) for flow in settings.flows] == [("shop", "east", "west")]
     assert settings.document.snapshots.store == str(tmp_path / "store")
+    assert settings.document.supervisor.listen == "127.0.0.1:1234"
