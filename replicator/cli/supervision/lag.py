@@ -48,7 +48,11 @@ class LagRow:
 @click.option("--only-issues", is_flag=True, help="Only what is behind, stalled or unknown.")
 @pass_app
 def lag(app: App, flow: str | None, by: str, top: int | None, only_issues: bool) -> None:
-    """Lag in records and in seconds, rates in and out, time to catch up, and the age of each figure."""
+    """Lag in records and in seconds, rates in and out, time to catch up, and the age of each figure.
+
+    Seconds are for how long the oldest record not mirrored has waited, at least so long where ≥ stands before them. A
+    dash is unknown.
+    """
     with look(app, flow) as seen:
         rows = choose_rows(list(lag_rows(seen, by=by)), top=top, is_only_issues=only_issues)
         emit("Lag", items=rows, output=app.output, columns=_columns(by), warnings=unread(seen.status))

@@ -32,7 +32,12 @@ _STATE_STYLES = {
 @click.argument("flow", required=False)
 @pass_app
 def status(app: App, flow: str | None) -> None:
-    """State and cause, lag, rates and age of every flow, or of one; under a supervisor its readiness too."""
+    """State and cause, lag, rates and age of every flow, or of one; under a supervisor its readiness too.
+
+    LAG is for how long the oldest record not mirrored has waited, at least so long where ≥ stands before it. AGE is how
+    old the figures are. UNREAD is how long nobody has read the source: what was written since, nobody knows. FAILOVER
+    is whether one would work now.
+    """
     with look(app, flow) as seen:
         found = seen.status
     if app.output.format in (OutputFormat.JSON, OutputFormat.YAML):
@@ -81,7 +86,7 @@ def status_columns(now: datetime) -> list[Column]:
         Column("STALLED PARTITIONS", lambda flow: show_count(flow.lag.stalled_partitions), is_number=True),
         Column("AGE", lambda flow: show_seconds(age_seconds(flow.lag.observed_at, now=now)), is_number=True),
         Column("UNREAD", lambda flow: show_seconds(flow.window_seconds), is_number=True),
-        Column("FAILOVER", lambda flow: None if flow.readiness is None else flow.readiness.answer),
+        Column("FAILOVER", lambda flow: None if flow.readiness is None else flow.readiness.answer.replace("_", " ")),
         Column("CAUSE", lambda flow: flow.cause),
     ]
 
