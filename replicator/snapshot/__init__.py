@@ -26,7 +26,7 @@ from replicator.snapshot.keeping import (
 from replicator.snapshot.outward import ExportFormat, diff_snapshots, export_snapshot
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Keys, Listed, Repository, load_keys
-from replicator.snapshot.restore import Restorer, RestoreRequest, restore_snapshot
+from replicator.snapshot.restore import Extent, Restorer, RestoreRequest, restore_snapshot
 from replicator.snapshot.shelf import DocumentKind, Shelf
 from replicator.snapshot.verify import verify_snapshot
 
@@ -34,6 +34,7 @@ __all__ = [
     "Compression",
     "DocumentKind",
     "ExportFormat",
+    "Extent",
     "Keys",
     "Listed",
     "MirrorSource",

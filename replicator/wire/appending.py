@@ -101,6 +101,16 @@ class Appender:
         while self._queued_bytes:
             self._pump(deadline)
 
+    def skip_to(self, partition: TopicPartition, offset: int) -> None:
+        """The next batch of the partition, of which nothing is queued, is due at `offset`: those before are taken.
+
+        Raises: ValueError when something of it is queued still.
+        """
+        line = self._lines[partition]
+        if line.entries:
+            raise ValueError(f"{partition}: {len(line.entries)} batches are queued; flush first")
+        line.next_offset = offset
+
     def close(self) -> None:
         """The connections are closed; what was not flushed is unknown."""
         for channel in self._channels.values():

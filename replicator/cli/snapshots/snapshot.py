@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,12 @@ from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.cli.snapshots.keeping import keep, prune, unkeep
 from replicator.cli.snapshots.outward import diff, export
-from replicator.errors import AccessDenied, DataCorrupt, NotFound, PartlyDone, PreflightBlocked, Unreachable, UsageError
+from replicator.cli.snapshots.restoring import restore
+from replicator.errors import AccessDenied, DataCorrupt, NotFound, PartlyDone, Unreachable, UsageError
 from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
 if TYPE_CHECKING:
-    from replicator.model.archive.restores import RestorePlan
     from replicator.model.archive.snapshots import Manifest, VerifyReport
-    from replicator.model.names import TopicName
     from replicator.snapshot import Repository
 
 
@@ -32,7 +31,7 @@ def snapshot() -> None:
     """Take, list, verify and restore snapshots. ID is an id, a unique beginning of one, `latest` or `oldest`."""
 
 
-for _command in (keep, unkeep, prune, diff, export):
+for _command in (keep, unkeep, prune, diff, export, restore):
     snapshot.add_command(_command)
 
 
@@ -225,75 +224,6 @@ def verify(
     _remember(app, repository, result)
 
 
-@snapshot.command()
-@click.argument("reference", metavar="ID")
-@click.option("--target", metavar="CLUSTER", required=True, help="The cluster to restore to.")
-@click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
-@click.option("--rename", "renames", metavar="OLD=NEW", multiple=True, help="Restore OLD as NEW; may be repeated.")
-@click.option(
-    "--groups", "groups", metavar="GLOB", multiple=True, help="Set groups like this where they stood; may be repeated."
-)
-@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
-@click.option("-y", "--yes", "is_agreed", is_flag=True, help="Do not ask.")
-@_store_option
-@pass_app
-def restore(
-    app: App,
-    reference: str,
-    target: str,
-    patterns: tuple[str, ...],
-    renames: tuple[str, ...],
-    groups: tuple[str, ...],
-    store: str | None,
-    *,
-    dry_run: bool,
-    is_agreed: bool,
-) -> None:
-    """Bring topics back, onto topics that do not exist or are empty. Run again after a kill, it goes on."""
-    from replicator.cli.snapshots.doors import LONG_SECONDS, open_cluster, open_repository, show_progress
-    from replicator.cli.snapshots.views import plan_view, restore_view
-    from replicator.model.flow import Selection
-    from replicator.snapshot import Restorer, RestoreRequest
-
-    request = RestoreRequest(
-        topics=Selection(include=patterns or ("*",)),
-        renames=parse_renames(renames),
-        groups=Selection(include=groups) if groups else None,
-    )
-    repository = open_repository(app, store)
-    snapshot_id = repository.find(reference)
-    with open_cluster(app, target) as (door, raw), show_progress(app) as report:
-        restorer = Restorer(door, raw, repository, clock=app.clock, deadline=app.deadline(LONG_SECONDS), report=report)
-        plan = restorer.plan(snapshot_id, request)
-        if dry_run:
-            emit("RestorePlan", output=app.output, item=plan, warnings=plan.warnings, view=plan_view(plan))
-            _refuse(plan)
-            return
-        _refuse(plan)
-        app.confirm_moderate(_describe(plan), is_agreed=is_agreed)
-        app.hint_if_interrupted = (
-            "the same command again goes on where it stopped; until then a topic may be half filled"
-        )
-        done = restorer.apply(plan)
-        app.hint_if_interrupted = None
-    emit("Restore", output=app.output, item=done, warnings=done.warnings, view=restore_view(done))
-
-
-def parse_renames(texts: Sequence[str]) -> dict[TopicName, TopicName]:
-    """Return old → new of `OLD=NEW` texts. Raises: UsageError for anything else, or for OLD given twice."""
-    from replicator.model.names import TopicName
-
-    renames: dict[TopicName, TopicName] = {}
-    for text in texts:
-        old, separator, new = text.partition("=")
-        if not (old and separator and new):
-            raise UsageError(f"--rename {text!r} is not OLD=NEW")
-        if old in renames:
-            raise UsageError(f"--rename {old}: given twice")
-        renames[TopicName(old)] = TopicName(new)
-    return renames
-
-
 def summarise(manifest: Manifest) -> dict[str, Any]:
     """Return a snapshot in one row."""
     return {
@@ -414,24 +344,4 @@ def _complain_if_bad(report: VerifyReport) -> None:
         f"snapshot {report.snapshot}: {len(bad)} findings, the first: {bad[0].where}: {bad[0].problem}",
         detail="\n".join(f"{finding.what} {finding.where}: {finding.problem}" for finding in bad),
         hint="restore topics that are not named from it, the others from another snapshot",
-    )
-
-
-def _refuse(plan: RestorePlan) -> None:
-    if plan.refusals:
-        is_about_groups = all(topic.refusal is None for topic in plan.topics)
-        raise PreflightBlocked(
-            f"cluster {plan.cluster}: {plan.refusals[0]}",
-            detail="\n".join(plan.refusals),
-            hint="stop the group's consumers there, or leave it out of --groups"
-            if is_about_groups
-            else "restore under another name with --rename OLD=NEW, or delete the topic first",
-        )
-
-
-def _describe(plan: RestorePlan) -> str:
-    names = ", ".join(f"{t.source} as {t.target}" if t.source != t.target else t.target for t in plan.topics[:5])
-    more = f" and {len(plan.topics) - 5} more" if len(plan.topics) > 5 else ""
-    return (
-        f"Restore {names}{more} to cluster {plan.cluster}: {show_count(plan.records)} records, {show_bytes(plan.bytes)}"
     )

@@ -131,7 +131,31 @@ def plan_view(plan: RestorePlan) -> RenderableType:
             topic.refusal,
         )
         table.add_row(*map(text_of, cells))
-    return Group(_facts([("snapshot", plan.snapshot), ("to cluster", plan.cluster)]), table, *_places(plan))
+    head = [("snapshot", plan.snapshot), ("to cluster", plan.cluster), ("offsets", plan.offsets)]
+    return Group(_facts(head), table, *_stops(plan), *_efforts(plan), *_places(plan))
+
+
+def _stops(plan: RestorePlan) -> Iterable[RenderableType]:
+    """Partitions that do not go to their end; nothing where all do."""
+    rows = [(topic.source, n, stop) for topic in plan.topics for n, stop in topic.stops.items()]
+    if not rows:
+        return
+    table = make_table("IN PART", "PARTITION", "STOPS BEFORE OFFSET", numbers=("PARTITION", "STOPS BEFORE OFFSET"))
+    for name, number, stop in rows:
+        table.add_row(*map(text_of, (name, number, "left out" if stop < 0 else stop)))
+    yield table
+
+
+def _efforts(plan: RestorePlan) -> Iterable[RenderableType]:
+    """What exact offsets take, topic by topic; nothing where they are not asked for."""
+    found = [(topic.target, topic.exact) for topic in plan.topics if topic.exact is not None]
+    if not found:
+        return
+    table = make_table("EXACT OFFSETS OF", "HOLES", "OFFSETS IN THEM", "BELOW LOG START", "ABOUT", numbers=_NUMBERS)
+    for name, effort in found:
+        counts = map(show_count, (effort.holes, effort.hole_offsets, effort.burned_offsets))
+        table.add_row(*map(text_of, (name, *counts, show_seconds(effort.seconds))))
+    yield table
 
 
 def _places(plan: RestorePlan) -> Iterable[RenderableType]:
@@ -156,12 +180,17 @@ def restore_view(report: RestoreReport) -> RenderableType:
         ("snapshot", report.snapshot),
         ("to cluster", report.cluster),
         ("written", f"{written} in {show_seconds(report.seconds)}"),
+        ("offsets", report.offsets),
+        ("offsets filled", show_count(report.filled_offsets) if report.filled_offsets else None),
         ("groups set", report.groups or None),
     ]
     return Group(_facts(head), table)
 
 
-_NUMBERS = ("PARTITIONS", "RECORDS", "SIZE", "GAPS", "WERE THERE", "REBUILT BATCHES")
+_NUMBERS = (
+    "PARTITIONS", "RECORDS", "SIZE", "GAPS", "WERE THERE", "REBUILT BATCHES", "HOLES", "OFFSETS IN THEM",
+    "BELOW LOG START", "ABOUT",
+)  # fmt: skip
 
 
 def _facts(rows: Iterable[tuple[str, object]]) -> RenderableType:

@@ -24,12 +24,35 @@ class RestoreAction(StrEnum):
     REFUSE = "refuse"
 
 
+class OffsetRule(StrEnum):
+    """REMAP: records stand back to back, positions are set anew. EXACT: every record has the offset it had."""
+
+    REMAP = "remap"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExactEffort:
+    """What it takes to give a topic's records their offsets again.
+
+    `holes` are runs of offsets without a visible record, `hole_offsets` the offsets in them; `burned_offsets` lie
+    below the log starts. `seconds` is an estimate of what they cost, the records not counted.
+    """
+
+    holes: int
+    hole_offsets: int
+    burned_offsets: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRestorePlan:
     """One topic: from where to where, how much, and the settings before and after.
 
     `rebuilt_batches` of `batches` must be decoded; the others go as they are. `settings` are in force while
-    data is written, `final_settings` afterwards; None takes the topic's own value away.
+    data is written, `final_settings` afterwards; None takes the topic's own value away. `exact` is what exact offsets
+    take, None where they are not asked for. `stops` are the captured offsets before which partitions stop that do not
+    go to their end; -1: nothing of it is restored.
     """
 
     source: TopicName
@@ -44,6 +67,8 @@ class TopicRestorePlan:
     settings: Mapping[str, str] = field(default_factory=dict)
     final_settings: Mapping[str, str | None] = field(default_factory=dict)
     refusal: str | None = None
+    exact: ExactEffort | None = None
+    stops: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +93,7 @@ class RestorePlan:
     topics: tuple[TopicRestorePlan, ...]
     groups: tuple[GroupRestorePlan, ...] = ()
     warnings: tuple[str, ...] = ()
+    offsets: OffsetRule = OffsetRule.REMAP
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -103,7 +129,8 @@ class RestoredTopic:
 class RestoreReport:
     """What a restore did: every record of the snapshot is on the target once, in order.
 
-    `groups` stand where they were planned to, read back.
+    `groups` stand where they were planned to, read back. With exact offsets `filled_offsets` were taken by nothing a
+    reader of committed data sees, and log starts, ends and every record's offset were read back.
     """
 
     snapshot: SnapshotId
@@ -115,3 +142,5 @@ class RestoreReport:
     written_bytes: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    offsets: OffsetRule = OffsetRule.REMAP
+    filled_offsets: int = 0

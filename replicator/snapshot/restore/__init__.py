@@ -4,5 +4,6 @@ Never touches a topic that holds anything but the snapshot's own records, never 
 """
 
 from replicator.snapshot.restore.apply import Restorer, RestoreRequest, restore_snapshot
+from replicator.snapshot.restore.narrowing import Extent
 
-__all__ = ["RestoreRequest", "Restorer", "restore_snapshot"]
+__all__ = ["Extent", "RestoreRequest", "Restorer", "restore_snapshot"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,7 +14,9 @@ from replicator.errors import DataCorrupt, OperationHalted, PreflightBlocked
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
 from replicator.model.archive.restores import (
+    ExactEffort,
     GroupRestorePlan,
+    OffsetRule,
     RestoreAction,
     RestoredTopic,
     RestorePlan,
@@ -31,9 +34,12 @@ from replicator.snapshot.reading import count_below, leave_out_shredded
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.batches import ReadyBatch
 from replicator.snapshot.restore.comparing import skip_found
+from replicator.snapshot.restore.exact import EXACT_SECONDS_MAX, ExactHand, ExactLine, measure_effort
 from replicator.snapshot.restore.feeding import ChunkLoader, PartitionFeed, Source, interleave
-from replicator.snapshot.restore.planning import TargetTopic, TargetView, name_targets, plan_restore
-from replicator.snapshot.restore.positions import plan_positions, read_metadata, read_positions
+from replicator.snapshot.restore.naming import Renaming, name_targets
+from replicator.snapshot.restore.narrowing import LEFT_OUT, Extent, Stops, find_stops, narrow
+from replicator.snapshot.restore.planning import TargetTopic, TargetView, plan_restore
+from replicator.snapshot.restore.positions import hold_within, plan_positions, read_metadata, read_positions
 from replicator.wire import RawClient
 from replicator.wire.appending import Appender
 from replicator.wire.committing import commit_with_metadata
@@ -45,14 +51,21 @@ LOOK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequest:
-    """What to restore, and under which names on the target (captured name → target name).
+    """What to restore, how much of it, and under which names on the target (captured name → target name).
 
-    `groups` None: no group's positions are touched.
+    `renames`, `rename_patterns` and `prefix` as in Renaming.
+    `groups` None: no group's positions are touched. With EXACT `offsets` a topic whose offsets would take longer than
+    `exact_seconds_max` is refused.
     """
 
     topics: Selection = Selection()
     renames: Mapping[TopicName, TopicName] = field(default_factory=dict)
+    rename_patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    prefix: str = ""
+    extent: Extent = Extent()
     groups: Selection | None = None
+    offsets: OffsetRule = OffsetRule.REMAP
+    exact_seconds_max: float = EXACT_SECONDS_MAX
 
 
 @dataclass(slots=True)
@@ -67,6 +80,9 @@ class _Line:
     found_records: int = 0
     written_records: int = 0
     rebuilt_batches: int = 0
+
+
+Line = _Line | ExactLine
 
 
 class Restorer:
@@ -95,18 +111,48 @@ class Restorer:
         Raises: NotFound, UsageError, DataCorrupt for the snapshot; WrongCluster, Unreachable, AccessDenied.
         """
         manifest = self._repository.read_manifest(snapshot_id)
-        targets = name_targets(manifest, topics=request.topics, renames=request.renames)
+        renaming = Renaming(names=request.renames, patterns=request.rename_patterns, prefix=request.prefix)
+        targets = name_targets(manifest, topics=request.topics, renaming=renaming)
         targets, warnings = leave_out_shredded(self._repository, manifest, targets)
+        narrowed = find_stops(manifest, targets, request.extent, self._repository.read_chunk)
+        manifest = narrow(manifest, narrowed.stops, self._repository.read_chunk)
         configs = self._repository.read_state(manifest, "configs").get("topics", {})
         view = self._look_at_target(list(targets.values()))
-        plan = plan_restore(manifest, targets, configs=configs, view=view, now=self._clock.now())
-        plan = replace(plan, warnings=(*plan.warnings, *warnings))
+        plan = plan_restore(
+            manifest,
+            targets,
+            configs=configs,
+            view=view,
+            now=self._clock.now(),
+            efforts=self._measure(manifest, targets) if request.offsets is OffsetRule.EXACT else None,
+            exact_seconds_max=request.exact_seconds_max,
+            stops=narrowed.stops,
+        )
+        plan = replace(plan, warnings=(*plan.warnings, *warnings, *narrowed.warnings))
         if request.groups is None:
             return plan
-        return replace(plan, groups=self._plan_groups(manifest, request.groups, targets, view))
+        is_exact = request.offsets is OffsetRule.EXACT
+        groups = self._plan_groups(manifest, request.groups, targets, view, stops=narrowed.stops, is_exact=is_exact)
+        return replace(plan, groups=groups)
+
+    def _measure(self, manifest: Manifest, targets: Mapping[TopicName, TopicName]) -> dict[TopicName, ExactEffort]:
+        """Return what exact offsets take of every topic that is restored; chunks with holes are read for it."""
+        efforts = {}
+        for topic in manifest.topics:
+            if topic.name in targets:
+                self._report(Progress(stage=Stage.SURVEY))
+                efforts[topic.name] = measure_effort(topic, self._repository.read_chunk)
+        return efforts
 
     def _plan_groups(
-        self, manifest: Manifest, groups: Selection, targets: Mapping[TopicName, TopicName], view: TargetView
+        self,
+        manifest: Manifest,
+        groups: Selection,
+        targets: Mapping[TopicName, TopicName],
+        view: TargetView,
+        *,
+        stops: Stops,
+        is_exact: bool,
     ) -> tuple[GroupRestorePlan, ...]:
         captured = read_positions(self._repository, manifest, groups)
         soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
@@ -114,14 +160,11 @@ class Restorer:
             manifest,
             captured,
             targets=targets,
-            log_starts={
-                TopicPartition(name, number): ends.log_start
-                for name, topic in view.topics.items()
-                for number, ends in topic.ends.items()
-            },
+            log_starts={} if is_exact else _log_starts(view),
             there=self._cluster.groups.committed(list(captured), soon) if captured else {},
-            count=partial(count_below, self._repository),
+            count=hold_within if is_exact else partial(count_below, self._repository),
             left=read_metadata(self._repository, manifest),
+            left_out=[TopicPartition(t, n) for t, own in stops.items() for n, stop in own.items() if stop == LEFT_OUT],
         )
 
     def apply(self, plan: RestorePlan) -> RestoreReport:
@@ -142,21 +185,53 @@ class Restorer:
 
     def _apply(self, plan: RestorePlan, claim: Claim | None, *, begun: float) -> RestoreReport:
         manifest = self._repository.read_manifest(plan.snapshot)
+        manifest = narrow(manifest, {topic.source: topic.stops for topic in plan.topics}, self._repository.read_chunk)
         captured = {topic.name: topic for topic in manifest.topics}
         self._check_packs(manifest, [captured[topic.source] for topic in plan.topics])
         with ThreadPoolExecutor(LOADERS, "snapshot-chunks") as executor:
             loader = ChunkLoader(self._repository, executor)
-            lines = self._compare(plan, captured, loader)
-            self._prepare_topics(plan)
-            lines += self._open_lines(plan, captured, loader)
-            written_bytes = self._write(lines, claim)
-        self._settle(plan, lines)
+            if plan.offsets is OffsetRule.EXACT:
+                lines, written_bytes = self._restore_exactly(plan, captured, loader, claim)
+            else:
+                lines, written_bytes = self._restore_packed(plan, captured, loader, claim)
+        self._let_go(plan)
         self._commit_groups(plan)
         report = self._sum_up(plan, lines, written_bytes, self._clock.monotonic() - begun)
         get_logger().info(
             "snapshot_restored", snapshot=plan.snapshot, cluster=plan.cluster, records=report.written_records
         )
         return report
+
+    def _restore_packed(
+        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader, claim: Claim | None
+    ) -> tuple[list[Line], int]:
+        """Every record stands behind the one before it, proven by count; return the lines and the bytes written."""
+        lines = self._compare(plan, captured, loader)
+        self._prepare_topics(plan)
+        lines += self._open_lines(plan, captured, loader)
+        written_bytes = self._write(lines, claim)
+        self._settle(plan, lines)
+        return list(lines), written_bytes
+
+    def _restore_exactly(
+        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader, claim: Claim | None
+    ) -> tuple[list[Line], int]:
+        """Every record stands at its offset, read back; return the lines and the bytes written."""
+        hand = ExactHand(
+            self._cluster,
+            self._raw,
+            loader,
+            clock=self._clock,
+            deadline=self._deadline,
+            report=self._report,
+            on_step=(lambda: None) if claim is None else claim.renew_if_old,
+        )
+        full = [topic for topic in plan.topics if topic.action is RestoreAction.COMPARE]
+        lines = [line for topic in full for line in hand.compare(topic, captured[topic.source])]
+        self._prepare_topics(plan)
+        rest = [(topic, captured[topic.source]) for topic in plan.topics if topic not in full]
+        written, written_bytes = hand.write(plan, rest)
+        return [*lines, *written], written_bytes
 
     def _look_at_target(self, names: Sequence[TopicName]) -> TargetView:
         soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
@@ -283,7 +358,7 @@ class Restorer:
             return appender.appended_bytes
 
     def _settle(self, plan: RestorePlan, lines: Sequence[_Line]) -> None:
-        """Prove the counts, then let the captured settings take over; a topic's mark goes with the same change."""
+        """Prove the counts."""
         self._report(Progress(stage=Stage.SETTLE))
         fresh = [line for line in lines if line.topic.action is not RestoreAction.COMPARE]
         ends = self._raw.read_ends([line.partition for line in fresh], deadline=self._deadline) if fresh else {}
@@ -295,6 +370,9 @@ class Restorer:
                     f"cluster {plan.cluster}: {line.partition} holds {held} records, {wanted} were captured",
                     hint="stop its other writers, delete the topic there and restore again",
                 )
+
+    def _let_go(self, plan: RestorePlan) -> None:
+        """The captured settings are in force; a topic's mark goes with the same change."""
         for topic in plan.topics:
             if topic.action is not RestoreAction.COMPARE:
                 self._cluster.topics.alter_configs(topic.target, topic.final_settings, self._deadline)
@@ -308,7 +386,7 @@ class Restorer:
             with_text = {tp: (places[tp], text) for tp, text in texts.items()}
             commit_with_metadata(self._raw, group.group, with_text, deadline=self._deadline)
 
-    def _sum_up(self, plan: RestorePlan, lines: Sequence[_Line], written_bytes: int, seconds: float) -> RestoreReport:
+    def _sum_up(self, plan: RestorePlan, lines: Sequence[Line], written_bytes: int, seconds: float) -> RestoreReport:
         topics = []
         for topic in plan.topics:
             own = [line for line in lines if line.topic is topic]
@@ -333,7 +411,17 @@ class Restorer:
             written_bytes=written_bytes,
             seconds=seconds,
             warnings=plan.warnings,
+            offsets=plan.offsets,
+            filled_offsets=sum(line.filled_offsets for line in lines if isinstance(line, ExactLine)),
         )
+
+
+def _log_starts(view: TargetView) -> dict[TopicPartition, int]:
+    return {
+        TopicPartition(name, number): ends.log_start
+        for name, topic in view.topics.items()
+        for number, ends in topic.ends.items()
+    }
 
 
 def restore_snapshot(

@@ -22,10 +22,11 @@ CHUNKS_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One captured partition and the partition it is restored to."""
+    """One captured partition and the partition it is restored to, with or without its offsets."""
 
     captured: CapturedPartition
     partition: TopicPartition
+    is_exact: bool = False
 
 
 class ChunkLoader:
@@ -58,6 +59,7 @@ class PartitionFeed:
         self._partition = source.partition
         self._chunks = deque(chunk for chunk in source.captured.chunks if chunk.facts.records)
         self._loader = loader
+        self._is_exact = source.is_exact
 
     def __iter__(self) -> Iterator[ReadyBatch]:
         begun: Future[memoryview] | None = None
@@ -65,7 +67,7 @@ class PartitionFeed:
             chunk = self._chunks.popleft()
             data = self._loader.take(chunk, begun)
             begun = self._loader.begin(self._chunks[0]) if self._chunks else None
-            yield from ready_chunk(data, chunk, where=str(self._partition))
+            yield from ready_chunk(data, chunk, where=str(self._partition), is_exact=self._is_exact)
 
 
 def interleave(feeds: Sequence[Iterator[ReadyBatch]]) -> Iterator[tuple[int, ReadyBatch]]:

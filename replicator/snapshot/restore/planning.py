@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from replicator.errors import NotFound, UsageError
-from replicator.model.archive.restores import RestoreAction, RestorePlan, TopicRestorePlan
+from replicator.model.archive.restores import ExactEffort, OffsetRule, RestoreAction, RestorePlan, TopicRestorePlan
 from replicator.model.archive.snapshots import CapturedTopic, Manifest
-from replicator.model.flow import Selection
 from replicator.model.names import ClusterName, TopicName
 from replicator.model.observations import PartitionEnds
+from replicator.snapshot.restore.narrowing import Stops
 
 MARK_KEY = "delete.retention.ms"
 """Where a topic being restored says so: the setting means nothing while `cleanup.policy` is `delete`."""
@@ -59,31 +58,6 @@ class TargetView:
     topics: Mapping[TopicName, TargetTopic]
 
 
-def name_targets(
-    manifest: Manifest, *, topics: Selection, renames: Mapping[TopicName, TopicName]
-) -> dict[TopicName, TopicName]:
-    """Return captured name → target name of every selected topic.
-
-    Raises: NotFound when nothing is selected; UsageError when two topics would become one, or a rename names
-    a topic that is not selected.
-    """
-    chosen = [topic.name for topic in manifest.topics if topics.matches(topic.name)]
-    if not chosen:
-        raise NotFound(
-            f"snapshot {manifest.id} holds no topic that matches {', '.join(topics.include)}",
-            hint=f"replicator snapshot show {manifest.id}",
-        )
-    if unknown := sorted(set(renames) - set(chosen)):
-        raise UsageError(
-            f"--rename {unknown[0]}: that topic is not restored", hint=f"replicator snapshot show {manifest.id}"
-        )
-    targets = {name: renames.get(name, name) for name in chosen}
-    twice = sorted({target for target in targets.values() if list(targets.values()).count(target) > 1})
-    if twice:
-        raise UsageError(f"two topics would be restored as {twice[0]}", hint="give one of them another --rename")
-    return targets
-
-
 def plan_restore(
     manifest: Manifest,
     targets: Mapping[TopicName, TopicName],
@@ -91,23 +65,57 @@ def plan_restore(
     configs: Mapping[str, Mapping[str, str]],
     view: TargetView,
     now: datetime,
+    efforts: Mapping[TopicName, ExactEffort] | None = None,
+    exact_seconds_max: float = 0.0,
+    stops: Stops = MappingProxyType({}),
 ) -> RestorePlan:
-    """Return the plan. `configs` are the captured topic settings; `view` is the target as it stands."""
+    """Return the plan. `configs` are the captured topic settings; `view` is the target as it stands.
+
+    With `efforts` of every topic records keep their offsets; one that takes longer than the limit is refused. `stops`
+    are those by which the manifest was narrowed.
+    """
     plans = []
     warnings: list[str] = []
     for topic in manifest.topics:
         if topic.name in targets:
-            plan = _plan_topic(manifest, topic, targets[topic.name], configs.get(topic.name, {}), view)
+            own = stops.get(topic.name, {})
+            mark = make_mark(manifest, topic.name, is_exact=efforts is not None, stops=own)
+            plan = _plan_topic(
+                topic, targets[topic.name], configs.get(topic.name, {}), view, mark=mark, is_exact=efforts is not None
+            )
+            plan = replace(plan, stops=own)
+            if efforts is not None:
+                plan = _weigh(plan, efforts[topic.name], exact_seconds_max)
             plans.append(plan)
             warnings += _warn(topic, plan, configs.get(topic.name, {}), view, now)
-    return RestorePlan(snapshot=manifest.id, cluster=view.cluster, topics=tuple(plans), warnings=tuple(warnings))
+    offsets = OffsetRule.REMAP if efforts is None else OffsetRule.EXACT
+    found = tuple(plans)
+    return RestorePlan(
+        snapshot=manifest.id, cluster=view.cluster, topics=found, warnings=tuple(warnings), offsets=offsets
+    )
+
+
+def _weigh(plan: TopicRestorePlan, effort: ExactEffort, seconds_max: float) -> TopicRestorePlan:
+    """Return the plan with its effort, refused when that is above the limit and there is something to write."""
+    is_too_much = effort.seconds > seconds_max and plan.action is not RestoreAction.COMPARE
+    told = (
+        f"topic {plan.target}: exact offsets take about {effort.seconds:,.0f} s for {effort.holes:,} holes and "
+        f"{effort.burned_offsets:,} offsets below the log start, the limit is {seconds_max:,.0f} s: "
+        "restore with --offsets remap, or raise --exact-limit"
+    )
+    return replace(plan, exact=effort, refusal=plan.refusal or (told if is_too_much else None))
 
 
 def _plan_topic(
-    manifest: Manifest, topic: CapturedTopic, target: TopicName, configs: Mapping[str, str], view: TargetView
+    topic: CapturedTopic,
+    target: TopicName,
+    configs: Mapping[str, str],
+    view: TargetView,
+    *,
+    mark: str,
+    is_exact: bool,
 ) -> TopicRestorePlan:
-    mark = make_mark(manifest, topic.name)
-    action, refusal = choose_action(topic, target, view.topics.get(target), mark=mark)
+    action, refusal = choose_action(topic, target, view.topics.get(target), mark=mark, is_exact=is_exact)
     chunks = [chunk.facts for partition in topic.partitions for chunk in partition.chunks]
     replicas = min(topic.replication_factor, view.brokers)
     largest = max((facts.largest_batch_bytes for facts in chunks), default=0)
@@ -128,7 +136,7 @@ def _plan_topic(
 
 
 def choose_action(
-    topic: CapturedTopic, target: TopicName, there: TargetTopic | None, *, mark: str
+    topic: CapturedTopic, target: TopicName, there: TargetTopic | None, *, mark: str, is_exact: bool = False
 ) -> tuple[RestoreAction, str | None]:
     """Return what to do with a target topic, and why not if it may not be touched."""
     if there is None:
@@ -142,6 +150,8 @@ def choose_action(
         return RestoreAction.RESUME, None
     if is_mark(there.settings.get(MARK_KEY, "")):
         return RestoreAction.REFUSE, f"topic {target} is half restored from another snapshot or topic"
+    if is_exact:
+        return _choose_exactly(topic, target, there)
     if not any(there.counts.values()):
         return RestoreAction.FILL, None
     if there.counts == {partition.partition: partition.records for partition in topic.partitions}:
@@ -149,9 +159,33 @@ def choose_action(
     return RestoreAction.REFUSE, f"topic {target} is not empty"
 
 
-def make_mark(manifest: Manifest, topic: TopicName) -> str:
-    """Return the value that says: this topic is being restored from that topic of that snapshot."""
-    digest = hashlib.sha256(f"{manifest.repository}/{manifest.id}/{topic}".encode()).digest()
+def _choose_exactly(topic: CapturedTopic, target: TopicName, there: TargetTopic) -> tuple[RestoreAction, str | None]:
+    """Return what to do with a target topic that must get the captured offsets: they only ever rise."""
+    wanted = {partition.partition: (partition.start, partition.end) for partition in topic.partitions}
+    if {number: (ends.log_start, ends.end) for number, ends in there.ends.items()} == wanted:
+        is_full = any(start < end for start, end in wanted.values())
+        return (RestoreAction.COMPARE if is_full else RestoreAction.FILL), None
+    if any(there.counts.values()):
+        return RestoreAction.REFUSE, f"topic {target} is not empty"
+    passed = [number for number, ends in there.ends.items() if ends.end > wanted[number][0]]
+    if passed:
+        number = min(passed)
+        told = f"offset {there.ends[number].end} is next there, {wanted[number][0]} was the first captured"
+        return RestoreAction.REFUSE, f"topic {target}: partition {number} has passed the captured offsets: {told}"
+    return RestoreAction.FILL, None
+
+
+def make_mark(
+    manifest: Manifest,
+    topic: TopicName,
+    *,
+    is_exact: bool = False,
+    stops: Mapping[int, int] = MappingProxyType({}),
+) -> str:
+    """Return the value that says: this topic is being restored from that topic of that snapshot, this way, this far."""
+    way = "/exact" if is_exact else ""
+    way += "".join(f"/{partition}={stop}" for partition, stop in sorted(stops.items()))
+    digest = hashlib.sha256(f"{manifest.repository}/{manifest.id}/{topic}{way}".encode()).digest()
     return str(_MARK_BASE + int.from_bytes(digest[:6], "big"))
 
 

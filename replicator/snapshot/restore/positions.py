@@ -1,10 +1,11 @@
 """Where groups go on after a restore: a restored partition holds the visible records back to back, so a group's
-place is their number below its captured position, from the log start on. Exact, not estimated."""
+place is their number below its captured position, from the log start on. Exact, not estimated. Where records kept
+their offsets, so do groups."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -52,24 +53,31 @@ def plan_positions(
     there: Mapping[GroupName, GroupObservation],
     count: Count,
     left: Left = MappingProxyType({}),
+    left_out: Collection[TopicPartition] = (),
 ) -> tuple[GroupRestorePlan, ...]:
     """Return for each group that stood on a restored topic where it would stand on the target.
 
     `log_starts` are those of target partitions that exist, `there` the groups as the target knows them, `count`
-    tells the visible records of a captured partition below an offset, `left` the metadata of positions.
+    tells the visible records of a captured partition below an offset, `left` the metadata of positions. Positions on
+    `left_out` captured partitions are nobody's.
     """
     partitions = {TopicPartition(t.name, p.partition): p for t in manifest.topics for p in t.partitions}
     plans = []
     for group, positions in sorted(captured.items()):
         places: dict[TopicPartition, int] = {}
         for source, offset in positions.items():
-            if source.topic in targets and source in partitions:
+            if source.topic in targets and source in partitions and source not in left_out:
                 target = TopicPartition(targets[source.topic], source.partition)
                 places[target] = log_starts.get(target, 0) + count(partitions[source], offset)
         if places:
             plan = _plan_group(group, places, there.get(group))
             plans.append(replace(plan, metadata=_rename(left.get(group, {}), targets, places)))
     return tuple(plans)
+
+
+def hold_within(partition: CapturedPartition, offset: int) -> int:
+    """Return a captured position on a partition restored at its offsets: the same, or the nearest one it holds."""
+    return min(max(offset, partition.start), partition.end)
 
 
 def _rename(

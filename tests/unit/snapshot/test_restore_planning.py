@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -26,6 +27,7 @@ from replicator.model.archive.snapshots import (
 from replicator.model.flow import Selection
 from replicator.model.names import ClusterName, SnapshotId, TopicName
 from replicator.model.observations import PartitionEnds
+from replicator.snapshot.restore.naming import Renaming, name_targets
 from replicator.snapshot.restore.planning import (
     HOLDING_SETTINGS,
     MARK_KEY,
@@ -33,7 +35,6 @@ from replicator.snapshot.restore.planning import (
     TargetView,
     is_mark,
     make_mark,
-    name_targets,
     plan_restore,
     settle,
 )
@@ -193,12 +194,52 @@ def test_renames_are_checked() -> None:
     """Every selected topic has one target; collisions and renames of nothing are refused."""
     two = manifest(topic("a"), topic("b"))
     a, b = TopicName("a"), TopicName("b")
-    assert name_targets(two, topics=Selection(), renames={a: TopicName("x")}) == {a: "x", b: "b"}
-    assert name_targets(two, topics=Selection(include=("a",)), renames={}) == {a: "a"}
-    assert name_targets(two, topics=Selection(), renames={a: b, b: a}) == {a: "b", b: "a"}
+    assert name_targets(two, topics=Selection(), renaming=Renaming(names={a: TopicName("x")})) == {a: "x", b: "b"}
+    assert name_targets(two, topics=Selection(include=("a",)), renaming=Renaming()) == {a: "a"}
+    assert name_targets(two, topics=Selection(), renaming=Renaming(names={a: b, b: a})) == {a: "b", b: "a"}
     with pytest.raises(UsageError, match="two topics"):
-        name_targets(two, topics=Selection(), renames={a: b})
+        name_targets(two, topics=Selection(), renaming=Renaming(names={a: b}))
     with pytest.raises(UsageError, match="not restored"):
-        name_targets(two, topics=Selection(include=("a",)), renames={b: TopicName("x")})
+        name_targets(two, topics=Selection(include=("a",)), renaming=Renaming(names={b: TopicName("x")}))
     with pytest.raises(NotFound):
-        name_targets(two, topics=Selection(include=("z",)), renames={})
+        name_targets(two, topics=Selection(include=("z",)), renaming=Renaming())
+
+
+NAMES = [
+    (Renaming(prefix="old."), ["old.shop.orders", "old.shop.bills", "old.log"]),
+    (Renaming(patterns=((re.compile(r"shop\.(.*)"), r"\1-back"),)), ["orders-back", "bills-back", "log"]),
+    (Renaming(patterns=((re.compile(r".*og"), "l"), (re.compile("log"), "m"))), ["shop.orders", "shop.bills", "l"]),
+    (Renaming(patterns=((re.compile("shop"), "x"),)), ["shop.orders", "shop.bills", "log"]),
+    (
+        Renaming(names={TopicName("log"): TopicName("j")}, patterns=((re.compile("log"), "k"),), prefix="p-"),
+        ["p-shop.orders", "p-shop.bills", "j"],
+    ),
+]
+CLASHES = [
+    (Renaming(patterns=((re.compile("shop.*"), "one"),)), "two topics"),
+    (Renaming(patterns=((re.compile("log"), "shop_bills"),)), "two topics"),
+    (Renaming(patterns=((re.compile("log"), r"\3"),)), "invalid group"),
+    (Renaming(prefix="a/"), "no topic's name"),
+    (Renaming(patterns=((re.compile("log"), ".."),)), "no topic's name"),
+    (Renaming(prefix="x" * 249), "no topic's name"),
+]
+SHOP = manifest(topic("shop.orders"), topic("shop.bills"), topic("log"))
+
+
+@pytest.mark.parametrize(("renaming", "names"), NAMES)
+def test_prefix_and_patterns_name_topics(renaming: Renaming, names: list[str]) -> None:
+    """The first pattern that matches a whole name counts, the prefix goes before all, an exact name beats both."""
+    assert list(name_targets(SHOP, topics=Selection(), renaming=renaming).values()) == names
+
+
+@pytest.mark.parametrize(("renaming", "told"), CLASHES)
+def test_names_that_clash_or_are_none_are_refused(renaming: Renaming, told: str) -> None:
+    """Two topics never become one, in a broker's eyes either; what no broker takes is told before."""
+    with pytest.raises(UsageError, match=told):
+        name_targets(SHOP, topics=Selection(), renaming=renaming)
+
+
+def test_names_a_broker_has_taken_before_are_not_judged() -> None:
+    """Topics that stood side by side under names that are nearly one may stand so again."""
+    both = manifest(topic("a.b"), topic("a_b"))
+    assert list(name_targets(both, topics=Selection(), renaming=Renaming()).values()) == ["a.b", "a_b"]
