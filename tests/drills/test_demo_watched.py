@@ -27,12 +27,12 @@ pytestmark = [
 
 
 class Terminal:
-    """One tmux server with one window of 80 × 24."""
+    """One tmux server with one window of a fixed size."""
 
-    def __init__(self, folder: Path, command: str) -> None:
+    def __init__(self, folder: Path, command: str, *, size: tuple[int, int]) -> None:
         self._socket = str(folder / "tmux")
         shell = f"TERM=xterm-256color LC_ALL=C.UTF-8 {command}; echo ended with $?; sleep 60"
-        self._ask("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", shell)
+        self._ask("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), shell)
 
     def _ask(self, *arguments: str) -> str:
         asked = [str(TMUX), "-u", "-S", self._socket, *arguments]
@@ -55,17 +55,17 @@ class Terminal:
         subprocess.run([str(TMUX), "-S", self._socket, "kill-server"], capture_output=True, timeout=20, check=False)
 
 
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+@pytest.fixture(params=[(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
     """A terminal in which the demo has begun."""
     command = [sys.executable, "-m", "replicator", "demo", "--tui", "--json", str(tmp_path / "report.json")]
-    opened = Terminal(tmp_path, shlex.join(command))
+    opened = Terminal(tmp_path, shlex.join(command), size=request.param)
     yield opened
     opened.close()
 
 
 def test_the_demo_is_watched(terminal: Terminal, tmp_path: Path) -> None:
-    """The lost source, the runbook by itself, the flow moved, the end; then the report, and status 0."""
+    """The lost source, the runbook by itself, the flow moved, the end and its traces; then the report, and status 0."""
     terminal.see("HEALTHY", "READ-ONLY")
     lost = terminal.see("east ACTIVE", "refused", "UNKNOWN")
     assert "—" in lost  # lag is unknown, never 0
@@ -74,6 +74,8 @@ def test_the_demo_is_watched(terminal: Terminal, tmp_path: Path) -> None:
     terminal.see("The story has ended")
     terminal.press("1")
     terminal.see("FAILED-OVER", "west is active", "replicator failback demo")
+    terminal.press("7")
+    terminal.see("west is active now", "outage")
     terminal.press("q")
     terminal.see("ended with 0")
     assert json.loads((tmp_path / "report.json").read_text())["ok"] is True
