@@ -187,13 +187,13 @@ with KafkaCluster(access) as cluster, RawClient(access) as raw:
         topics=Selection(include=(topic,)), renames={topic: target}, offsets=OffsetRule.EXACT)
     restorer.apply(restorer.plan(snapshot, request))
 """
-OFTEN = [("after add", 1), ("after produce", 0), ("after end", 1)]
+OFTEN = [("after produce", 0), ("after end", 1)]
 KILLS = [
     *OFTEN,
     *(
         pytest.param(door, nth, marks=pytest.mark.long)
         for door, times in {
-            "before add": range(4), "after add": (0, 2, 3), "before produce": range(3), "after produce": (1, 2),
+            "before add": range(4), "after add": range(4), "before produce": range(3), "after produce": (1, 2),
             "after end": (0, 2, 3), "after markers": range(4), "before answer": (0, 1, 2, 4, 6),
             "after answer": range(4),
             "before burn": range(1), "after burn": range(1), "before proof": range(1), "after proof": range(1),
