@@ -65,6 +65,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="Refuse exact offsets that would take longer to fill.",
 )
+@click.option(
+    "--configs",
+    type=click.Choice(["apply", "keep", "refuse"]),
+    default="apply",
+    show_default=True,
+    help="Settings of an empty topic that is there: take the captured ones, leave them, or refuse where they differ.",
+)
+@click.option(
+    "--acls",
+    type=click.Choice(["keep", "apply", "refuse"]),
+    default="keep",
+    show_default=True,
+    help="Access rules on restored topics and groups: touch none, make those that are missing, or refuse.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("-y", "--yes", "is_agreed", is_flag=True, help="Do not ask.")
 @click.option("--store", metavar="URL", help="The repository, instead of snapshots.store.")
@@ -109,9 +123,11 @@ def make_request(
     groups: tuple[str, ...],
     offsets: str,
     exact_seconds_max: float,
+    configs: str,
+    acls: str,
 ) -> RestoreRequest:
     """Return what the options ask for. Raises: UsageError for one that cannot be meant."""
-    from replicator.model.archive.restores import OffsetRule
+    from replicator.model.archive.restores import DriftPolicy, OffsetRule
     from replicator.model.flow import Selection
     from replicator.snapshot import Extent, RestoreRequest
 
@@ -129,6 +145,8 @@ def make_request(
         groups=Selection(include=groups) if groups else None,
         offsets=OffsetRule(offsets),
         exact_seconds_max=exact_seconds_max,
+        configs=DriftPolicy(configs),
+        access=DriftPolicy(acls),
     )
 
 
@@ -204,14 +222,20 @@ def parse_renames(texts: Sequence[str]) -> dict[TopicName, TopicName]:
 
 def _refuse(plan: RestorePlan) -> None:
     if plan.refusals:
-        is_about_groups = all(topic.refusal is None for topic in plan.topics)
         raise PreflightBlocked(
             f"cluster {plan.cluster}: {plan.refusals[0]}",
             detail="\n".join(plan.refusals),
-            hint="stop the group's consumers there, or leave it out of --groups"
-            if is_about_groups
-            else "restore under another name with --rename OLD=NEW, or delete the topic first",
+            hint=_hint(plan),
         )
+
+
+def _hint(plan: RestorePlan) -> str:
+    """Return what to do about the first refusal."""
+    if any(topic.refusal for topic in plan.topics):
+        return "restore under another name with --rename OLD=NEW, or delete the topic first"
+    if any(group.refusal for group in plan.groups):
+        return "stop the group's consumers there, or leave it out of --groups"
+    return "--acls apply makes the missing rules, --acls keep touches none"
 
 
 def _describe(plan: RestorePlan) -> str:

@@ -132,7 +132,34 @@ def plan_view(plan: RestorePlan) -> RenderableType:
         )
         table.add_row(*map(text_of, cells))
     head = [("snapshot", plan.snapshot), ("to cluster", plan.cluster), ("offsets", plan.offsets)]
-    return Group(_facts(head), table, *_stops(plan), *_efforts(plan), *_places(plan))
+    return Group(_facts(head), table, *_stops(plan), *_drift(plan), *_access(plan), *_efforts(plan), *_places(plan))
+
+
+def _drift(plan: RestorePlan) -> Iterable[RenderableType]:
+    """Settings in which topics that are there differ; nothing where none does."""
+    rows = [(topic.target, one.key, one.there, one.captured) for topic in plan.topics for one in topic.drift]
+    if not rows:
+        return
+    table = make_table("SETTINGS OF", "KEY", "THERE", "CAPTURED")
+    for row in rows:
+        table.add_row(*map(text_of, row))
+    yield table
+
+
+def _access(plan: RestorePlan) -> Iterable[RenderableType]:
+    """Access rules that only one side has; nothing where both have the same, or none was captured."""
+    access = plan.access
+    if access is None or not (access.missing or access.extra or access.unknown):
+        return
+    table = make_table("ACCESS RULES", "PRINCIPAL", "HOST", "PERMISSION", "RIGHT", "ON", "NAME")
+    if access.unknown is not None:
+        table.add_row(*map(text_of, ("not known", access.unknown, None, None, None, None, None)))
+    for told, rules in (("missing", access.missing), ("there alone", access.extra)):
+        for rule in rules:
+            on = f"{rule.resource_type} {rule.pattern}"
+            cells = (told, rule.principal, rule.host, rule.permission, rule.right, on, rule.name)
+            table.add_row(*map(text_of, cells))
+    yield table
 
 
 def _stops(plan: RestorePlan) -> Iterable[RenderableType]:
@@ -183,6 +210,7 @@ def restore_view(report: RestoreReport) -> RenderableType:
         ("offsets", report.offsets),
         ("offsets filled", show_count(report.filled_offsets) if report.filled_offsets else None),
         ("groups set", report.groups or None),
+        ("rules made", show_count(report.granted_rules) if report.granted_rules else None),
     ]
     return Group(_facts(head), table)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from replicator.model.acls import AclBinding
 from replicator.model.names import ClusterName, GroupName, SnapshotId, TopicName
 
 
@@ -31,6 +32,52 @@ class OffsetRule(StrEnum):
     EXACT = "exact"
 
 
+class DriftPolicy(StrEnum):
+    """What becomes of the target's own settings and rules where they differ from the captured ones.
+
+    KEEP: they stay. APPLY: the captured ones come. REFUSE: nothing is restored.
+    """
+
+    KEEP = "keep"
+    APPLY = "apply"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingDrift:
+    """One setting of a topic that was there already; None where a side has none of its own."""
+
+    key: str
+    captured: str | None
+    there: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessDrift:
+    """Access rules on restored topics and groups: captured ones that the target lacks, and those that it alone has.
+
+    With APPLY the `missing` are made; `extra` ones are told and stay. `unknown` says why the target's are not known.
+    """
+
+    policy: DriftPolicy
+    missing: tuple[AclBinding, ...] = ()
+    extra: tuple[AclBinding, ...] = ()
+    unknown: str | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why a restore may not begin; None when it may."""
+        if self.policy is DriftPolicy.KEEP:
+            return None
+        if self.unknown is not None:
+            return f"access rules of the target are not known: {self.unknown}"
+        if self.policy is DriftPolicy.APPLY or not (self.missing or self.extra):
+            return None
+        return (
+            f"access rules differ: {len(self.missing)} captured ones are missing, {len(self.extra)} are there besides"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactEffort:
     """What it takes to give a topic's records their offsets again.
@@ -52,7 +99,8 @@ class TopicRestorePlan:
     `rebuilt_batches` of `batches` must be decoded; the others go as they are. `settings` are in force while
     data is written, `final_settings` afterwards; None takes the topic's own value away. `exact` is what exact offsets
     take, None where they are not asked for. `stops` are the captured offsets before which partitions stop that do not
-    go to their end; -1: nothing of it is restored.
+    go to their end; -1: nothing of it is restored. `drift` is where a topic that was there has
+    other settings.
     """
 
     source: TopicName
@@ -69,6 +117,7 @@ class TopicRestorePlan:
     refusal: str | None = None
     exact: ExactEffort | None = None
     stops: Mapping[int, int] = field(default_factory=dict)
+    drift: tuple[SettingDrift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +143,13 @@ class RestorePlan:
     groups: tuple[GroupRestorePlan, ...] = ()
     warnings: tuple[str, ...] = ()
     offsets: OffsetRule = OffsetRule.REMAP
+    access: AccessDrift | None = None
 
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why it may not begin; empty when it may."""
         found = [*(topic.refusal for topic in self.topics), *(group.refusal for group in self.groups)]
+        found.append(None if self.access is None else self.access.refusal)
         return tuple(refusal for refusal in found if refusal is not None)
 
     @property
@@ -144,3 +195,4 @@ class RestoreReport:
     warnings: tuple[str, ...] = ()
     offsets: OffsetRule = OffsetRule.REMAP
     filled_offsets: int = 0
+    granted_rules: int = 0

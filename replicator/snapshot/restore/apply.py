@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass
 
 from replicator.clock import Clock, Deadline
 from replicator.errors import DataCorrupt, OperationHalted, PreflightBlocked
 from replicator.kafka import KafkaCluster
 from replicator.log import get_logger
+from replicator.model.acls import Permission
 from replicator.model.archive.restores import (
-    ExactEffort,
-    GroupRestorePlan,
+    DriftPolicy,
     OffsetRule,
     RestoreAction,
     RestoredTopic,
@@ -25,47 +23,22 @@ from replicator.model.archive.restores import (
 )
 from replicator.model.archive.snapshots import CapturedTopic, Manifest
 from replicator.model.cluster import TopicSpec
-from replicator.model.flow import Selection
 from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.snapshot.keeping.claims import Claim, claimed_if_allowed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
-from replicator.snapshot.reading import count_below, leave_out_shredded
 from replicator.snapshot.repository import Repository
+from replicator.snapshot.restore.asking import Asker, RestoreRequest
 from replicator.snapshot.restore.batches import ReadyBatch
 from replicator.snapshot.restore.comparing import skip_found
-from replicator.snapshot.restore.exact import EXACT_SECONDS_MAX, ExactHand, ExactLine, measure_effort
+from replicator.snapshot.restore.exact import ExactHand, ExactLine
 from replicator.snapshot.restore.feeding import ChunkLoader, PartitionFeed, Source, interleave
-from replicator.snapshot.restore.naming import Renaming, name_targets
-from replicator.snapshot.restore.narrowing import LEFT_OUT, Extent, Stops, find_stops, narrow
-from replicator.snapshot.restore.planning import TargetTopic, TargetView, plan_restore
-from replicator.snapshot.restore.positions import hold_within, plan_positions, read_metadata, read_positions
+from replicator.snapshot.restore.narrowing import narrow
 from replicator.wire import RawClient
 from replicator.wire.appending import Appender
 from replicator.wire.committing import commit_with_metadata
 
 LOADERS = 2
-LOOK_SECONDS = 60.0
-"""Looking at the target takes no longer, however long writing may."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreRequest:
-    """What to restore, how much of it, and under which names on the target (captured name → target name).
-
-    `renames`, `rename_patterns` and `prefix` as in Renaming.
-    `groups` None: no group's positions are touched. With EXACT `offsets` a topic whose offsets would take longer than
-    `exact_seconds_max` is refused.
-    """
-
-    topics: Selection = Selection()
-    renames: Mapping[TopicName, TopicName] = field(default_factory=dict)
-    rename_patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
-    prefix: str = ""
-    extent: Extent = Extent()
-    groups: Selection | None = None
-    offsets: OffsetRule = OffsetRule.REMAP
-    exact_seconds_max: float = EXACT_SECONDS_MAX
 
 
 @dataclass(slots=True)
@@ -110,62 +83,10 @@ class Restorer:
 
         Raises: NotFound, UsageError, DataCorrupt for the snapshot; WrongCluster, Unreachable, AccessDenied.
         """
-        manifest = self._repository.read_manifest(snapshot_id)
-        renaming = Renaming(names=request.renames, patterns=request.rename_patterns, prefix=request.prefix)
-        targets = name_targets(manifest, topics=request.topics, renaming=renaming)
-        targets, warnings = leave_out_shredded(self._repository, manifest, targets)
-        narrowed = find_stops(manifest, targets, request.extent, self._repository.read_chunk)
-        manifest = narrow(manifest, narrowed.stops, self._repository.read_chunk)
-        configs = self._repository.read_state(manifest, "configs").get("topics", {})
-        view = self._look_at_target(list(targets.values()))
-        plan = plan_restore(
-            manifest,
-            targets,
-            configs=configs,
-            view=view,
-            now=self._clock.now(),
-            efforts=self._measure(manifest, targets) if request.offsets is OffsetRule.EXACT else None,
-            exact_seconds_max=request.exact_seconds_max,
-            stops=narrowed.stops,
+        asker = Asker(
+            self._cluster, self._raw, self._repository, clock=self._clock, deadline=self._deadline, report=self._report
         )
-        plan = replace(plan, warnings=(*plan.warnings, *warnings, *narrowed.warnings))
-        if request.groups is None:
-            return plan
-        is_exact = request.offsets is OffsetRule.EXACT
-        groups = self._plan_groups(manifest, request.groups, targets, view, stops=narrowed.stops, is_exact=is_exact)
-        return replace(plan, groups=groups)
-
-    def _measure(self, manifest: Manifest, targets: Mapping[TopicName, TopicName]) -> dict[TopicName, ExactEffort]:
-        """Return what exact offsets take of every topic that is restored; chunks with holes are read for it."""
-        efforts = {}
-        for topic in manifest.topics:
-            if topic.name in targets:
-                self._report(Progress(stage=Stage.SURVEY))
-                efforts[topic.name] = measure_effort(topic, self._repository.read_chunk)
-        return efforts
-
-    def _plan_groups(
-        self,
-        manifest: Manifest,
-        groups: Selection,
-        targets: Mapping[TopicName, TopicName],
-        view: TargetView,
-        *,
-        stops: Stops,
-        is_exact: bool,
-    ) -> tuple[GroupRestorePlan, ...]:
-        captured = read_positions(self._repository, manifest, groups)
-        soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
-        return plan_positions(
-            manifest,
-            captured,
-            targets=targets,
-            log_starts={} if is_exact else _log_starts(view),
-            there=self._cluster.groups.committed(list(captured), soon) if captured else {},
-            count=hold_within if is_exact else partial(count_below, self._repository),
-            left=read_metadata(self._repository, manifest),
-            left_out=[TopicPartition(t, n) for t, own in stops.items() for n, stop in own.items() if stop == LEFT_OUT],
-        )
+        return asker.plan(snapshot_id, request)
 
     def apply(self, plan: RestorePlan) -> RestoreReport:
         """Every record of the plan is on the target once, in order, under the captured settings.
@@ -196,6 +117,7 @@ class Restorer:
                 lines, written_bytes = self._restore_packed(plan, captured, loader, claim)
         self._let_go(plan)
         self._commit_groups(plan)
+        self._grant(plan)
         report = self._sum_up(plan, lines, written_bytes, self._clock.monotonic() - begun)
         get_logger().info(
             "snapshot_restored", snapshot=plan.snapshot, cluster=plan.cluster, records=report.written_records
@@ -232,22 +154,6 @@ class Restorer:
         rest = [(topic, captured[topic.source]) for topic in plan.topics if topic not in full]
         written, written_bytes = hand.write(plan, rest)
         return [*lines, *written], written_bytes
-
-    def _look_at_target(self, names: Sequence[TopicName]) -> TargetView:
-        soon = Deadline.after(self._deadline.capped(LOOK_SECONDS), clock=self._clock)
-        identity = self._cluster.verify_identity(soon)
-        described = self._cluster.topics.describe(names, soon)
-        configs = self._cluster.topics.configs(list(described), soon)
-        partitions = [TopicPartition(t.name, p.partition) for t in described.values() for p in t.partitions]
-        ends = self._raw.read_ends(partitions, deadline=soon) if partitions else {}
-        topics = {
-            name: TargetTopic(
-                {tp.partition: found for tp, found in ends.items() if tp.topic == name},
-                {key: config.value for key, config in configs[name].items() if config.value is not None},
-            )
-            for name in described
-        }
-        return TargetView(self._cluster.name, len(identity.brokers), topics)
 
     def _check_packs(self, manifest: Manifest, topics: Sequence[CapturedTopic]) -> None:
         """Return if every pack that is needed is there in full length: half a snapshot is not begun with."""
@@ -386,6 +292,14 @@ class Restorer:
             with_text = {tp: (places[tp], text) for tp, text in texts.items()}
             commit_with_metadata(self._raw, group.group, with_text, deadline=self._deadline)
 
+    def _grant(self, plan: RestorePlan) -> None:
+        """The captured access rules stand, denials first, where that was asked for."""
+        access = plan.access
+        if access is not None and access.policy is DriftPolicy.APPLY:
+            for permission in (Permission.DENY, Permission.ALLOW):
+                rules = [rule for rule in access.missing if rule.permission is permission]
+                self._cluster.acls.create(rules, self._deadline)
+
     def _sum_up(self, plan: RestorePlan, lines: Sequence[Line], written_bytes: int, seconds: float) -> RestoreReport:
         topics = []
         for topic in plan.topics:
@@ -412,16 +326,9 @@ class Restorer:
             seconds=seconds,
             warnings=plan.warnings,
             offsets=plan.offsets,
+            granted_rules=len(plan.access.missing) if plan.access and plan.access.policy is DriftPolicy.APPLY else 0,
             filled_offsets=sum(line.filled_offsets for line in lines if isinstance(line, ExactLine)),
         )
-
-
-def _log_starts(view: TargetView) -> dict[TopicPartition, int]:
-    return {
-        TopicPartition(name, number): ends.log_start
-        for name, topic in view.topics.items()
-        for number, ends in topic.ends.items()
-    }
 
 
 def restore_snapshot(

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from replicator.model.archive.restores import ExactEffort, OffsetRule, RestoreAction, RestorePlan, TopicRestorePlan
+from replicator.model.archive.restores import (
+    DriftPolicy,
+    ExactEffort,
+    OffsetRule,
+    RestoreAction,
+    RestorePlan,
+    TopicRestorePlan,
+)
 from replicator.model.archive.snapshots import CapturedTopic, Manifest
 from replicator.model.names import ClusterName, TopicName
 from replicator.model.observations import PartitionEnds
+from replicator.snapshot.restore.drift import compare_settings, refuse_drift, settle_drift
 from replicator.snapshot.restore.narrowing import Stops
 
 MARK_KEY = "delete.retention.ms"
@@ -38,10 +46,11 @@ HOLDING_SETTINGS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class TargetTopic:
-    """A topic of the target as it stands: its ends by partition and its settings in force."""
+    """A topic of the target as it stands: its ends by partition, its settings in force, and those it has of its own."""
 
     ends: Mapping[int, PartitionEnds]
     settings: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[int, int]:
@@ -68,11 +77,12 @@ def plan_restore(
     efforts: Mapping[TopicName, ExactEffort] | None = None,
     exact_seconds_max: float = 0.0,
     stops: Stops = MappingProxyType({}),
+    policy: DriftPolicy = DriftPolicy.APPLY,
 ) -> RestorePlan:
     """Return the plan. `configs` are the captured topic settings; `view` is the target as it stands.
 
     With `efforts` of every topic records keep their offsets; one that takes longer than the limit is refused. `stops`
-    are those by which the manifest was narrowed.
+    are those by which the manifest was narrowed, `policy` is for the settings of topics that are there.
     """
     plans = []
     warnings: list[str] = []
@@ -83,7 +93,7 @@ def plan_restore(
             plan = _plan_topic(
                 topic, targets[topic.name], configs.get(topic.name, {}), view, mark=mark, is_exact=efforts is not None
             )
-            plan = replace(plan, stops=own)
+            plan = _note_drift(replace(plan, stops=own), configs.get(topic.name, {}), view, policy)
             if efforts is not None:
                 plan = _weigh(plan, efforts[topic.name], exact_seconds_max)
             plans.append(plan)
@@ -92,6 +102,26 @@ def plan_restore(
     found = tuple(plans)
     return RestorePlan(
         snapshot=manifest.id, cluster=view.cluster, topics=found, warnings=tuple(warnings), offsets=offsets
+    )
+
+
+def _note_drift(
+    plan: TopicRestorePlan, configs: Mapping[str, str], view: TargetView, policy: DriftPolicy
+) -> TopicRestorePlan:
+    """Return the plan with the settings in which a topic that is there differs, and what becomes of them.
+
+    Of one that an interrupted restore holds only those are known that it does not hold.
+    """
+    there = view.topics.get(plan.target)
+    if there is None or plan.action not in (RestoreAction.FILL, RestoreAction.RESUME):
+        return plan
+    ignored = plan.settings if plan.action is RestoreAction.RESUME else ()
+    drift = compare_settings(configs, there.own, ignored=ignored)
+    return replace(
+        plan,
+        drift=drift,
+        final_settings=settle_drift(drift, policy, plan.final_settings, held=plan.settings),
+        refusal=plan.refusal or refuse_drift(plan.target, drift, policy),
     )
 
 

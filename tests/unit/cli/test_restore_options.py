@@ -20,7 +20,7 @@ from replicator.model.names import TopicName, TopicPartition
 
 ASKED: dict[str, Any] = {
     "patterns": (), "partitions": None, "renames": (), "rename_patterns": (), "prefix": "", "until": None, "stops": (),
-    "groups": (), "offsets": "remap", "exact_seconds_max": 3600.0,
+    "groups": (), "offsets": "remap", "exact_seconds_max": 3600.0, "configs": "apply", "acls": "keep",
 }  # fmt: skip
 
 
