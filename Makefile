@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format unit long azure simulation drill-matrix differential mutants bench bench-offsets bench-scale bench-snapshot pictures lock clean
+.PHONY: help venv demo test check lint format unit long azure simulation drill-matrix chaos differential mutants bench bench-offsets bench-scale bench-snapshot pictures lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ simulation: venv  ## the runbooks in a disturbed world, ten thousand seeds; one 
 
 drill-matrix: venv  ## SIGKILL at every step of every runbook, resumed to the same end
 	$(BIN)/python -m pytest tests/drills/crash_matrix.py --timeout 3600
+
+chaos: venv      ## faults on real brokers under traffic, judged by a ledger from outside (15 minutes)
+	$(BIN)/python -m pytest tests/chaos -m "long or not long" --timeout 1500
 
 differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK
 	$(BIN)/python -m tests.unit.offsets.sync_store --queries 1000000

@@ -5,6 +5,9 @@
                                └ known_lost: visible records counted here
                                └──── possible_lost_max: all offsets ────┘ + peak rate × window
 
+Offsets that retention deleted before they were mirrored lie below the mirrored position once the flow has jumped over
+them. Nobody can count their records any more: the bound holds them all.
+
 known_lost ≤ true loss ≤ possible_lost_max, as long as the source wrote no faster than its observed peak
 of the last week.
 """
@@ -101,7 +104,8 @@ def _lose_topic(
     behind = 0
     for ends in seen.partitions:
         position = mirrored.get(TopicPartition(seen.topic, ends.partition))
-        missing = _missing_offsets(ends, position)
+        overtaken = _overtaken_offsets(seen, ends.partition, position)
+        missing = _missing_offsets(ends, position) + overtaken
         behind += missing
         partitions.append(
             PartitionLoss(
@@ -110,6 +114,7 @@ def _lose_topic(
                 observed_end=ends.end,
                 known_lost=_known_lost(seen, ends.partition, position) if is_exactly_once else 0,
                 possible_lost_max=None if unseen_max is None else missing + unseen_max,
+                overtaken_offsets=overtaken,
             )
         )
     return _TopicLoss(tuple(partitions), None if unseen_max is None else behind + unseen_max)
@@ -126,6 +131,12 @@ def _unseen_records_max(peak_rate: float | None, window_seconds: float | None) -
 def _missing_offsets(ends: PartitionEnds, position: int | None) -> int:
     """Count the offsets seen and not mirrored; of a partition that was never mirrored, all that it held."""
     return max(0, ends.end - (ends.log_start if position is None else position))
+
+
+def _overtaken_offsets(seen: TopicObservation, partition: int, position: int | None) -> int:
+    """Count the offsets below the position that were deleted before the flow came to them."""
+    spans = [span for span in seen.overtaken if span.partition == partition]
+    return sum(max(0, min(span.to_offset, position or 0) - span.from_offset) for span in spans)
 
 
 def _known_lost(seen: TopicObservation, partition: int, position: int | None) -> int:

@@ -295,10 +295,19 @@ def _exceptions_of(
 def _cut_exceptions(records: Sequence[JournalRecord]) -> list[str]:
     cut = cut_from_facts(facts_of(records, "cut"))
     missing = sorted({p.source.topic for p in cut.partitions if p.ends is None}) if cut else []
+    loss = _loss_of(records)
+    overtaken = [
+        f"{one.partition}: {show_count(one.overtaken_offsets)} offsets were deleted on the source before they were "
+        "mirrored; how many records they held nobody can tell any more"
+        for one in (loss.partitions if loss is not None else ())
+        if one.overtaken_offsets
+    ]
     strangers = [r.body["foreign_offsets"] for r in records if r.step == "cut" and "foreign_offsets" in r.body]
     found = [f"topic {name}: some of it has no copy on the target" for name in missing]
-    return found + [
-        f"{count} offsets were written to the copies by somebody else after the cut" for count in strangers[-1:]
+    return [
+        *found,
+        *overtaken,
+        *(f"{count} offsets were written to the copies by somebody else after the cut" for count in strangers[-1:]),
     ]
 
 

@@ -53,8 +53,21 @@ class TailCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OvertakenSpan:
+    """Offsets [from_offset, to_offset) that were deleted on the source before they were mirrored: nobody can count any
+    more how many records they held. `seen_at` is when that showed last."""
+
+    partition: int
+    from_offset: int
+    to_offset: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicObservation:
     """All partitions of one topic. `peak_rate` is the highest rate of the last week, in records/s over the topic.
+
+    `overtaken` are the spans of the last day that retention deleted before they were mirrored.
 
     `mirrored_topic_id` is the id under which the flow began to mirror it: another than `topic_id` once the
     topic was deleted and made again. None: not known.
@@ -69,6 +82,7 @@ class TopicObservation:
     tails: tuple[TailCount, ...] = ()
     peak_rate: float | None = None
     mirrored_topic_id: str | None = None
+    overtaken: tuple[OvertakenSpan, ...] = ()
 
 
 class GroupState(StrEnum):

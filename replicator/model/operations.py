@@ -63,13 +63,16 @@ Finding = Done | Ready | Blocked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionLoss:
-    """Loss of one source partition, in records. `possible_lost_max` None: no rate is known."""
+    """Loss of one source partition, in records. `possible_lost_max` None: no rate is known.
+
+    `overtaken_offsets` of it were deleted on the source before they were mirrored."""
 
     partition: TopicPartition
     mirrored_position: int | None
     observed_end: int | None
     known_lost: int
     possible_lost_max: int | None
+    overtaken_offsets: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class Shell:
         self._config = config
         self._folder = folder
         self.listen = free_address()
-        self._environ = {
+        self.environ = {
             **os.environ,
             "HOME": str(folder / "home"),
             "REPLICATOR_CONFIG": str(config),
@@ -51,7 +51,7 @@ class Shell:
 
     def settings(self) -> Settings:
         """Return the configuration as the commands read it."""
-        return load_settings(self._config, self._environ)
+        return load_settings(self._config, self.environ)
 
     def _argv(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "replicator", *words]
@@ -65,7 +65,7 @@ class Shell:
         argv = self._argv(*words, "-o", "json", "--no-input")
         done = subprocess.run(
             argv,
-            env=self._environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             timeout=timeout_seconds,
@@ -82,7 +82,7 @@ class Shell:
         """Return the process of a command that goes on; its output goes to a log file."""
         return subprocess.Popen(
             self._argv(*words),
-            env=self._environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=(self._folder / log).open("ab"),
             stderr=subprocess.STDOUT,

@@ -16,6 +16,8 @@ from replicator.model.names import GroupName, TopicName, TopicPartition
 
 READ_CHUNK = 20_000
 POLL_RECORDS = 2_000
+MEMBER_SECONDS = 45.0
+"""After so long a member that vanished is missed; librdkafka's own default."""
 STOP_SECONDS = 2.0
 """A thread in a call to a dead cluster is left behind; it ends with its own time-out and changes nothing."""
 
@@ -132,8 +134,16 @@ class LiveTraffic:
 class Reader:
     """A group that reads on the active cluster in a thread and commits as it goes."""
 
-    def __init__(self, cluster: KafkaCluster, trace: GroupTrace, *, commit_every: int = 200) -> None:
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        trace: GroupTrace,
+        *,
+        commit_every: int = 200,
+        session_seconds: float = MEMBER_SECONDS,
+    ) -> None:
         self._cluster = cluster
+        self._session_seconds = session_seconds
         self._trace = trace
         self._commit_every = commit_every
         self._is_over = threading.Event()
@@ -146,7 +156,7 @@ class Reader:
 
     def _go_on(self) -> None:
         uncommitted = 0
-        consumer = self._cluster.subscribe(self._trace.group, self._trace.topics)
+        consumer = self._cluster.subscribe(self._trace.group, self._trace.topics, session_seconds=self._session_seconds)
         try:
             while not self._is_over.is_set():
                 records = consumer.poll(timeout_seconds=0.2)

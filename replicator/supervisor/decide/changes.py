@@ -10,7 +10,13 @@ from typing import TypeVar
 
 from replicator.flow import PeakTrail
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
-from replicator.model.observations import ClusterObservation, GroupObservation, TailCount, TopicObservation
+from replicator.model.observations import (
+    ClusterObservation,
+    GroupObservation,
+    OvertakenSpan,
+    TailCount,
+    TopicObservation,
+)
 from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
@@ -81,6 +87,7 @@ def topic_observations(
     tails: Tails,
     peaks: Peaks,
     known_ids: Mapping[TopicName, str] = MappingProxyType({}),
+    overtaken: Mapping[TopicName, tuple[OvertakenSpan, ...]] = MappingProxyType({}),
 ) -> dict[TopicName, TopicObservation]:
     """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted.
 
@@ -100,6 +107,7 @@ def topic_observations(
             tails=_told_tails([tails[tp] for tp in partitions if tp in tails]),
             peak_rate=peaks[name].highest(sample.began_at) if name in peaks else None,
             mirrored_topic_id=known_ids.get(name),
+            overtaken=overtaken.get(name, ()),
         )
     return found
 

@@ -67,6 +67,7 @@ class FlowLoops:
             clock=clock,
             is_allowed=self._may_record,
             known_ids=lambda: self.steps.damage.known_ids,
+            overtaken=lambda: self.steps.damage.overtaken,
         )
         self.healer = Healer(
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock

@@ -9,7 +9,7 @@ from typing import Protocol
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
-from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
+from replicator.model.observations import ClusterObservation, GroupObservation, OvertakenSpan, TopicObservation
 from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.changes import changed_items, changed_translations, honest_contact, topic_observations
@@ -43,6 +43,7 @@ class Recorder:
         clock: Clock = SYSTEM_CLOCK,
         is_allowed: Callable[[], bool],
         known_ids: Callable[[], Mapping[TopicName, str]] = dict,
+        overtaken: Callable[[], Mapping[TopicName, tuple[OvertakenSpan, ...]]] = dict,
     ) -> None:
         self._flow = flow
         self._board = board
@@ -50,6 +51,7 @@ class Recorder:
         self._clock = clock
         self._is_allowed = is_allowed
         self._known_ids = known_ids
+        self._overtaken = overtaken
         self._topics: Mapping[TopicName, TopicObservation] = {}
         self._groups: Mapping[GroupName, GroupObservation] = {}
         self._translations: Mapping[GroupName, GroupTranslation] = {}
@@ -92,4 +94,5 @@ class Recorder:
             tails=self._board.tails,
             peaks=self._board.peaks,
             known_ids=self._known_ids(),
+            overtaken=self._overtaken(),
         )

@@ -85,7 +85,8 @@ class StallProbe:
     def _rights(self, deadline: Deadline) -> tuple[AclBinding, ...] | None:
         """Return the source's rules; None where it checks no rights or does not tell us its rules."""
         try:
-            return self._source.acls.list(deadline)
+            rules = self._source.acls.list(deadline)
+            return rules if rules or self._source.acls.has_authorizer(deadline) else None
         except ReplicatorError:
             return None
 

@@ -16,6 +16,7 @@ from replicator.model.flow import Flow, Selection
 from replicator.model.names import ClusterName, FlowName, TopicName, TopicPartition
 from replicator.model.observations import (
     ClusterObservation,
+    OvertakenSpan,
     PartitionEnds,
     Reachability,
     TailCount,
@@ -146,6 +147,27 @@ def test_what_one_partition_loses(
     assert (loss.known_lost, loss.possible_lost_max) == (known, possible)
     assert (loss.partitions[0].known_lost, loss.partitions[0].possible_lost_max) == (known, possible)
     assert loss.unknown_window_seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("position", "possible"),
+    [
+        pytest.param(60, 60 + 30, id="jumped over: all of it is in the bound"),
+        pytest.param(
+            15, 85 + 20 + 5, id="not jumped yet: what is above the position is missing already, and counts once"
+        ),
+        pytest.param(None, 100 + 20, id="position gone: everything is missing"),
+    ],
+)
+def test_what_retention_deleted_first_is_in_the_bound(position: int | None, possible: int) -> None:
+    """Nobody can count the records in there any more: none is known to be lost, all may be."""
+    span = OvertakenSpan(partition=0, from_offset=10, to_offset=40, seen_at=T0)
+    elsewhere = replace(span, partition=1)
+    seen = replace(topic(), overtaken=(span, elsewhere))
+    mirrored = {} if position is None else {TopicPartition(TOPIC, 0): position}
+    loss = account_loss({TOPIC: seen}, mirrored, window_seconds=2.0, is_exactly_once=True)
+    assert (loss.known_lost, loss.possible_lost_max) == (0, possible)
+    assert sum(p.overtaken_offsets for p in loss.partitions) == {60: 30, 15: 5, None: 0}[position]
 
 
 def test_without_exactly_once_nothing_is_known_lost() -> None:

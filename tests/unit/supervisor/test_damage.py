@@ -52,6 +52,42 @@ def test_a_gap_is_told_with_its_offsets_and_after_mm2_has_jumped_over_it() -> No
     assert look(watch, 3, log_start=80, position=95) == (grown,)
 
 
+def spans(watch: DamageWatch) -> list[tuple[int, int]]:
+    return [(span.from_offset, span.to_offset) for span in watch.overtaken.get(ORDERS, ())]
+
+
+def test_what_was_overtaken_is_known_offset_by_offset_each_once() -> None:
+    """A gap that grows is one; what was mirrored of it after all is none; a second gap further on is another."""
+    watch = DamageWatch()
+    look(watch, 1, log_start=60)
+    look(watch, 2, log_start=80)
+    assert spans(watch) == [(50, 80)]
+    look(watch, 3, log_start=80, position=55)
+    assert spans(watch) == [(55, 80)]
+    look(watch, 4, log_start=80, position=90)
+    look(watch, 5, log_start=95, position=90)
+    assert spans(watch) == [(55, 80), (90, 95)]
+    look(watch, KEPT_SECONDS + 6, position=99)
+    assert spans(watch) == []
+
+
+def test_a_new_supervisor_knows_what_was_overtaken() -> None:
+    """The span outlives the supervisor that saw it, on the standby."""
+    first, second = DamageWatch(), DamageWatch()
+    look(first, 1, log_start=60)
+    seen = TopicObservation(
+        cluster=ClusterName("east"),
+        topic=ORDERS,
+        topic_id="id-1",
+        observed_at=at(1),
+        partitions=(),
+        overtaken=first.overtaken[ORDERS],
+    )
+    second.remember({ORDERS: seen})
+    look(second, 2, log_start=60, position=90)
+    assert spans(second) == [(50, 60)]
+
+
 def test_a_gap_is_forgotten_after_a_day() -> None:
     """An alarm nobody can clear would be no alarm."""
     watch = DamageWatch()
