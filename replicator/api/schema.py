@@ -153,6 +153,7 @@ class LossView(Travelling):
 
     known_lost: int
     unknown_window_seconds: float | None
+    lost_seconds_max: float | None = None
     possible_lost_max: int | None
 
 

@@ -70,8 +70,11 @@ def account_loss(
     *,
     window_seconds: float | None,
     is_exactly_once: bool,
+    read_at: datetime | None = None,
 ) -> LossReport:
     """Return what is lost when the flow ends at these mirrored positions (next source offset to mirror).
+
+    `window_seconds` are those that nobody read, after the last whole read at `read_at`; None: not known.
 
     Without exactly-once the positions may be older than what was mirrored: nothing is known to be lost
     then, and the bound still holds. A topic that was mirrored and never observed leaves the bound unknown.
@@ -85,15 +88,30 @@ def account_loss(
         unknown_window_seconds=window_seconds,
         possible_lost_max=_sum_known(topic.possible_max for topic in topics) if is_bounded else None,
         partitions=tuple(sorted(partitions, key=lambda p: p.partition)),
+        lost_seconds_max=_lost_seconds_max(topics, window_seconds, read_at) if is_bounded else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _TopicLoss:
-    """One topic's loss; the bound is less than the sum over its partitions, which share one peak rate."""
+    """One topic's loss; the bound is less than the sum over its partitions, which share one peak rate. What was read
+    and is lost was written after `since`; None: not known."""
 
     partitions: tuple[PartitionLoss, ...]
     possible_max: int | None
+    is_behind: bool
+    since: datetime | None
+
+
+def _lost_seconds_max(
+    topics: Iterable[_TopicLoss], window_seconds: float | None, read_at: datetime | None
+) -> float | None:
+    """Return within how many seconds before the window's end all that may be lost was written."""
+    behind = [topic.since for topic in topics if topic.is_behind]
+    known = [since for since in behind if since is not None]
+    if window_seconds is None or read_at is None or len(known) < len(behind):
+        return None
+    return window_seconds + max([0.0, *((read_at - since).total_seconds() for since in known)])
 
 
 def _lose_topic(
@@ -101,12 +119,14 @@ def _lose_topic(
 ) -> _TopicLoss:
     unseen_max = _unseen_records_max(seen.peak_rate, window_seconds)
     partitions = []
-    behind = 0
+    behind, since = 0, seen.unmirrored_since
     for ends in seen.partitions:
         position = mirrored.get(TopicPartition(seen.topic, ends.partition))
         overtaken = _overtaken_offsets(seen, ends.partition, position)
         missing = _missing_offsets(ends, position) + overtaken
         behind += missing
+        if overtaken or (missing and _is_set_back(seen, ends.partition, position)):
+            since = None  # deleted before it was mirrored, or mirrored long before: of any age
         partitions.append(
             PartitionLoss(
                 partition=TopicPartition(seen.topic, ends.partition),
@@ -117,7 +137,13 @@ def _lose_topic(
                 overtaken_offsets=overtaken,
             )
         )
-    return _TopicLoss(tuple(partitions), None if unseen_max is None else behind + unseen_max)
+    bound = None if unseen_max is None else behind + unseen_max
+    return _TopicLoss(tuple(partitions), bound, behind > 0, since)
+
+
+def _is_set_back(seen: TopicObservation, partition: int, position: int | None) -> bool:
+    before = seen.mirrored_positions.get(partition)
+    return before is not None and (position is None or position < before)
 
 
 def _unseen_records_max(peak_rate: float | None, window_seconds: float | None) -> int | None:

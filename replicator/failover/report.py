@@ -14,7 +14,7 @@ from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_
 from replicator.failover.world import Override
 from replicator.journal import ACTIVE_ITEM, OPERATION_STEP, PROMOTE_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
-from replicator.model.forms.figures import show_count, show_seconds
+from replicator.model.forms.figures import show_count, show_items, show_seconds
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import Reachability
@@ -380,14 +380,17 @@ def _judge_records(promised: int, loss: LossReport | None) -> Verdict:
 
 
 def _judge_seconds(promised: float, loss: LossReport | None) -> Verdict:
-    """Only the window can be judged: when the records known to be lost were written nobody has noted."""
+    """A bound on when the lost was written keeps the promise; one beyond it leaves it unknown, as it may be less."""
     if loss is None or loss.unknown_window_seconds is None:
         return Verdict("rpo_seconds", None, "the source was never read")
-    window = loss.unknown_window_seconds
-    evidence = f"unread for {show_seconds(window)}, promised {show_seconds(promised)}"
-    if loss.known_lost == 0 and window <= promised:
-        return Verdict("rpo_seconds", True, evidence)
-    return Verdict("rpo_seconds", None, f"{evidence}; {show_count(loss.known_lost)} records known to be lost")
+    window, told = loss.unknown_window_seconds, f"promised {show_seconds(promised)}"
+    if loss.lost_seconds_max is None:
+        lost = show_items(loss.known_lost, "record")
+        return Verdict(
+            "rpo_seconds", None, f"unread for {show_seconds(window)}, {told}; when {lost} were written is not known"
+        )
+    evidence = f"what is lost was written within {show_seconds(loss.lost_seconds_max)}, {told}"
+    return Verdict("rpo_seconds", True if loss.lost_seconds_max <= promised else None, evidence)
 
 
 def _evidence_of(records: Sequence[JournalRecord], survey: Survey | None) -> dict[str, Any]:

@@ -65,4 +65,10 @@ def planned_loss(world: World, mirrored: Mapping[TopicPartition, int]) -> LossRe
         for tp, count in sorted(left.items())
     )
     total = sum(left.values())
-    return LossReport(known_lost=total, unknown_window_seconds=0.0, possible_lost_max=total, partitions=partitions)
+    return LossReport(
+        known_lost=total,
+        unknown_window_seconds=0.0,
+        possible_lost_max=total,
+        partitions=partitions,
+        lost_seconds_max=None if total else 0.0,
+    )

@@ -68,6 +68,7 @@ class TopicObservation:
     """All partitions of one topic. `peak_rate` is the highest rate of the last week, in records/s over the topic.
 
     `overtaken` are the spans of the last day that retention deleted before they were mirrored.
+    `unmirrored_since`: nothing that was not mirrored then had been written before that moment; None: not known.
 
     `mirrored_topic_id` is the id under which the flow began to mirror it: another than `topic_id` once the
     topic was deleted and made again. None: not known.
@@ -83,6 +84,7 @@ class TopicObservation:
     peak_rate: float | None = None
     mirrored_topic_id: str | None = None
     overtaken: tuple[OvertakenSpan, ...] = ()
+    unmirrored_since: datetime | None = None
 
 
 class GroupState(StrEnum):

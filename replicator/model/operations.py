@@ -80,12 +80,14 @@ class LossReport:
     """Always three values: known (read, counted), the window nobody read, and the bound.
 
     known_lost ≤ true loss ≤ possible_lost_max. `unknown_window_seconds` None: the source was never read.
+    `lost_seconds_max`: whatever is lost was written within so many seconds before the window's end; None: not known.
     """
 
     known_lost: int
     unknown_window_seconds: float | None
     possible_lost_max: int | None
     partitions: tuple[PartitionLoss, ...] = ()
+    lost_seconds_max: float | None = None
 
 
 class StepPhase(StrEnum):

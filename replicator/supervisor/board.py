@@ -39,6 +39,7 @@ class FlowBoard:
         self.translations: TranslationsSample | None = None
         self.tails: Tails = {}
         self.peaks: Peaks = {}
+        self.unmirrored_since: Mapping[TopicName, datetime | None] = {}
         self.drift: DriftSample | None = None
         self.stall_cause: str | None = None
         self.active: ClusterName | None = None

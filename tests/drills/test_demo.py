@@ -14,6 +14,7 @@ PROMISES = {
     "No skip",
     "Re-reads are counted and bounded",
     "Honest loss",
+    "Honest about its age",
     "The window nobody read is short",
     "No ghosts",
     "Aborted bookings stay aborted",

@@ -6,11 +6,12 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from replicator.cli.demo.ledger import GroupTrace, Ledger, judge_data, judge_group
+from replicator.cli.demo.ledger import DataVerdict, GroupTrace, Ledger, judge_data, judge_group
 from replicator.cli.demo.report import DemoReport, GroupLine
 from replicator.cli.demo.traffic import read_all, read_numbers
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster, Record
+from replicator.model.forms.figures import show_seconds
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
 Found = dict[TopicName, set[int]]
@@ -106,10 +107,11 @@ def judge(
     verdict: Mapping[str, Any],
     *,
     period: float,
+    killed_at: float,
 ) -> None:
-    """Enter the promises about data, loss and groups."""
+    """Enter the promises about data, loss and groups. `killed_at` is when the source was killed, `monotonic`."""
     _judge_groups(report, traces, found, verdict)
-    _judge_loss(report, ledger, found, verdict["loss"], period=period)
+    _judge_loss(report, judge_data(ledger, found), verdict["loss"], period=period, killed_at=killed_at)
 
 
 def _judge_groups(
@@ -142,17 +144,25 @@ def _is_within_bound(line: GroupLine) -> bool:
     return line.predicted_reread_max is not None and line.reread <= line.predicted_reread_max
 
 
-def _judge_loss(report: DemoReport, ledger: Ledger, found: Found, loss: Mapping[str, Any], *, period: float) -> None:
-    data = judge_data(ledger, found)
+def _judge_loss(
+    report: DemoReport, data: DataVerdict, loss: Mapping[str, Any], *, period: float, killed_at: float
+) -> None:
     known, possible, window = loss["known_lost"], loss["possible_lost_max"], loss["unknown_window_seconds"]
     report.loss = {
         "true_records": data.true_lost,
         "known_lost": known,
         "possible_lost_max": possible,
         "unknown_window_seconds": window,
+        "lost_seconds_max": loss["lost_seconds_max"],
     }
     is_honest = known <= data.true_lost and possible is not None and data.true_lost <= possible
     report.promise("Honest loss", f"known {known} ≤ true {data.true_lost} ≤ possible {possible}", is_kept=is_honest)
+    seconds, told = max(0.0, killed_at - (data.oldest_lost_at or killed_at)), loss["lost_seconds_max"]
+    report.promise(
+        "Honest about its age",
+        f"the oldest that is lost was written {seconds:.2f} s before the kill, told: {show_seconds(told)} at most",
+        is_kept=told is None or seconds <= told,
+    )
     limit = WINDOW_PERIODS * period
     report.promise(
         "The window nobody read is short",

@@ -6,10 +6,12 @@ acknowledged is unknown: it may be on either side and counts neither as a loss n
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from replicator.clock import SYSTEM_CLOCK, Clock
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
 ID_HEADER = "id"
@@ -26,16 +28,21 @@ class Fate(IntEnum):
 
 @dataclass(slots=True)
 class TopicLedger:
-    """The records of one topic; `latest` holds the last acknowledged number of each key."""
+    """The records of one topic; `latest` holds the last acknowledged number of each key.
+
+    `acked_at` is when each was acknowledged, by the clock's `monotonic`; 0 until then."""
 
     is_compacted: bool
+    clock: Clock = SYSTEM_CLOCK
     fates: bytearray = field(default_factory=bytearray)
+    acked_at: array[float] = field(default_factory=lambda: array("d"))
     keys: list[bytes | None] = field(default_factory=list)
     latest: dict[bytes, int] = field(default_factory=dict)
 
     def send(self, key: bytes | None) -> int:
         """Return the number of a record about to be sent."""
         self.fates.append(Fate.UNKNOWN)
+        self.acked_at.append(0.0)
         if self.is_compacted:
             self.keys.append(key)
         return len(self.fates) - 1
@@ -43,6 +50,7 @@ class TopicLedger:
     def acknowledge(self, number: int) -> None:
         """Note that the cluster has the record for good."""
         self.fates[number] = Fate.ACKED
+        self.acked_at[number] = self.clock.monotonic()
         if self.is_compacted and (key := self.keys[number]) is not None:
             self.latest[key] = max(number, self.latest.get(key, number))
 
@@ -99,9 +107,11 @@ class GroupVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataVerdict:
-    """What the ledger says of the data on the promoted cluster."""
+    """What the ledger says of the data on the promoted cluster. `oldest_lost_at` is when the first of what is lost was
+    acknowledged; None: nothing is lost."""
 
     lost: Mapping[TopicName, int]
+    oldest_lost_at: float | None
     ghosts: int
     aborted_seen: int
 
@@ -113,7 +123,8 @@ class DataVerdict:
 
 def judge_data(ledger: Ledger, found: Mapping[TopicName, set[int]]) -> DataVerdict:
     """Compare what was acknowledged with what the promoted cluster holds."""
-    lost = {topic: len(entry.expected() - found[topic]) for topic, entry in ledger.topics.items()}
+    missing = {topic: entry.expected() - found[topic] for topic, entry in ledger.topics.items()}
+    times = (ledger.topics[topic].acked_at[number] for topic, numbers in missing.items() for number in numbers)
     ghosts = sum(len(entry.ghosts(found[topic])) for topic, entry in ledger.topics.items())
     aborted = sum(
         1
@@ -121,7 +132,8 @@ def judge_data(ledger: Ledger, found: Mapping[TopicName, set[int]]) -> DataVerdi
         for number in found[topic]
         if number < len(entry.fates) and entry.fates[number] == Fate.ABORTED
     )
-    return DataVerdict(lost=lost, ghosts=ghosts, aborted_seen=aborted)
+    lost = {topic: len(numbers) for topic, numbers in missing.items()}
+    return DataVerdict(lost=lost, oldest_lost_at=min(times, default=None), ghosts=ghosts, aborted_seen=aborted)
 
 
 def judge_group(

@@ -137,6 +137,7 @@ def _footer(report: DemoReport) -> Text:
             f"loss      {show_count(loss.get('known_lost'))} known ≤ {show_count(loss.get('true_records'))} true ≤ "
             f"{show_count(loss.get('possible_lost_max'))} possible, nobody read the last {show_seconds(window)}"
         ),
+        f"          written {show_seconds(loss.get('lost_seconds_max'))} before the end, or later",
         f"rto       {show_seconds(report.rto_seconds)} from the command to verified",
         (
             f"snapshot  {show_bytes(snapshot.get('bytes'))}, {show_count(snapshot.get('records'))} records in "

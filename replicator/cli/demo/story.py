@@ -65,6 +65,7 @@ class Stage:
     verdict: dict[str, Any] = field(default_factory=dict)
     planes_before: list[Record] = field(default_factory=list)
     snapshot_id: str = ""
+    killed_at: float = 0.0
     difference: evidence.Found = field(default_factory=dict)
     supervisor_section: dict[str, Any] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda _line: None
@@ -199,6 +200,7 @@ def kill_east(stage: Stage) -> str:
     listeners = stage.east.access.bootstrap.split(",")
     stage.lab.freeze("west/connect")  # the line between the sites goes first, as lines do: west falls behind
     stage.clock.sleep(BEHIND_SECONDS)
+    stage.killed_at = stage.clock.monotonic()
     stage.lab.kill("east")
     answer = probe_listeners(listeners)
     stage.lab.thaw("west/connect")
@@ -238,7 +240,15 @@ def resume_groups(stage: Stage) -> str:
     for trace in stage.traces.values():
         missing = evidence.unread(trace, found)
         read_on(stage.west, trace, until=missing, deadline=deadline)
-    evidence.judge(stage.report, stage.ledger, stage.traces, found, stage.verdict, period=OBSERVATION_PERIOD_SECONDS)
+    evidence.judge(
+        stage.report,
+        stage.ledger,
+        stage.traces,
+        found,
+        stage.verdict,
+        period=OBSERVATION_PERIOD_SECONDS,
+        killed_at=stage.killed_at,
+    )
     return "; ".join(f"{line.group}: {line.grade}, skipped {line.skipped}" for line in stage.report.groups)
 
 

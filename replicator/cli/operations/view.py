@@ -84,7 +84,10 @@ def tell_loss(loss: LossReport | None) -> str:
         return UNKNOWN
     bound = UNKNOWN if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
     window = show_seconds(loss.unknown_window_seconds)
-    return f"{show_count(loss.known_lost)} known, {bound} possible at most, {window} unread"
+    told = f"{show_count(loss.known_lost)} known, {bound} possible at most, {window} unread"
+    return (
+        told if loss.lost_seconds_max is None else f"{told}, all written within {show_seconds(loss.lost_seconds_max)}"
+    )
 
 
 _VERDICT_COLUMNS = (

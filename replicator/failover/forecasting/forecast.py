@@ -40,10 +40,9 @@ class GroupForecast:
 class Forecast:
     """What a failover of the flow would cost now. None is unknown.
 
-    `lost_seconds_max` is the span in which records may be lost: since the source was last read, or since the
-    oldest record known not to be mirrored was seen. `retention_runway_seconds` None: nothing waits to be
-    mirrored, or the source cannot be asked. `expected_rto_seconds` is the median of this flow's last moves and
-    drills; `last_drill_at` is when the newest drill that passed has ended.
+    `lost_seconds_max` is the span in which all that may be lost was written. `retention_runway_seconds` None: nothing
+    waits to be mirrored, or the source cannot be asked. `expected_rto_seconds` is the median of this flow's last
+    moves and drills; `last_drill_at` is when the newest drill that passed has ended.
     """
 
     flow: FlowName

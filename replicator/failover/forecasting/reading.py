@@ -43,7 +43,7 @@ def forecast_failover(world: World, *, missing_rights: tuple[MissingRight, ...] 
         flow=world.name,
         computed_at=now,
         loss=loss,
-        lost_seconds_max=window_if_lost_now(survey, now=now) if loss.known_lost == 0 else None,
+        lost_seconds_max=loss.lost_seconds_max,
         groups=forecast_groups(moves),
         expected_rto_seconds=seconds,
         rto_measured_in=measured,
@@ -63,6 +63,7 @@ def _loss(world: World, survey: Survey, cut: Cut) -> LossReport:
         {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
         cut.mirrored,
         window_seconds=window_if_lost_now(survey, now=cut.taken_at),
+        read_at=survey.observation.last_reached_at if survey.observation is not None else None,
         is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
     )
 

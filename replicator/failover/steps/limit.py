@@ -23,6 +23,7 @@ def account_flow(world: World, survey: Survey, mirrored: Mirrored, *, now: datet
         {name: seen for name, seen in world.observed.topics.items() if world.flow.carries_topic(name)},
         {tp: position for tp, position in mirrored.items() if world.flow.carries_topic(tp.topic)},
         window_seconds=unknown_window_seconds(watch, now=now),
+        read_at=survey.observation.last_reached_at if survey.observation is not None else None,
         is_exactly_once=world.flow.delivery is Delivery.EXACTLY_ONCE,
     )
 

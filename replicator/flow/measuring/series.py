@@ -78,6 +78,18 @@ class LagSeries:
         measured = [self._partition(partition, trail, now) for partition, trail in sorted(self._trails.items())]
         return flow_lag(self.flow, measured)
 
+    def unmirrored_since(self) -> dict[TopicName, datetime | None]:
+        """Return for each topic a moment before which nothing was written that is not mirrored; None: not known.
+
+        It holds for good, as long as nothing mirrored is mirrored again from an earlier position.
+        """
+        found: dict[TopicName, datetime | None] = {}
+        for partition, trail in self._trails.items():
+            since = trail.unmirrored_since
+            before = found.get(partition.topic, since)
+            found[partition.topic] = None if since is None or before is None else min(since, before)
+        return found
+
     def _partition(self, partition: TopicPartition, trail: Trail, now: datetime) -> PartitionLag:
         newest = trail.newest
         if not self._is_current(newest, now):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from replicator.model.observations import PartitionEnds, TailCount
@@ -25,18 +25,25 @@ class Sample:
     records: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class SeenEnd:
+    """When an end was first seen. What it added was written after `written_after`; None: nobody watched before."""
+
+    at: datetime
+    end: int
+    written_after: datetime | None
+
+
 @dataclass(slots=True)
 class Trail:
-    """`_behind` holds (when, end): the first observation of each end that is not mirrored yet, oldest first.
+    """`_behind` holds the first observation of each end that is not mirrored yet, oldest first.
     `_recent` holds the samples of the last `window_seconds`. `_cleared` remembers that from a mirrored position
-    up to an offset there was nothing but markers and aborted data. `_blind_until`: what was behind then may have
-    been so for longer than anybody watched."""
+    up to an offset there was nothing but markers and aborted data."""
 
     window_seconds: float
-    _behind: deque[tuple[datetime, int]] = field(default_factory=deque)
+    _behind: deque[SeenEnd] = field(default_factory=deque)
     _recent: deque[Sample] = field(default_factory=deque)
     _cleared: tuple[int, int] = (-1, -1)
-    _blind_until: datetime | None = None
     _spacing_seconds: float = 0.0
 
     @property
@@ -56,13 +63,10 @@ class Trail:
         if self._recent and _was_rewound(self._recent[-1], sample):
             # Ends between the old and the new position were forgotten as mirrored: the oldest sample kept is
             # the earliest moment of which we know that this much was there.
-            self._behind.appendleft((self._recent[0].observed_at, self._recent[0].ends.end))
-            self._blind_until = self._recent[0].observed_at
-        if not self._recent:
-            self._blind_until = observed_at
+            self._behind.appendleft(SeenEnd(self._recent[0].observed_at, self._recent[0].ends.end, None))
         self._recent.append(sample)
         self._forget_old(sample)
-        if not self._behind or sample.ends.end > self._behind[-1][1]:
+        if not self._behind or sample.ends.end > self._behind[-1].end:
             self._note_end(sample)
         if sample.start is not None:
             self._drop_mirrored(sample.start)
@@ -73,12 +77,13 @@ class Trail:
         An end that comes too soon after the last is told as old as that one: too long rather than too short.
         """
         at, end = sample.observed_at, sample.ends.end
-        if self._behind and (at - self._behind[-1][0]).total_seconds() < self._spacing_seconds:
-            self._behind[-1] = (self._behind[-1][0], end)
+        if self._behind and (at - self._behind[-1].at).total_seconds() < self._spacing_seconds:
+            self._behind[-1] = replace(self._behind[-1], end=end)
             return
-        self._behind.append((at, end))
+        before = self._recent[-2].observed_at if len(self._recent) > 1 else None
+        self._behind.append(SeenEnd(at, end, before))
         if len(self._behind) > BEHIND_MAX:
-            span = (at - self._behind[0][0]).total_seconds()
+            span = (at - self._behind[0].at).total_seconds()
             self._spacing_seconds = 2 * span / BEHIND_MAX
             self._behind = _thinned(self._behind)
 
@@ -106,9 +111,9 @@ class Trail:
             self._recent.popleft()
 
     def _drop_mirrored(self, start: int) -> None:
-        while len(self._behind) > 1 and self._behind[0][1] <= start:
+        while len(self._behind) > 1 and self._behind[0].end <= start:
             self._behind.popleft()
-        if self._behind and self._behind[0][1] <= start:
+        if self._behind and self._behind[0].end <= start:
             self._behind.clear()
             self._spacing_seconds = 0.0
 
@@ -121,15 +126,22 @@ class Trail:
             return 0.0
         if len(self._recent) < 2:
             return None
-        first = self._behind[0][0] if self._behind else self.newest.observed_at
+        first = self._behind[0].at if self._behind else self.newest.observed_at
         return max(0.0, (now - first).total_seconds())
 
     @property
     def is_seconds_minimum(self) -> bool:
         """Whether what is behind was there when watching began: how long before that, nobody saw."""
-        if not self.newest.records or not self._behind or self._blind_until is None:
-            return False
-        return self._behind[0][0] <= self._blind_until
+        return bool(self.newest.records and self._behind and self._behind[0].written_after is None)
+
+    @property
+    def unmirrored_since(self) -> datetime | None:
+        """Return a moment before which nothing was written that is not mirrored; None: not known."""
+        if self.newest.records is None:
+            return None
+        if not self.newest.records:
+            return self.newest.observed_at
+        return self._behind[0].written_after if self._behind else None
 
     def rates(self) -> tuple[float | None, float | None]:
         """Return records/s in and out over the window; None without two samples to compare."""
@@ -185,8 +197,7 @@ def _seconds(first: Sample, last: Sample) -> float:
     return (last.observed_at - first.observed_at).total_seconds()
 
 
-def _thinned(behind: deque[tuple[datetime, int]]) -> deque[tuple[datetime, int]]:
+def _thinned(behind: deque[SeenEnd]) -> deque[SeenEnd]:
     """Merge neighbours into (earlier time, later end): lag is then told too long rather than too short."""
-    pairs = list(behind)
-    merged = [(pairs[i][0], pairs[min(i + 1, len(pairs) - 1)][1]) for i in range(0, len(pairs), 2)]
-    return deque(merged)
+    seen = list(behind)
+    return deque(replace(seen[i], end=seen[min(i + 1, len(seen) - 1)].end) for i in range(0, len(seen), 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ Item = TypeVar("Item", TopicObservation, GroupObservation)
 
 TOLD_COUNTS_MAX = 2000
 """Counts in one topic's observation: some 200 kB, well below a record's limit."""
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+
 INTERVAL_SECONDS_MIN = 0.2
 """Two sweeps closer than this say little about a rate."""
 
@@ -88,6 +90,7 @@ def topic_observations(
     peaks: Peaks,
     known_ids: Mapping[TopicName, str] = MappingProxyType({}),
     overtaken: Mapping[TopicName, tuple[OvertakenSpan, ...]] = MappingProxyType({}),
+    unmirrored_since: Mapping[TopicName, datetime | None] = MappingProxyType({}),
 ) -> dict[TopicName, TopicObservation]:
     """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted.
 
@@ -108,6 +111,7 @@ def topic_observations(
             peak_rate=peaks[name].highest(sample.began_at) if name in peaks else None,
             mirrored_topic_id=known_ids.get(name),
             overtaken=overtaken.get(name, ()),
+            unmirrored_since=unmirrored_since.get(name),
         )
     return found
 
@@ -133,7 +137,14 @@ def changed_items(
 def _is_worth_writing(before: Item | None, item: Item, *, refresh: timedelta) -> bool:
     if before is None or item.observed_at - before.observed_at >= refresh:
         return True
-    return replace(before, observed_at=item.observed_at) != item
+    return _without_times(before) != _without_times(item)
+
+
+def _without_times(item: TopicObservation | GroupObservation) -> TopicObservation | GroupObservation:
+    """Return what is to be told again when it differs: that time went on is not, that a time became known is."""
+    if isinstance(item, GroupObservation):
+        return replace(item, observed_at=_NO_TIME)
+    return replace(item, observed_at=_NO_TIME, unmirrored_since=None if item.unmirrored_since is None else _NO_TIME)
 
 
 def changed_translations(

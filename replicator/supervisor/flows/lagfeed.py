@@ -39,7 +39,10 @@ class LagFeed:
             if self._is_begun:
                 self._add(sample, now=now)
                 self._fed = sample.began_at
-        return self._series.measure(now) if self._is_begun else self._not_begun(sample, now=now)
+        if not self._is_begun:
+            return self._not_begun(sample, now=now)
+        self._board.unmirrored_since = self._series.unmirrored_since()
+        return self._series.measure(now)
 
     def _can_begin(self, sample: SourceSample) -> bool:
         """Whether there are positions to hold the sweep against; one without them would only hide the rates."""

@@ -95,4 +95,5 @@ class Recorder:
             peaks=self._board.peaks,
             known_ids=self._known_ids(),
             overtaken=self._overtaken(),
+            unmirrored_since=self._board.unmirrored_since,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from replicator.cli.demo.ledger import GroupTrace, Ledger, judge_data, judge_group
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
@@ -32,6 +34,14 @@ def test_a_missing_record_is_a_loss() -> None:
     """An acknowledged record that is not there counts, by topic."""
     verdict = judge_data(good_ledger(), {FLIGHTS: {0, 1, 3, 4}, PLANES: set()})
     assert verdict.lost == {FLIGHTS: 1, PLANES: 1}
+
+
+def test_the_age_of_a_loss_is_that_of_its_oldest_record() -> None:
+    """Acknowledgements are timed; what nobody lost has no age."""
+    ledger = good_ledger()
+    ledger.topics[FLIGHTS].acked_at[1:4] = array("d", [7.0, 5.0, 6.0])
+    assert judge_data(ledger, {FLIGHTS: {0, 4}, PLANES: {1}}).oldest_lost_at == 5.0
+    assert judge_data(ledger, {FLIGHTS: {0, 1, 2, 3, 4}, PLANES: {1}}).oldest_lost_at is None
 
 
 def test_an_unacknowledged_record_is_neither() -> None:

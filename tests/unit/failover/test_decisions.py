@@ -340,9 +340,13 @@ def test_grades_are_counted_by_the_worst_of_a_group() -> None:
             {"rpo_records": None},
             id="no bound: unknown, however much was promised",
         ),
-        pytest.param(Objectives(rpo_seconds=2), 5.0, replace(LOSS, known_lost=0), {"rpo_seconds": True}, id="in time"),
+        pytest.param(
+            Objectives(rpo_seconds=2), 5.0, replace(LOSS, lost_seconds_max=1.5), {"rpo_seconds": True}, id="in time"
+        ),
         pytest.param(Objectives(rpo_seconds=2), 5.0, LOSS, {"rpo_seconds": None}, id="of unknown age"),
-        pytest.param(Objectives(rpo_seconds=1), 5.0, replace(LOSS, known_lost=0), {"rpo_seconds": None}, id="unread"),
+        pytest.param(
+            Objectives(rpo_seconds=1), 5.0, replace(LOSS, lost_seconds_max=1.5), {"rpo_seconds": None}, id="maybe late"
+        ),
         pytest.param(Objectives(rpo_seconds=1), 5.0, None, {"rpo_seconds": None}, id="no cut"),
         pytest.param(Objectives(rto_seconds=5), 5.0, LOSS, {"rto_seconds": True}, id="just in time"),
         pytest.param(Objectives(rto_seconds=5), 5.1, LOSS, {"rto_seconds": False}, id="late"),

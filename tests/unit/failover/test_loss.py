@@ -93,6 +93,9 @@ def test_the_window_nobody_read(
     assert unknown_window_seconds(watch, now=at(70)) == expected
 
 
+SPAN = OvertakenSpan(partition=0, from_offset=10, to_offset=40, seen_at=T0)
+
+
 def topic(
     *,
     end: int = 100,
@@ -102,6 +105,7 @@ def topic(
     visible: int | None = None,
     tail_from: int | None = None,
     rate: float | None = 10.0,
+    since: datetime | None = None,
 ) -> TopicObservation:
     """Return the last observation of a topic with one partition."""
     tails: tuple[TailCount, ...] = ()
@@ -119,6 +123,7 @@ def topic(
         mirrored_positions={} if mirrored is None else {0: mirrored},
         tails=tails,
         peak_rate=rate,
+        unmirrored_since=since,
     )
 
 
@@ -161,13 +166,47 @@ def test_what_one_partition_loses(
 )
 def test_what_retention_deleted_first_is_in_the_bound(position: int | None, possible: int) -> None:
     """Nobody can count the records in there any more: none is known to be lost, all may be."""
-    span = OvertakenSpan(partition=0, from_offset=10, to_offset=40, seen_at=T0)
-    elsewhere = replace(span, partition=1)
-    seen = replace(topic(), overtaken=(span, elsewhere))
+    seen = replace(topic(), overtaken=(SPAN, replace(SPAN, partition=1)))
     mirrored = {} if position is None else {TopicPartition(TOPIC, 0): position}
     loss = account_loss({TOPIC: seen}, mirrored, window_seconds=2.0, is_exactly_once=True)
     assert (loss.known_lost, loss.possible_lost_max) == (0, possible)
     assert sum(p.overtaken_offsets for p in loss.partitions) == {60: 30, 15: 5, None: 0}[position]
+
+
+@pytest.mark.parametrize(
+    ("seen", "position", "read_at", "expected"),
+    [
+        pytest.param(topic(), 100, at(0), 2.0, id="all that was read is mirrored: the window alone"),
+        pytest.param(topic(), 60, at(0), None, id="behind, and nobody knows since when"),
+        pytest.param(topic(since=at(-3)), 60, at(0), 5.0, id="behind since then, and the window"),
+        pytest.param(topic(since=at(-3)), 100, at(0), 2.0, id="caught up since"),
+        pytest.param(topic(since=at(-3)), 80, at(1), 6.0, id="read once more since it was written"),
+        pytest.param(topic(since=at(-3)), 50, at(0), None, id="set back: what was mirrored long before"),
+        pytest.param(topic(since=at(-3)), None, at(0), None, id="position gone"),
+        pytest.param(topic(since=at(-3), mirrored=None), None, at(0), 5.0, id="never mirrored"),
+        pytest.param(topic(since=at(-3)), 60, None, None, id="never read"),
+        pytest.param(replace(topic(since=at(-3)), overtaken=(SPAN,)), 100, at(0), None, id="some of it deleted first"),
+    ],
+)
+def test_when_what_is_lost_was_written(
+    seen: TopicObservation, position: int | None, read_at: datetime | None, expected: float | None
+) -> None:
+    """From the moment since which nothing written was missing, to the end of the window of 2 s; else unknown."""
+    mirrored = {} if position is None else {TopicPartition(TOPIC, 0): position}
+    loss = account_loss({TOPIC: seen}, mirrored, window_seconds=2.0, read_at=read_at, is_exactly_once=True)
+    assert loss.lost_seconds_max == expected
+
+
+def test_the_oldest_of_several_topics_counts() -> None:
+    """One topic behind for longer than the others; one of unknown age leaves all unknown."""
+    other = TopicName("other")
+    both = {TOPIC: topic(since=at(-3)), other: replace(topic(since=at(-7)), topic=other)}
+    mirrored = {TopicPartition(name, 0): 60 for name in both}
+    loss = account_loss(both, mirrored, window_seconds=2.0, read_at=at(0), is_exactly_once=True)
+    assert loss.lost_seconds_max == 9.0
+    both[other] = replace(both[other], unmirrored_since=None)
+    loss = account_loss(both, mirrored, window_seconds=2.0, read_at=at(0), is_exactly_once=True)
+    assert loss.lost_seconds_max is None
 
 
 def test_without_exactly_once_nothing_is_known_lost() -> None:

@@ -265,6 +265,27 @@ def test_lag_seconds_is_what_the_definition_says(steps: list[tuple[int, int]]) -
     assert found.is_seconds_minimum == (0 < expected == len(steps) - 1)
 
 
+@given(steps=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60))
+def test_what_is_not_mirrored_was_written_since_then(steps: list[tuple[int, int]]) -> None:
+    """Records are written right after a look; none that is not mirrored is older than the moment told."""
+    series, written, position = LagSeries(FlowName("shop")), list[int](), 0
+    for second, (arrived, moved) in enumerate(steps):
+        written += [second - 1] * arrived
+        position = min(len(written), position + moved)
+        series.add(seen(second, len(written), position))
+        since = series.unmirrored_since()[P0.topic]
+        assert since is None or all(at(moment) >= since for moment in written[position:])
+        assert since is not None or 0 in [moment + 1 for moment in written[position:]]
+
+
+def test_what_is_not_mirrored_is_of_unknown_age_after_a_rewind() -> None:
+    """Records mirrored long ago are to be mirrored again: when they were written nobody noted."""
+    series = LagSeries(FlowName("shop"))
+    for observation in (seen(0, 100, 100), seen(2, 150, 100), seen(4, 150, 20)):
+        series.add(observation)
+    assert series.unmirrored_since() == {P0.topic: None}
+
+
 def test_memory_is_bounded_and_ages_are_never_told_too_short() -> None:
     """A flow that stands still for hours keeps few samples, and its age stays at least the true one."""
     series = LagSeries(FlowName("shop"))

@@ -128,6 +128,21 @@ def test_only_changes_are_written(seconds: float, end: int, is_written: bool) ->
     assert (ORDERS in changed) is is_written
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "is_written"),
+    [(None, 3, True), (3, None, True), (3, 5, False), (None, None, False)],
+)
+def test_that_time_went_on_is_not_written_and_that_it_became_known_is(
+    before: float | None, now: float | None, is_written: bool
+) -> None:
+    """While nothing is behind the moment moves at every look; a topic that stands would be written each time."""
+    first, second = (
+        replace(observation(0)[ORDERS], unmirrored_since=None if seconds is None else at(seconds))
+        for seconds in (before, now)
+    )
+    assert bool(changed_items({ORDERS: first}, {ORDERS: second}, refresh_seconds=10)) is is_written
+
+
 def test_what_was_never_written_is_written() -> None:
     """The first observation of a topic is a change."""
     assert ORDERS in changed_items({}, observation(0), refresh_seconds=10)

@@ -44,12 +44,11 @@ def decide_forecast(
     graded = [group.translation for group in groups or () if group.translation is not None]
     rereads = [translation.reread_records_max for translation in graded]
     is_whole = groups is not None and len(graded) == len(groups) and None not in rereads
-    lost = [seconds for seconds in (flow.window_seconds, flow.lag.lag_seconds) if seconds is not None]
     return FlowForecast(
         flow=flow.flow,
         computed_at=now,
         loss=loss,
-        lost_seconds_max=max(lost) if flow.window_seconds is not None else None,
+        lost_seconds_max=None if loss is None else loss.lost_seconds_max,
         groups=None if groups is None else len(groups),
         groups_unavailable=tuple(one.group for one in graded if any(t.target_offset is None for t in one.translations)),
         reread_records_max=sum(count for count in rereads if count is not None) if is_whole else None,
