@@ -109,6 +109,7 @@ class HoleFiller:
             except (_Again, Unreachable):
                 self._identity = None
                 self.close()
+                self._clock.sleep(max(0.0, min(PAUSE_SECONDS, deadline.left)))
                 continue
             left = {
                 tp: Hole(hole.start + taken[tp], hole.stop, hole.timestamp_ms)

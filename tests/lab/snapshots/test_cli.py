@@ -70,6 +70,35 @@ def _soon():
     return Deadline.after(30)
 
 
+def test_offsets_names_and_parts_as_typed(desk, names, call: Call) -> None:
+    """Exact offsets, a prefix, one partition up to an offset: planned, told to people, done; a limit refuses."""
+    from replicator.model.names import TopicPartition
+
+    topic = desk.make_topic(names.topic("t"))
+    desk.write([Outgoing(topic, b"%d" % n, b"v%d" % n, partition=n % 2) for n in range(100)])
+    desk.cluster().positions.delete_records({TopicPartition(topic, 1): 7}, _soon())
+    call("snapshot", "create", "--cluster", "east", "--topics", topic)
+    target = f"old.{topic}"
+    words = ("snapshot", "restore", "latest", "--target", "west", "--topics", topic, "--prefix", "old.")
+    words += ("--partitions", "1", "--stop", f"{topic}[1]=20", "--offsets", "exact")
+    status, plan = call(*words, "--dry-run")
+    (one,) = plan["topics"]
+    assert (status, plan["offsets"], one["target"], one["records"]) == (0, "exact", target, 13)
+    assert one["stops"] == {"0": -1, "1": 20}
+    assert (one["exact"]["burned_offsets"], one["exact"]["holes"]) == (7, 0)
+    status, text = call(*words, "--dry-run", is_plain=True)
+    assert status == 0
+    assert all(word in text for word in ("EXACT OFFSETS OF", "STOPS BEFORE OFFSET", "left out")), text
+    assert "a transaction may be restored in part" in text
+    status, done = call(*words, "--yes")
+    assert (status, done["written_records"], done["filled_offsets"]) == (0, 13, 7)
+    parts = [TopicPartition(target, number) for number in (0, 1)]
+    ends = desk.raw("west").read_ends(parts, deadline=_soon())
+    assert [(ends[tp].log_start, ends[tp].end) for tp in parts] == [(0, 0), (7, 20)]
+    status, text = call(*words[:-2], "--until", "yesterday", is_plain=True)
+    assert (status, "--until" in text) == (2, True)
+
+
 def test_damage_is_told_with_its_place(desk, names, call: Call) -> None:
     """verify and restore of a damaged snapshot fail, name the chunk, and restore makes nothing of it."""
     topic = desk.make_topic(names.topic("t"), partitions=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from replicator.clock import Deadline
 from replicator.model.names import TopicPartition
@@ -15,10 +15,11 @@ from replicator.wire.format.transactions import AbortTracker
 from replicator.wire.reading import Slice, Span, SpanReader
 
 
-def follow_found(client: RawClient, line: ExactLine, *, deadline: Deadline) -> bool:
+def follow_found(client: RawClient, line: ExactLine, *, deadline: Deadline, on_step: Callable[[], None]) -> bool:
     """Advance the line over what its target partition holds; return whether that is ours, record for record.
 
-    Below the captured log start only empty records of ours may stand. No transaction may be open in it.
+    Below the captured log start only empty records of ours may stand. No transaction may be open in it. `on_step` is
+    called after each batch.
     Raises: as SpanReader.read; DataCorrupt.
     """
     ends, start = line.ends, line.captured.start
@@ -35,6 +36,7 @@ def follow_found(client: RawClient, line: ExactLine, *, deadline: Deadline) -> b
             return False
         line.take()
         line.found_records += batch.header.record_count
+        on_step()
     is_in_hole = line.position <= ends.end <= line.next_offset
     line.position = ends.end
     return is_in_hole

@@ -30,7 +30,8 @@ ANEW = "stop its other writers, delete the topic there and restore again"
 
 
 class ExactHand:
-    """Restores partitions of one plan at their offsets. `on_step` is called after each batch and each transaction."""
+    """Restores partitions of one plan at their offsets. `on_step` is called after each batch, written or
+    compared, and each transaction."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ExactHand:
         lines = self.make_lines(topic, captured)
         for line in lines:
             self._report(Progress(stage=Stage.COMPARE))
-            if not (follow_found(self._raw, line, deadline=self._deadline) and line.is_done):
+            if not (self._is_ours(line) and line.is_done):
                 raise PreflightBlocked(
                     f"cluster {self._cluster.name}: topic {topic.target} is not empty",
                     hint="restore under another name with --rename OLD=NEW, or delete the topic first",
@@ -107,10 +108,13 @@ class ExactHand:
         self._prove([line for topic, captured in topics for line in self.make_lines(topic, captured)])
         return lines, written
 
+    def _is_ours(self, line: ExactLine) -> bool:
+        return follow_found(self._raw, line, deadline=self._deadline, on_step=self._on_step)
+
     def _follow(self, lines: Sequence[ExactLine]) -> None:
         for line in lines:
             self._report(Progress(stage=Stage.COMPARE))
-            if not follow_found(self._raw, line, deadline=self._deadline):
+            if not self._is_ours(line):
                 raise OperationHalted(
                     f"cluster {self._cluster.name}: {line.partition} holds something else than the beginning of the "
                     "snapshot at its offsets",
@@ -201,7 +205,7 @@ class ExactHand:
                     f"{found}, not {(captured.start, captured.end, captured.end)}",
                     hint=ANEW,
                 )
-            if not (follow_found(self._raw, line, deadline=self._deadline) and line.is_done):
+            if not (self._is_ours(line) and line.is_done):
                 raise OperationHalted(
                     f"cluster {self._cluster.name}: {line.partition} does not read back as the snapshot", hint=ANEW
                 )
