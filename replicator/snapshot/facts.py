@@ -8,8 +8,19 @@ from enum import StrEnum
 
 from replicator.model.archive.snapshots import ChunkFacts
 from replicator.wire.counting import count_span
-from replicator.wire.format.batches import Batch, BatchHeader, Codec
+from replicator.wire.format.batches import (
+    APPEND_TIME_BIT,
+    CODEC_MASK,
+    CONTROL_BIT,
+    DELETE_HORIZON_BIT,
+    LENGTH_PREFIX_BYTES,
+    TRANSACTIONAL_BIT,
+    Batch,
+    BatchHeader,
+    Codec,
+)
 
+_NOT_PLAIN = APPEND_TIME_BIT | TRANSACTIONAL_BIT | CONTROL_BIT | DELETE_HORIZON_BIT
 AbortedRange = tuple[int, int, int]
 """(producer id, from, to): that producer's data batches with a base offset in [from, to) were aborted."""
 
@@ -38,6 +49,16 @@ def treat_batch(header: BatchHeader, *, start: int, stop: int, is_aborted: bool)
         return Treatment.EMPTY
     is_inside = header.base_offset >= start and header.next_offset <= stop
     return Treatment.RAW if is_inside and header.is_dense and not header.is_append_time else Treatment.REBUILD
+
+
+def is_plain(header: BatchHeader, *, start: int, stop: int) -> bool:
+    """Whether its header alone says that a batch goes as it is: no transaction, no hole, inside [start, stop).
+
+    True for nearly every batch of ordinary topics, and sooner told than its treatment.
+    """
+    base, count = header.base_offset, header.record_count
+    is_dense = count == header.last_offset_delta + 1 and count > 0
+    return is_dense and not header.attributes & _NOT_PLAIN and base >= start and base + count <= stop
 
 
 def is_in_ranges(header: BatchHeader, ranges: Sequence[AbortedRange]) -> bool:
@@ -76,12 +97,25 @@ class FactsBuilder:
         self._note_times(header)
         return treatment
 
+    def add_plain(self, headers: Sequence[BatchHeader]) -> None:
+        """Count batches that `is_plain` holds for, proven, all at once: column by column instead of one by one."""
+        if not headers:
+            return
+        _, lengths, _, _, _, attributes, _, bases, latest, _, _, _, records = zip(*headers, strict=True)
+        self._batches += len(headers)
+        self._records += sum(records)
+        for bits, count in Counter(attributes).items():
+            self._codecs[bits & CODEC_MASK] += count
+        self._largest = max(self._largest, max(lengths) + LENGTH_PREFIX_BYTES)
+        self._widen_times(min(bases), max(latest))
+
     def _note_times(self, header: BatchHeader) -> None:
         base = header.max_timestamp if header.is_append_time else header.base_timestamp
-        if self._min_base is None or base < self._min_base:
-            self._min_base = base
-        if self._max is None or header.max_timestamp > self._max:
-            self._max = header.max_timestamp
+        self._widen_times(base, header.max_timestamp)
+
+    def _widen_times(self, base: int, latest: int) -> None:
+        self._min_base = base if self._min_base is None else min(base, self._min_base)
+        self._max = latest if self._max is None else max(latest, self._max)
 
     def build(self) -> ChunkFacts:
         """Return the facts of the batches added so far."""

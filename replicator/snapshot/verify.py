@@ -22,10 +22,10 @@ from replicator.model.archive.snapshots import (
     VerifyReport,
 )
 from replicator.model.names import SnapshotId, TopicPartition
-from replicator.snapshot.facts import FactsBuilder, is_in_ranges
+from replicator.snapshot.facts import FactsBuilder, is_in_ranges, is_plain
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
-from replicator.wire.format.batches import prove_batch, walk_batches
+from replicator.wire.format.batches import Batch, BatchHeader, prove_batch, walk_batches, walk_headers
 from replicator.wire.format.records import decode_records
 
 WORKERS = 2
@@ -274,10 +274,15 @@ def examine_chunk(data: memoryview, chunk: Chunk, *, where: str) -> ChunkFacts:
     """Return what a chunk's batches amount to, each proven by its CRC. Raises: DataCorrupt."""
     facts = FactsBuilder(start=chunk.start, stop=chunk.stop)
     walked = 0
-    for batch in walk_batches(data):
-        prove_batch(batch.header, batch.data, where=where)
-        facts.add(batch, is_aborted=is_in_ranges(batch.header, chunk.aborted))
-        walked += batch.header.size_bytes
+    plain: list[BatchHeader] = []
+    for at, header in walk_headers(data):
+        prove_batch(header, data, at=at, where=where)
+        walked = at + header.size_bytes
+        if is_plain(header, start=chunk.start, stop=chunk.stop):
+            plain.append(header)
+        else:
+            facts.add(Batch(header, data[at:walked]), is_aborted=is_in_ranges(header, chunk.aborted))
+    facts.add_plain(plain)
     if walked != len(data):
         raise DataCorrupt(f"{where}: {len(data) - walked} bytes after the last whole batch")
     return facts.build()

@@ -348,5 +348,5 @@ def _capped(deadline: Deadline) -> Deadline:
 def _mapped(call: Call[Answer], change: Callable[[Answer], Value]) -> Call[Value]:
     return Call(
         call.name, call.api_key, call.min_version, call.max_version, call.build, call.response,
-        lambda raw: change(call.read(raw)),
+        lambda raw: change(call.read(raw)), call.decode_body,
     )  # fmt: skip

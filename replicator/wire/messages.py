@@ -48,7 +48,6 @@ from replicator.wire.answers import (
     DiskAnswer,
     Fault,
     FetchAnswer,
-    FetchedPartition,
     GroupsAnswer,
     LeaderTable,
     LogDisk,
@@ -58,7 +57,8 @@ from replicator.wire.answers import (
     SaslAnswer,
     VersionRanges,
 )
-from replicator.wire.format.transactions import AbortedTransaction
+from replicator.wire.format.fetched import read_fetch
+from replicator.wire.format.flexible import skip_tags
 
 Answer = TypeVar("Answer")
 
@@ -86,6 +86,8 @@ class Call(Generic[Answer]):
     build: Callable[[int], Any]
     response: Any
     read: Callable[[Any], Answer]
+    decode_body: Callable[[memoryview, int], Any] | None = None
+    """Reads a body of a version in the codec's stead, where its copies would cost too much."""
 
     def encode(self, *, version: int, correlation_id: int, client_id: str) -> bytes:
         """Return the framed request, size prefix included."""
@@ -99,6 +101,8 @@ class Call(Generic[Answer]):
             body = self._skip_header(frame, version, correlation_id)
             if self.response is ApiVersionsResponse and _ERROR.unpack_from(frame, body) == (UNSUPPORTED_VERSION,):
                 return self.read(ApiVersionsResponse(version=0, error_code=UNSUPPORTED_VERSION, api_keys=[]))
+            if self.decode_body is not None:
+                return self.read(self.decode_body(frame[body:], version))
             return self.read(self.response.decode(frame[body:], version=version))
         except (ValueError, IndexError, struct.error, UnicodeDecodeError) as exc:
             raise DataCorrupt(f"a broker's answer to {self.name} v{version} does not decode: {exc}") from exc
@@ -109,28 +113,7 @@ class Call(Generic[Answer]):
             raise ValueError(f"answer {seen} came where {correlation_id} was due")
         position = _CORRELATION.size
         is_flexible = self.response.flexible_version_q(version) and self.response is not ApiVersionsResponse
-        return _skip_tags(frame, position) if is_flexible else position
-
-
-def _skip_tags(frame: memoryview, position: int) -> int:
-    count, position = _read_uvarint(frame, position)
-    for _ in range(count):
-        _tag, position = _read_uvarint(frame, position)
-        size, position = _read_uvarint(frame, position)
-        position += size
-    return position
-
-
-def _read_uvarint(frame: memoryview, position: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while shift < 35:
-        byte = frame[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("a varint is too long")
+        return skip_tags(frame, position) if is_flexible else position
 
 
 def classify(code: int) -> Fault | None:
@@ -278,32 +261,9 @@ def call_fetch(
             ],
             forgotten_topics_data=[]),
         FetchResponse,
-        _read_fetch,
+        lambda answer: answer,
+        read_fetch,
     )  # fmt: skip
-
-
-def _read_fetch(answer: Any) -> FetchAnswer:
-    return FetchAnswer(
-        error_code=answer.error_code or 0,
-        throttle_seconds=(answer.throttle_time_ms or 0) / 1000,
-        partitions=tuple(
-            _read_fetched(TopicName(topic.topic), partition)
-            for topic in answer.responses
-            for partition in topic.partitions
-        ),
-    )
-
-
-def _read_fetched(topic: TopicName, partition: Any) -> FetchedPartition:
-    return FetchedPartition(
-        partition=TopicPartition(topic, partition.partition_index),
-        error_code=partition.error_code,
-        log_start=partition.log_start_offset,
-        last_stable=partition.last_stable_offset,
-        end=partition.high_watermark,
-        aborted=tuple(AbortedTransaction(a.producer_id, a.first_offset) for a in partition.aborted_transactions or ()),
-        records=memoryview(partition.records or b""),
-    )
 
 
 def call_list_groups() -> Call[GroupsAnswer]:

@@ -162,7 +162,7 @@ class SpanReader:
             raise lost
 
     def _advance(self, cursor: _Cursor, fetched: FetchedPartition, *, is_first: bool) -> list[Slice | Miss]:
-        headers = tuple(_wanted(fetched.records, cursor.position, cursor.stop))
+        headers = _wanted(fetched.records, cursor.position, cursor.stop)
         if not headers:
             return self._note_empty(cursor, fetched) if is_first else []
         cursor.empty_answers = 0
@@ -215,13 +215,15 @@ class SpanReader:
         self._waiting = []
 
 
-def _wanted(data: memoryview, position: int, stop: int) -> Iterator[tuple[int, BatchHeader]]:
+def _wanted(data: memoryview, position: int, stop: int) -> tuple[tuple[int, BatchHeader], ...]:
     """The batches that hold offsets of [position, stop)."""
+    found = []
     for at, header in walk_headers(data):
         if header.base_offset >= stop:
-            return
-        if header.next_offset > position:
-            yield at, header
+            break
+        if header.base_offset + header.last_offset_delta >= position:
+            found.append((at, header))
+    return tuple(found)
 
 
 def _capped(deadline: Deadline) -> Deadline:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from replicator.model.archive.snapshots import ChunkFacts
 from replicator.model.names import TopicPartition
-from replicator.snapshot.facts import AbortedRange, FactsBuilder, is_in_ranges
+from replicator.snapshot.facts import AbortedRange, FactsBuilder, is_in_ranges, is_plain
 from replicator.wire.format.batches import Batch, BatchHeader, Codec, prove_batch, read_marker
 from replicator.wire.format.transactions import AbortTracker
 from replicator.wire.reading import Slice
@@ -47,6 +47,7 @@ class ChunkBuilder:
         left_out: Sequence[AbortedRange] = (),
     ) -> None:
         self._partition = partition
+        self._where = str(partition)
         self._start = self._position = start
         self._stop = stop
         self._cuts = sorted(cuts)
@@ -73,18 +74,25 @@ class ChunkBuilder:
         """Take the next slice in; yield the chunks it completes. Raises: DataCorrupt for a wrong CRC."""
         self._tracker.learn(piece.aborted)
         taken = 0
+        plain: list[BatchHeader] = []
         for at, header in piece.headers:
-            data = piece.data[at : at + header.size_bytes]
-            prove_batch(header, data, where=str(self._partition))
-            self._take(Batch(header, data))
-            self._position = min(header.next_offset, self._stop)
+            prove_batch(header, piece.data, at=at, where=self._where)
             end = at + header.size_bytes
+            if is_plain(header, start=self._start, stop=self._stop):
+                plain.append(header)
+            else:
+                self._take(Batch(header, piece.data[at:end]))
+            self._position = min(header.next_offset, self._stop)
             if self._is_full(end - taken):
+                self._count(plain)
                 self._keep(piece.data[taken:end])
-                taken = end
+                self._leader_epoch = header.leader_epoch
+                taken, plain = end, []
                 yield self._close()
+        self._count(plain)
         if taken < len(piece.data):
             self._keep(piece.data[taken:])
+            self._leader_epoch = piece.headers[-1][1].leader_epoch
 
     def finish(self, stop: int | None = None) -> Iterator[RawChunk]:
         """Yield the last chunk, if there is one; it covers everything up to `stop` (the span's end if None)."""
@@ -97,9 +105,12 @@ class ChunkBuilder:
         self._start = self._position = position
         self._reset()
 
+    def _count(self, plain: Sequence[BatchHeader]) -> None:
+        self._codecs.update(header.codec for header in plain)
+        self._facts.add_plain(plain)
+
     def _take(self, batch: Batch) -> None:
         header = batch.header
-        self._leader_epoch = header.leader_epoch
         if header.is_control:
             self._tracker.pass_marker(header, read_marker(batch))
             self._end_range(header.producer_id)

@@ -120,9 +120,9 @@ def walk_headers(data: memoryview) -> Iterator[tuple[int, BatchHeader]]:
     Raises: DataCorrupt when a length cannot be; PreflightBlocked for message formats before v2.
     """
     position, end = 0, len(data)
-    unpack, make = HEADER.unpack_from, BatchHeader._make
+    unpack, make = HEADER.unpack_from, tuple.__new__  # namedtuple's own _make costs more than the unpacking
     while position + HEADER_BYTES <= end:
-        header = make(unpack(data, position))
+        header = make(BatchHeader, unpack(data, position))
         if header.magic != MAGIC_V2:
             raise _old_or_broken(header, position)
         if header.length < HEADER_BYTES - LENGTH_PREFIX_BYTES:
@@ -140,14 +140,17 @@ def walk_batches(data: memoryview) -> Iterator[Batch]:
         yield Batch(header, data[position : position + header.size_bytes])
 
 
-def is_batch_whole(header: BatchHeader, data: memoryview) -> bool:
-    """Whether the bytes of one batch match its CRC32C."""
-    return crc32c(data[CRC_FROM : header.size_bytes]) == header.crc
+def is_batch_whole(header: BatchHeader, data: memoryview, at: int = 0) -> bool:
+    """Whether the bytes of the batch that begins `at` a byte of `data` match its CRC32C."""
+    return crc32c(data[at + CRC_FROM : at + LENGTH_PREFIX_BYTES + header.length]) == header.crc
 
 
-def prove_batch(header: BatchHeader, data: memoryview, *, where: str) -> None:
-    """Return if the batch matches its CRC32C. Raises: DataCorrupt naming `where` and the base offset."""
-    if not is_batch_whole(header, data):
+def prove_batch(header: BatchHeader, data: memoryview, *, where: str, at: int = 0) -> None:
+    """Return if the batch that begins `at` a byte of `data` matches its CRC32C.
+
+    Raises: DataCorrupt naming `where` and the base offset.
+    """
+    if not is_batch_whole(header, data, at):
         raise DataCorrupt(f"{where}: the record batch at offset {header.base_offset} does not match its CRC32C")
 
 
