@@ -9,6 +9,7 @@ from replicator.errors import Fenced, NotFound, OperationFailed
 from replicator.model.acls import AclBinding
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
+from replicator.model.operations import JournalRecord
 
 Row = tuple[TopicPartition, bytes | None, bytes | None]
 DEFAULT_CONFIGS = {"cleanup.policy": "delete"}
@@ -68,6 +69,12 @@ class Log:
                 found.append(offset)
         return found
 
+    def values_below(self, stop: int) -> set[bytes | None]:
+        """Return the values of all records that ever were visible below an offset, those that are deleted too."""
+        stable = min(stop, self.last_stable)
+        rows = (entry for entry in self.entries[:stable] if not entry.is_marker)
+        return {row.value for row in rows if row.transaction is None or row.transaction.is_committed}
+
 
 @dataclass(slots=True)
 class Topic:
@@ -88,11 +95,13 @@ class Group:
 
 @dataclass(slots=True)
 class Owner:
-    """Who owns a transactional id: the newest generation, and the transaction it has open, with where it wrote."""
+    """Who owns a transactional id: the newest generation, and the transaction it has open, with where it wrote, and
+    when the broker ends it."""
 
     generation: int = 0
     transaction: Transaction | None = None
     logs: list[Log] = field(default_factory=list)
+    expires_at: float | None = None
 
 
 class Broker:
@@ -108,6 +117,7 @@ class Broker:
         self.rules: set[AclBinding] = set()
         self.owners: dict[str, Owner] = {}
         self.holders: dict[str, object] = {}
+        self.proven: tuple[int, tuple[JournalRecord, ...]] = (0, ())
 
     def create(self, name: TopicName, partitions: int, configs: dict[str, str] | None = None) -> bool:
         """Whether the topic was made now."""
@@ -117,6 +127,10 @@ class Broker:
         topic.configs |= configs or {}
         self.topics[name] = topic
         return True
+
+    def forget_proofs(self) -> None:
+        """Have the journal proven anew when it is asked for next."""
+        self.proven = (0, ())
 
     def log(self, tp: TopicPartition) -> Log:
         """Return one partition."""
@@ -141,8 +155,8 @@ class Broker:
         owner.generation += 1
         return owner.generation
 
-    def begin(self, transactional_id: str, generation: int) -> None:
-        """Open a transaction.
+    def begin(self, transactional_id: str, generation: int, *, expires_at: float | None = None) -> None:
+        """Open a transaction; at `expires_at` the broker aborts it and fences its owner.
 
         Raises:
             Fenced: the generation is not the newest.
@@ -150,7 +164,7 @@ class Broker:
         owner = self.owners[transactional_id]
         if owner.generation != generation:
             raise Fenced(f"cluster {self.name}: {transactional_id} has a newer owner")
-        owner.transaction = Transaction()
+        owner.transaction, owner.expires_at = Transaction(), expires_at
 
     def write_in(self, transactional_id: str, records: Iterable[Row]) -> list[int]:
         """Return the offsets of records written in the open transaction."""
@@ -166,6 +180,13 @@ class Broker:
     def end(self, transactional_id: str, *, is_committed: bool) -> None:
         """End what is open."""
         self._end(self.owners[transactional_id], is_committed=is_committed)
+
+    def expire(self, now: float) -> None:
+        """End the transactions whose owners have let their time pass, as a coordinator does."""
+        for owner in self.owners.values():
+            if owner.transaction is not None and owner.expires_at is not None and owner.expires_at <= now:
+                owner.generation += 1
+                self._end(owner, is_committed=False)
 
     def _end(self, owner: Owner, *, is_committed: bool) -> None:
         if owner.transaction is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replicator.failover import report_of
+from replicator.failover import FenceGrade, report_of
 from replicator.failover.facts import cut_from_facts
 from replicator.failover.groups.moves import Outcome, group_of, move_from_fact
 from replicator.journal import (
@@ -25,11 +25,14 @@ from replicator.model.names import GroupName, OperationId, TopicName, TopicParti
 from replicator.model.objectives import Objectives
 from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
 from tests.simulation.brokers import Broker
-from tests.simulation.stage import FLOW, Stage
+from tests.simulation.connect import Worker
+from tests.simulation.stage import FLOW, Home, Stage
 from tests.simulation.wires import Process, Violation, Wires
 
 HARMLESS_LATE = (": create topics", ": write __replicator.probe")
 """What a process that has lost the lease may still do: make a topic that everybody makes, and a canary."""
+
+MIRRORED_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,10 @@ def journal_of(broker: Broker) -> tuple[JournalRecord, ...]:
     if topic is None:
         return ()
     log = topic.logs[0]
-    return verify(Stored(at, log.entries[at].value or b"") for at in log.visible(0, log.end)).records
+    if broker.proven[0] != log.end:
+        found = verify(Stored(at, log.entries[at].value or b"") for at in log.visible(0, log.end)).records
+        broker.proven = log.end, found
+    return broker.proven[1]
 
 
 class Judge:
@@ -63,7 +69,8 @@ class Judge:
         self.swept_at = 0
         self._appended_at = 0
         self.read_back: dict[str, dict[TopicPartition, int]] = {}
-        self._epochs: dict[int, str] = {}
+        elsewhere = journal_of(stage.source) if stage.is_planned else ()
+        self._epochs: dict[int, str] = {record.epoch: "an earlier operation" for record in elsewhere}
         self._sent_late: list[str] = []
 
     def on_append(self, topic: TopicName, values: Sequence[bytes], process: Process) -> None:
@@ -88,6 +95,13 @@ class Judge:
         operation = find_operation(journal_of(stage.target), operation_id)
         if sum(is_point_of_no_return(record) for record in operation.records) > 1:
             return  # it was decided by an earlier run; whatever happened since, the only way is forward
+        if (
+            stage.is_planned
+            and stage.fencing.grade is FenceGrade.ACL
+            and not stage.is_denied()
+            and not stage.rogue_calls
+        ):
+            raise Violation("promoted, and applications may write the source")
         self._check_cut(operation)
         self._check_groups(operation)
         for tp in stage.partitions:
@@ -98,6 +112,8 @@ class Judge:
         is_running = not stage.worker.is_dead and not stage.rogue_calls and ConnectorState.RUNNING in states
         if is_running and not self._was_connect_lost(operation):
             raise Violation("promoted while the flow runs")
+        if stage.home is not None and ConnectorState.RUNNING in stage.home.worker.states.values():
+            raise Violation("promoted while the configured flow mirrors from there")
         if stage.is_planned and stage.unmirrored() and not self._is_excused():
             raise Violation(f"promoted with records left on the source: {stage.unmirrored()}")
 
@@ -108,6 +124,12 @@ class Judge:
     def _was_connect_lost(self, operation: Operation) -> bool:
         fact = facts_of(operation.records, "stop_flow").get("connect")
         return fact is not None and not fact["is_reachable"]
+
+    @property
+    def is_beyond_us(self) -> bool:
+        """Whether a failback met what no process can refuse: a rogue, or a request that was sent before its process
+        froze and came when another had gone on."""
+        return bool(self._stage.rogue_calls) or (self._stage.home is not None and bool(self._sent_late))
 
     def _check_cut(self, operation: Operation) -> None:
         cut = cut_from_facts(facts_of(operation.records, "cut"))
@@ -157,7 +179,7 @@ class Judge:
         stage = self._stage
         records = journal_of(stage.target)
         journal_of(stage.source)
-        operations = list(list_operations(records).values())
+        operations = [op for op in list_operations(records).values() if op.kind is stage.kind]
         if not operations:
             return _ending(stage, "nothing was begun", None, {})
         last = operations[-1]
@@ -176,10 +198,12 @@ class Judge:
         self._check_no_skip(last, outcomes)
         self._check_loss(last)
         promoted = [r for r in last.records if r.step == PROMOTE_STEP and r.item == ACTIVE_ITEM]
-        if active_cluster(records, FLOW.name) != FLOW.target or not promoted:
+        if active_cluster(records, FLOW.name) != stage.flow.target or not promoted:
             raise Violation("it is over and the target is not active")
         if not any(r.step == "verify" and r.item == "verified" for r in last.records):
             raise Violation("it is over and nobody has verified it")
+        if stage.home is not None and not self.is_beyond_us:
+            self._check_home(last, stage.home)
         known = report.loss.known_lost if report.loss else None
         return _ending(stage, last.state.value, known, outcomes)
 
@@ -201,12 +225,57 @@ class Judge:
         now, start = self._stage.standing(), self._stage.start
         if now.groups != start.groups:
             raise Violation(f"aborted, and groups stand at {now.groups}, not at {start.groups}")
-        if self._stage.rogue_calls:
+        if self.is_beyond_us:
             return
         if now.rules != start.rules:
             raise Violation(f"aborted, and rules are {now.rules ^ start.rules} other than before")
-        if now.states != start.states and not self._stage.worker.is_dead:
+        if self._stage.home is not None:
+            self._check_home_left(self._stage.home)
+        elif now.states != start.states and not self._stage.worker.is_dead:
             raise Violation(f"aborted, and connectors are {now.states}, not {start.states}")
+
+    def _check_home_left(self, home: Home) -> None:
+        """A failback that was taken back leaves no flow home, and the configured one as it was, or stopped."""
+        if self._stage.worker.states:
+            raise Violation(f"aborted, and {sorted(self._stage.worker.states)} are left")
+        for name, state in home.worker.states.items():
+            if state not in (self._stage.start.states[name], ConnectorState.STOPPED):
+                raise Violation(f"aborted, and {name} is {state.value}")
+
+    def _check_home(self, operation: Operation, home: Home) -> None:
+        """What was written on the new active came home, once and in order, and nothing else did; orphans are kept; the
+        configured flow reads on behind all that, and nothing travels back."""
+        old, new = self._stage.target, self._stage.source
+        for tp in self._stage.partitions:
+            came = _values(old, tp, home.own_ends[tp])
+            since = _values(new, tp, home.seeds[tp])
+            if came != since:
+                raise Violation(f"{tp}: {came} came home, {since} were written since the cut")
+            kept = TopicPartition(TopicName(f"{tp.topic}.orphans.{operation.id}"), tp.partition)
+            found = (
+                _values(old, kept, 0)
+                if kept.topic in old.topics and len(old.topics[kept.topic].logs) > kept.partition
+                else []
+            )
+            if found != home.orphans[tp]:
+                raise Violation(f"{tp}: {found} were kept aside, {home.orphans[tp]} are orphans")
+        if self._stage.worker.states:
+            raise Violation(f"it is over, and {sorted(self._stage.worker.states)} are left")
+        self._check_forward(home)
+
+    def _check_forward(self, home: Home) -> None:
+        stage = self._stage
+        before = {tp: _values(stage.source, tp, 0) for tp in stage.partitions}
+        stage.clock.seconds += 5.0
+        _mirror_all(home.worker)
+        for tp in stage.partitions:
+            if _values(stage.source, tp, 0) != before[tp]:
+                raise Violation(f"{tp}: {len(_values(stage.source, tp, 0)) - len(before[tp])} records travelled back")
+            stage.target.write(tp, None, b"at home")
+        _mirror_all(home.worker)
+        for tp in stage.partitions:
+            if _values(stage.source, tp, 0) != [*before[tp], b"at home"]:
+                raise Violation(f"{tp}: what is written at home is not mirrored")
 
     def _check_no_skip(self, operation: Operation, outcomes: dict[GroupName, str]) -> None:
         for name, truth in self._stage.truth.items():
@@ -235,16 +304,21 @@ class Judge:
         rereads_max: int | None,
     ) -> None:
         source, target = self._stage.source.log(tp), self._stage.target.log(tp)
-        read = {source.entries[at].value for at in source.visible(0, truth.get(tp, 0))}
+        read = source.values_below(max(truth.get(tp, 0), source.log_start))
         at = committed.get(tp)
         if at is None:
             raise Violation(f"{name} stands nowhere on {tp}")
         passed = {target.entries[n].value for n in target.visible(target.log_start, at)}
+        if stage_home := self._stage.home:
+            passed -= set(stage_home.orphans[tp])  # groups stand behind the orphan tail, which is kept aside
         if skipped := passed - read:
             raise Violation(f"{name} skips {len(skipped)} records on {tp}: {sorted(map(str, skipped))[:3]}")
         ahead = {target.entries[n].value for n in target.visible(at, target.end)}
-        rereads = len(ahead & read)
-        if rereads_max is not None and rereads > rereads_max and target.log_start == 0:
+        rereads = len(ahead & source.values_below(truth.get(tp, 0)))
+        is_told = (
+            rereads_max is not None and target.log_start == 0 and not (self._stage.home and self._stage.rogue_calls)
+        )
+        if is_told and rereads > (rereads_max or 0):
             raise Violation(f"{name} reads {rereads} records twice on {tp}, at most {rereads_max} were told")
 
     def _check_loss(self, operation: Operation) -> None:
@@ -259,6 +333,20 @@ class Judge:
         bound = loss["possible_lost_max"]
         if bound is not None and bound < true and not self._stage.clock.step:
             raise Violation(f"possibly lost {bound}, true {true}")
+
+
+def _values(broker: Broker, tp: TopicPartition, start: int) -> list[bytes | None]:
+    """Return the values of the visible records of a partition from an offset on."""
+    log = broker.log(tp)
+    return [log.entries[at].value for at in log.visible(start, log.end)]
+
+
+def _mirror_all(worker: Worker) -> None:
+    for _ in range(MIRRORED_MAX):
+        worker.herder.settle()
+        if not worker.is_mirroring or not worker.behind():
+            return
+        worker.mirror()
 
 
 def _ending(stage: Stage, state: str, known: int | None, outcomes: dict[GroupName, str]) -> Ending:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from replicator.clock import Deadline
 from replicator.errors import Fenced, OperationFailed, PreflightBlocked, ReplicatorError, Unreachable
@@ -22,7 +22,7 @@ from replicator.model.cluster import (
     TopicSpec,
 )
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, GroupState, PartitionEnds
+from replicator.model.observations import GroupObservation, GroupState, PartitionEnds, TailCount
 from tests.simulation.brokers import Broker
 from tests.simulation.wires import Process, SimClock
 
@@ -351,6 +351,8 @@ class SimWriter:
 
     def flush(self, deadline: Deadline) -> dict[TopicPartition, int]:  # noqa: ARG002
         sent, self._sent = self._sent, []
+        if not sent:
+            return {}
 
         def act() -> dict[TopicPartition, int]:
             write = self._line.broker.write
@@ -429,3 +431,42 @@ class SimLease:
     def release(self) -> None:
         if self.is_held and not self._line.process.is_dead:
             del self._line.broker.holders[self._group]
+
+
+class SimRaw:
+    """`RawClient` as far as records are counted through it."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
+def count_visible(
+    client: SimRaw,
+    partition: TopicPartition,
+    *,
+    from_offset: int,
+    to_offset: int,
+    deadline: Deadline,
+) -> TailCount:
+    """Return what `replicator.wire.count_visible` does: records seen by a reader of committed ones, and how far."""
+
+    def act() -> TailCount:
+        log = client.line.broker.log(partition)
+        if not log.log_start <= from_offset <= log.end:
+            raise OperationFailed(f"cluster {client.line.broker.name}: {partition}: {from_offset} is out of range")
+        end = min(to_offset, log.last_stable)
+        count = len(log.visible(from_offset, end))
+        return TailCount(
+            partition=partition.partition,
+            from_offset=from_offset,
+            to_offset=max(from_offset, end),
+            visible_records=count,
+        )
+
+    return client.line.ask(f"count {partition} {from_offset}-{to_offset}", act)

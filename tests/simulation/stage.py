@@ -1,4 +1,7 @@
-"""What a seed makes: two clusters with records, copies, groups and rules, a flow between them, and an order."""
+"""What a seed makes: two clusters with records, copies, groups and rules, a flow between them, and an order.
+
+Every fourth seed is a failback; what it begins with is made by `homeward`, from one of these worlds once it was moved.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from replicator.model.observations import (
 from replicator.model.operations import OperationKind
 from tests.simulation.brokers import Broker, Group
 from tests.simulation.connect import Worker
-from tests.simulation.wires import SimClock
+from tests.simulation.wires import SimClock, Violation
 
 FLOW = Flow(
     name=FlowName("orders"),
@@ -33,6 +36,7 @@ FLOW = Flow(
 )
 MM2 = "User:mm2"
 APP_WRITES_MAX = 4
+HOMEWARD_EVERY = 4
 KINDS = (OperationKind.FAILOVER, OperationKind.SWITCHOVER, OperationKind.DRILL)
 
 
@@ -53,14 +57,30 @@ class Start:
     """How the world stood before anybody ordered anything."""
 
     groups: dict[GroupName, dict[TopicPartition, int]]
-    rules: frozenset[AclBinding]
+    rules: frozenset[tuple[str, AclBinding]]
     states: dict[str, ConnectorState]
+
+
+@dataclass(slots=True)
+class Home:
+    """What the old active held when it came back, and where the copies on the new one ended when it took over.
+
+    `orphans` by partition: what is visible behind the last record that was mirrored in time. `own_ends`, `seeds` and
+    `mirrored` are the old active's ends, the new one's, and how far it was mirrored, at the cut.
+    """
+
+    worker: Worker
+    orphans: dict[TopicPartition, list[bytes | None]]
+    own_ends: dict[TopicPartition, int]
+    seeds: dict[TopicPartition, int]
+    mirrored: dict[TopicPartition, int]
 
 
 @dataclass(slots=True)
 class Stage:
     """One seed's world. `truth` is where each group stood on the source when it was last alive; `live` groups have
-    members on the target. The operator goes back `aborts_after` so many runs, and begins anew if he `goes_on`."""
+    members on the target. The operator goes back `aborts_after` so many runs, and begins anew if he `goes_on`.
+    Of a failback `flow` is the one that runs home, and `home` what it began with."""
 
     kind: OperationKind
     rng: random.Random
@@ -75,9 +95,12 @@ class Stage:
     mirror_rate: float = 0.25
     goes_on: bool = True
     app_writes: int = 0
+    flow: Flow = FLOW
+    home: Home | None = None
     live: set[GroupName] = field(default_factory=set)
     rogue_calls: list[int] = field(default_factory=list)
     start: Start = field(default_factory=lambda: Start({}, frozenset(), {}))
+    first_record: int = 0
     _written: int = 0
 
     @property
@@ -93,7 +116,7 @@ class Stage:
             rows = []
             for _ in range(size):
                 self._written += 1
-                rows.append((tp, None, f"{tp}-{self._written}".encode()))
+                rows.append((tp, None, f"{tp}-{self.first_record + self._written}".encode()))
             kind = self.rng.random()
             if kind < 0.5:
                 for row in rows:
@@ -113,9 +136,18 @@ class Stage:
         """Let MirrorMaker and the applications do a little."""
         if self.rng.random() < self.mirror_rate:
             self.worker.mirror()
+        if self.home is not None:
+            self._tick_home(self.home.worker)
         if self.app_writes and self.rng.random() < 0.1 and not self.is_denied():
             self.app_writes -= 1
             self.write(self.rng.choice(self.partitions), 1)
+
+    def _tick_home(self, forward: Worker) -> None:
+        self.target.expire(self.clock.seconds)
+        if self.rng.random() < self.mirror_rate:
+            forward.mirror()
+        if forward.is_mirroring and self.worker.is_mirroring and not self.rogue_calls:
+            raise Violation("both directions run")
 
     def is_denied(self) -> bool:
         """Whether a rule of the source keeps the application from writing."""
@@ -131,7 +163,7 @@ class Stage:
         self.app_writes = 0
         self.write(self.rng.choice(self.partitions), 2)
         if self.rng.random() < 0.5:
-            self.worker.tell(FLOW.source_connector, ConnectorState.RUNNING)
+            self.worker.tell(self.flow.source_connector, ConnectorState.RUNNING)
 
     def unmirrored(self) -> dict[TopicPartition, int]:
         """Return how many visible records of the source the target does not have, by partition."""
@@ -141,13 +173,20 @@ class Stage:
     def standing(self) -> Start:
         """Return how the world stands now, as far as an abort has to restore it."""
         groups = {name: dict(group.committed) for name, group in self.target.groups.items() if name.startswith("app.")}
-        return Start(groups, frozenset(self.source.rules | self.target.rules), dict(self.worker.states))
+        states = {**self.worker.states, **(self.home.worker.states if self.home is not None else {})}
+        rules = {(cluster.name, rule) for cluster in (self.source, self.target) for rule in cluster.rules}
+        return Start(groups, frozenset(rules), states)
+
+
+def is_homeward(seed: int) -> bool:
+    """Whether a seed plays a failback."""
+    return seed % HOMEWARD_EVERY == HOMEWARD_EVERY - 1
 
 
 def make_stage(seed: int) -> Stage:
-    """Return the world of a seed."""
+    """Return the world of a seed, before anything was moved in it."""
     rng = random.Random(seed)
-    kind = rng.choices(KINDS, weights=(2, 2, 1))[0]
+    kind = rng.choices(KINDS, weights=(2, 2, 0 if is_homeward(seed) else 1))[0]
     grade = rng.choice((FenceGrade.ACL, FenceGrade.ATTESTED))
     clock = SimClock()
     source = Broker("east", has_authorizer=grade is FenceGrade.ACL)
@@ -158,7 +197,7 @@ def make_stage(seed: int) -> Stage:
         clock=clock,
         source=source,
         target=target,
-        worker=Worker(FLOW, source, target, rng),
+        worker=Worker(FLOW, source, target, rng, clock),
         fencing=Fencing(grade=grade, exempt=frozenset({MM2})),
         partitions=[TopicPartition(TopicName("orders.a"), number) for number in range(rng.choice((1, 2)))],
         truth={},
@@ -270,4 +309,4 @@ def _lose_source(stage: Stage) -> None:
     stage.source.is_down = True
     clock.seconds += seconds
     if rng.random() < 0.2:
-        stage.worker.is_dead = True
+        stage.worker.herder.is_dead = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.homeward_plants import HOMEWARD_PLANTS
 from tests.simulation.plants import PLANTS
 from tests.simulation.play import draw_faults, play
 from tests.simulation.wires import Fault
@@ -46,8 +47,9 @@ def test_a_planted_fault_is_found(name: str) -> None:
 
 
 def test_there_are_as_many_plants_as_promised() -> None:
-    """Twenty at least."""
+    """Twenty at least, and as many of the way home."""
     assert len(PLANTS) >= 20
+    assert len(HOMEWARD_PLANTS) >= 20
 
 
 def test_a_seed_is_the_same_every_time() -> None:

@@ -173,18 +173,18 @@ class Process:
         if fault is Fault.TWICE and changes and not once:
             act()
         if fault is Fault.PAUSE and wires_can_pause(self._wires):
-            return self._wake_up(what, act)
+            return self._wake_up(what, act, changes=changes)
         self._pass_by(fault)
         return act()
 
-    def _wake_up(self, what: str, act: Callable[[], T]) -> T:
+    def _wake_up(self, what: str, act: Callable[[], T], *, changes: bool) -> T:
         """Stand still at this call while others go on; then it is sent, as if nothing had been."""
         wires = self._wires
         assert wires.on_pause is not None
         wires.is_pausing, self.is_in_flight = True, True
         try:
             wires.on_pause(self)
-            if self.was_frozen:
+            if self.was_frozen and changes:
                 self.sent_late.append(what)
             return act()
         finally:

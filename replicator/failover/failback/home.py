@@ -63,9 +63,11 @@ def do_seed(world: World) -> None:
     world.crashpoint(f"{SEED_NAME}.before_positions")
     west = connect_of(forward)
     source = forward.flow.source_connector
+    world.logbook.require_lease()
     west.stop(source, world.deadline(ACT_SECONDS))
     stored = west.positions(source, world.deadline(ACT_SECONDS))
     wanted = {tp: at for tp, at in positions.items() if stored.get(tp, 0) != at}
+    world.logbook.require_lease()
     west.set_positions(source, source_alias=forward.flow.source, positions=wanted, deadline=world.deadline(ACT_SECONDS))
     world.logbook.add_fact(SEED_NAME, SEEDED, {"partitions": len(positions)})
 
@@ -89,9 +91,9 @@ def do_start(world: World) -> None:
     _lift_for_mirror(world)
     west: ConnectClient = connect_of(forward)
     for name in connector_names(forward):
-        world.logbook.require_lease()
         if west.find(name, world.deadline(ACT_SECONDS)) is None:
             continue
+        world.logbook.require_lease()
         tasks_min = 1 if name == forward.flow.source_connector else 0
         west.resume(name, world.deadline(READ_SECONDS), tasks_min=tasks_min)
         world.crashpoint(f"{START_NAME}.between_connectors")
@@ -108,6 +110,7 @@ def _lift_for_mirror(world: World) -> None:
     rules = blanket_rules(world)
     if not rules:
         return
+    world.logbook.require_lease()
     world.source.acls.delete(rules, world.deadline(ACT_SECONDS))
     body = {"cluster": world.flow.source, "rows": [rule_to_row(rule) for rule in rules]}
     world.logbook.add_fact(START_NAME, LIFTED_ITEM, body)

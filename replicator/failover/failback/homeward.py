@@ -21,7 +21,7 @@ from replicator.failover.world import READ_SECONDS, World
 from replicator.model.names import FlowName, Offset, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
-from replicator.offsets import OffsetHistory, OffsetMap, TargetView, Translator, open_source
+from replicator.offsets import OffsetHistory, OffsetMap, SourceView, TargetView, Translator, open_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,12 @@ def open_ways(world: World, cut: Cut) -> Ways:
 
 
 def _open_backward(world: World) -> Translator | None:
-    """Return the inverse of the configured flow's map, which ends where that flow stopped writing."""
+    """Return the inverse of the configured flow's map, which ends where that flow stopped writing.
+
+    Raises:
+        ReplicatorError: home cannot be read. Without it no position below the seed has an answer, and every group
+            would be left without one: the step fails instead, and goes on where home answers.
+    """
     move = find_last_move(world)
     if move is None:
         return None
@@ -112,6 +117,6 @@ def _open_backward(world: World) -> Translator | None:
         offset_map=OffsetHistory(world.source, forward.flow).refresh(deadline),
         mirrored=move.cut.mirrored,
         target=TargetView(world.source, states, move.cut.target_ends),
-        source=open_source(world.target, {p.source.topic for p in move.cut.partitions}, deadline),
+        source=SourceView.open(world.target, {p.source.topic for p in move.cut.partitions}, deadline),
         deadline=deadline,
     )

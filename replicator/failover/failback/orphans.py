@@ -61,7 +61,6 @@ def do_export(world: World) -> None:
     writer = world.target.writer("replicator.orphans", acks="all")
     try:
         for seam in seams:
-            world.logbook.require_lease()
             _keep(world, writer, seam, topics[seam.partition.topic])
             world.crashpoint(f"{NAME}.between_partitions")
     finally:
@@ -72,6 +71,7 @@ def do_export(world: World) -> None:
     _mend_compacted(world, seams, topics)
     if world.capture is not None:
         world.crashpoint(f"{NAME}.before_snapshot")
+        world.logbook.require_lease()
         captured = world.capture(world.target, tuple(names), world.logbook.request.operation_id)
         world.logbook.add_fact(NAME, SNAPSHOT, {"id": captured})
 
@@ -106,6 +106,7 @@ def _keep(world: World, writer: Writer, seam: Seam, topic: TopicName) -> None:
             deadline=world.deadline(READ_SECONDS),
             records_max=READ_AT_ONCE,
         )
+        world.logbook.require_lease()
         for record in read.records[max(0, skip - seen) :]:
             writer.send(
                 Outgoing(
@@ -138,9 +139,7 @@ def _mend_compacted(world: World, seams: list[Seam], topics: Mapping[TopicName, 
     try:
         for seam in seams:
             if seam.partition.topic in compacted:
-                world.logbook.require_lease()
                 count += _mend(world, writer, seam, topics[seam.partition.topic])
-        writer.flush(world.deadline(READ_SECONDS))
     finally:
         writer.close()
     world.logbook.add_fact(NAME, MENDED, {"keys": count})
@@ -153,6 +152,7 @@ def _mend(world: World, writer: Writer, seam: Seam, kept: TopicName) -> int:
     for record in _read_all(world.source, seam.partition, world):
         if record.key in latest:
             latest[record.key] = record
+    world.logbook.require_lease()
     for key, standing in latest.items():
         writer.send(
             Outgoing(
@@ -164,6 +164,7 @@ def _mend(world: World, writer: Writer, seam: Seam, kept: TopicName) -> int:
                 timestamp_ms=None if standing is None else standing.timestamp_ms,
             )
         )
+    writer.flush(world.deadline(READ_SECONDS))
     return len(latest)
 
 

@@ -181,6 +181,7 @@ def stop_forward(world: World) -> None:
         if forward.connect is None:
             raise Unreachable(f"connector {name} is to run, and no Connect is configured that could stop it")
         forward.connect.stop(name, world.deadline(ACT_SECONDS))
+        world.logbook.require_lease()
         ids = [f"{forward.worker.group_id}-{name}-{n}" for n in range(forward.worker.tasks_max)]
         forward.target.fence_transactional_ids(ids, world.deadline(ACT_SECONDS))
 

@@ -95,7 +95,6 @@ def do_seed(world: World) -> None:
     _make_topics(world, desired)
     note_rebuilt(world)
     for name, config in desired.connectors.items():
-        world.logbook.require_lease()
         _make_connector(world, connect, name, config)
         world.crashpoint(f"{SEED_NAME}.between_connectors")
     stored = connect.positions(flow.source_connector, world.deadline(ACT_SECONDS))
@@ -107,6 +106,7 @@ def do_seed(world: World) -> None:
         world.logbook.add_fact(SEED_NAME, SEEDS, {"rows": rows})
     world.crashpoint(f"{SEED_NAME}.before_positions")
     wanted = {tp: at for tp, at in _wanted(world, seams, stored).items() if stored.get(tp, 0) != at}
+    world.logbook.require_lease()
     connect.set_positions(
         flow.source_connector, source_alias=flow.source, positions=wanted, deadline=world.deadline(ACT_SECONDS)
     )
@@ -163,6 +163,7 @@ def _make_topics(world: World, desired: DesiredFlow) -> None:
     world.target.topics.create([spec for spec in specs if spec.name not in described], deadline)
     for spec in specs:
         if spec.name in described and len(described[spec.name].partitions) < spec.partitions:
+            world.logbook.require_lease()
             world.target.topics.grow(spec.name, partitions=spec.partitions, deadline=deadline)
     on_source = world.source.topics.describe(list(desired.source_topics), deadline)
     missing = [spec for name, spec in desired.source_topics.items() if name not in on_source]
@@ -172,12 +173,15 @@ def _make_topics(world: World, desired: DesiredFlow) -> None:
 def _make_connector(world: World, connect: ConnectClient, name: str, config: Mapping[str, str]) -> None:
     """Leave the connector STOPPED with this configuration, whatever an earlier failback left of it."""
     found = connect.find(name, world.deadline(ACT_SECONDS))
+    world.logbook.require_lease()
     if found is None:
         connect.create(name, config, deadline=world.deadline(ACT_SECONDS))
         return
     connect.stop(name, world.deadline(ACT_SECONDS))
     if dict(found.config) != dict(config):
+        world.logbook.require_lease()
         connect.configure(name, config, world.deadline(ACT_SECONDS))
+        world.logbook.require_lease()
         connect.stop(name, world.deadline(ACT_SECONDS))
 
 

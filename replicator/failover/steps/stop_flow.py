@@ -101,7 +101,6 @@ def do_stop(world: World) -> None:
         world.logbook.add_fact(NAME, BEFORE, inherited_facts(world.logbook, NAME).get(BEFORE, found))
     world.logbook.add_fact(NAME, CONNECT, {"is_reachable": True})
     for name in statuses:
-        world.logbook.require_lease()
         tell_to_stop(world.connect, name, world)
         world.crashpoint(f"{NAME}.between_connectors")
 
@@ -110,6 +109,7 @@ def tell_to_stop(connect: ConnectClient, name: str, world: World) -> None:
     """Leave the connector durably told to stop; a Connect that dies meanwhile is met by the next check."""
     deadline = world.deadline(ACT_SECONDS)
     while True:
+        world.logbook.require_lease()
         try:
             connect.stop(name, world.deadline(ASKING_SECONDS))
         except DeadlineExceeded:
@@ -135,6 +135,7 @@ def undo_stop(world: World) -> None:
         return
     for name, state in before["states"].items():
         if state == ConnectorState.PAUSED.value:
+            world.logbook.require_lease()
             world.connect.pause(name, world.deadline(ACT_SECONDS))
         elif state != ConnectorState.STOPPED.value:
             _tell_to_run(world.connect, name, world)
@@ -143,10 +144,12 @@ def undo_stop(world: World) -> None:
 def _tell_to_run(connect: ConnectClient, name: str, world: World) -> None:
     """Leave the connector durably told to run. That its source is gone keeps no abort from its end."""
     with suppress(OperationFailed, DeadlineExceeded, NotFound):
+        world.logbook.require_lease()
         connect.resume(name, world.deadline(ASKING_SECONDS))
         return
     stored = world.read_stored_connectors().get(name)
     if stored is not None and stored.is_stopped:
+        world.logbook.require_lease()
         connect.resume(name, world.deadline(ACT_SECONDS))
 
 
