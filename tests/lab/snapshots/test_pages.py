@@ -146,6 +146,53 @@ def test_nobody_else_may_read_it(desk, names, say: Say, tmp_path: Path, monkeypa
     assert say(rewrapped, known)[1]["recipients"] == recipients[1:]
 
 
+def test_same_offsets(desk, names, say: Say) -> None:
+    """The plan tells what it takes and changes nothing; then log start, records and group are where they were."""
+    topic, group = fill(desk, names, count=50), names.group("billing")
+    tp = TopicPartition(topic, 0)
+    desk.cluster().positions.delete_records({tp: 20}, Deadline.after(30))
+    desk.cluster().groups.commit(group, {tp: 30}, Deadline.after(30))
+    desk.create(topic)
+    known = {"orders": topic, "billing": group}
+    planned, restored = commands_on("same-offsets")
+    status, plan = say(planned, known)
+    assert (status, plan["topics"][0]["exact"]["burned_offsets"]) == (0, 20)
+    assert plan["groups"][0]["offsets"] == {topic: {"0": 30}}
+    assert topic not in desk.cluster("west").topics.names(Deadline.after(30))
+    status, done = say(restored, known)
+    assert (status, done["written_records"], done["groups"]) == (0, 30, [group])
+    ends = desk.raw("west").read_ends([tp], deadline=Deadline.after(30))[tp]
+    assert (ends.log_start, ends.last_stable, ends.end) == (20, 50, 50)
+
+
+def test_part_of_a_snapshot(desk, names, say: Say) -> None:
+    """Under a prefix, up to an offset: planned, then done."""
+    topic = fill(desk, names, count=50)
+    desk.create(topic)
+    known = {"orders": topic, "orders[0]": f"{topic}[0]"}
+    planned, restored = commands_on("part-of-a-snapshot")
+    (one,) = say(planned, known)[1]["topics"]
+    assert (one["target"], one["stops"], one["records"]) == (f"restored.{topic}", {"0": 30}, 30)
+    status, done = say(restored, known)
+    assert (status, done["written_records"]) == (0, 30)
+    assert desk.read(f"restored.{topic}", partitions=1, on="west") == [desk.read(topic, partitions=1)[0][:30]]
+
+
+def test_settings_and_rules(desk, names, say: Say) -> None:
+    """The plan shows the difference, and what was there stays."""
+    topic = fill(desk, names, count=5)
+    desk.create(topic)
+    desk.make_topic(topic, partitions=1, on="west", retention_ms="86400000000")
+    known = {"orders": topic}
+    planned, restored = commands_on("settings-and-rules")
+    (one,) = say(planned, known)[1]["topics"]
+    assert one["drift"] == [{"key": "retention.ms", "captured": "-1", "there": "86400000000"}]
+    assert say(restored, known)[0] == 0
+    settings = desk.cluster("west").topics.configs([topic], Deadline.after(30))[topic]
+    assert settings["retention.ms"].value == "86400000000"
+    assert desk.read(topic, partitions=1, on="west") == desk.read(topic, partitions=1)
+
+
 def test_every_page_is_run() -> None:
     """A new page needs a test of its own here."""
     text = Path(__file__).read_text(encoding="utf-8")
