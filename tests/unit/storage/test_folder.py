@@ -168,24 +168,3 @@ def test_a_document_too_large_to_be_one_is_not_read_into_memory(tmp_path: Path, 
     assert len(store.get("a")) == 10
     with pytest.raises(DataCorrupt, match="larger than 10 bytes"):
         store.get("b")
-
-
-@pytest.mark.parametrize("sizes", [[], [0], [5, 0, 7], [3_000_001], [700_000] * 5, [1] * 200, [1 << 20, 1, 1 << 21]])
-def test_no_call_writes_more_than_a_megabyte_and_no_byte_is_lost(tmp_path: Path, monkeypatch, sizes: list[int]) -> None:
-    """However the parts are cut: small calls, in order, also where the system takes less than it was given."""
-    calls: list[int] = []
-    real = os.writev
-
-    def write_some(descriptor: int, views: list[memoryview]) -> int:
-        calls.append(sum(map(len, views)))
-        assert len(views) <= 64
-        taken = [views[0][: max(1, len(views[0]) // 2)]] if len(calls) % 3 == 0 else views
-        return real(descriptor, taken)
-
-    monkeypatch.setattr(os, "writev", write_some)
-    parts = [os.urandom(size) for size in sizes]
-    store = FolderStore(tmp_path)
-    store.put("packs/one", parts)
-    assert store.get("packs/one") == b"".join(parts)
-    assert max(calls, default=0) <= 1 << 20
-    assert len(calls) >= sum(sizes) >> 20
