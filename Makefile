@@ -45,8 +45,8 @@ chaos: venv      ## faults on real brokers under traffic, judged by a ledger fro
 differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK
 	$(BIN)/python -m tests.unit.offsets.sync_store --queries 1000000
 
-mutants: venv    ## small mistakes in the offset rules, one at a time, that the tests must notice (N=200 draws so many)
-	$(BIN)/python -m tests.mutation $(if $(N),--sample $(N))
+mutants: venv    ## small mistakes in the pure rules that the tests must notice (ROOM=failover; N=200 draws so many)
+	$(BIN)/python -m tests.mutation $(if $(ROOM),--room $(ROOM)) $(if $(N),--sample $(N))
 
 check: lint unit  ## lint, format, types, layers, unit tests
 

@@ -90,6 +90,30 @@ def test_a_transaction_leaves_a_marker_and_an_aborted_one_no_record(
     assert [record.value for record in all_of_it.records] == [b"a", b"b", b"lost", b"c"]
 
 
+def test_a_writer_with_nothing_to_write_writes_nothing(cluster: KafkaCluster, topic: TopicName) -> None:
+    """`flush` may be called in any case."""
+    writer = cluster.writer("contract")
+    assert writer.flush(soon()) == {}
+    writer.close()
+    tp = TopicPartition(topic, 0)
+    assert cluster.positions.ends([tp], soon())[tp].end == 0
+
+
+def test_a_topic_made_anew_is_another_one(cluster: KafkaCluster, topic: TopicName) -> None:
+    """Deleted, it is described no more; the one that is made in its place has an id of its own."""
+    first = cluster.topics.describe([topic], soon())[topic].topic_id
+    cluster.topics.delete([topic], soon())
+    deadline = soon()
+    while cluster.topics.describe([topic], soon()):
+        deadline.check("the topic to go")
+        deadline.clock.sleep(0.05)
+    assert cluster.topics.create([TopicSpec(name=topic, partitions=1)], soon()) == {topic}
+    while topic not in cluster.topics.describe([topic], soon()):
+        deadline.check("the topic to come")
+        deadline.clock.sleep(0.05)
+    assert cluster.topics.describe([topic], soon())[topic].topic_id != first
+
+
 def test_a_range_is_cut_off_and_told_so(cluster: KafkaCluster, topic: TopicName) -> None:
     """With more records than asked for the read says where it goes on; an offset beyond the end is refused."""
     writer = cluster.writer("contract")

@@ -1,1 +1,1 @@
-"""Mutation testing of the pure modules of `replicator.offsets`: small mistakes that tests must notice."""
+"""Mutation testing of the pure modules of `offsets` and `failover`: small mistakes that tests must notice."""

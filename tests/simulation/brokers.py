@@ -113,6 +113,7 @@ class Broker:
         self.has_authorizer = has_authorizer
         self.is_down = False
         self.topics: dict[TopicName, Topic] = {}
+        self.topics_made = 0
         self.groups: dict[GroupName, Group] = {}
         self.rules: set[AclBinding] = set()
         self.owners: dict[str, Owner] = {}
@@ -123,9 +124,10 @@ class Broker:
         """Whether the topic was made now."""
         if name in self.topics:
             return False
-        topic = Topic(f"{self.name}-{len(self.topics)}", [Log() for _ in range(partitions)])
+        topic = Topic(f"{self.name}-{self.topics_made}", [Log() for _ in range(partitions)])
         topic.configs |= configs or {}
         self.topics[name] = topic
+        self.topics_made += 1
         return True
 
     def forget_proofs(self) -> None:

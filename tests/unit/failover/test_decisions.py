@@ -179,7 +179,7 @@ ends = st.builds(PartitionEnds, partition=st.just(0), log_start=numbers, last_st
 
 @st.composite
 def cuts(draw: st.DrawFn) -> Cut:
-    """Any cut: partitions without a copy, without a position, by any name."""
+    """Any cut: partitions without a copy, without a position, of a source that was asked or not, by any name."""
     rows = []
     for number in range(draw(st.integers(0, 12))):
         found = draw(st.none() | ends)
@@ -189,6 +189,7 @@ def cuts(draw: st.DrawFn) -> Cut:
                 target=TopicPartition(draw(topics), number),
                 mirrored=draw(st.none() | numbers),
                 ends=None if found is None else replace(found, partition=number),
+                source_end=draw(st.none() | numbers),
             )
         )
     return Cut(taken_at=T0, partitions=tuple(rows), topic_ids=draw(st.dictionaries(topics, st.text(), max_size=3)))

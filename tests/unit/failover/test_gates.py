@@ -132,6 +132,29 @@ def test_a_red_gate_names_its_fix(changes: dict[str, Any], name: str, is_blockin
     assert fix in (gates[name].fix or "")
 
 
+@pytest.mark.parametrize(
+    ("changes", "name", "words"),
+    [
+        ({"source_read_at": None}, "source_is_observed", "the source was never read"),
+        ({"source_read_at": NOW - timedelta(seconds=2)}, "source_is_observed", "the source was read 2"),
+        (sides(copies={}), "every_topic_has_a_copy", "no copy of orders"),
+        ({}, "every_topic_has_a_copy", "1 topic"),
+        (sides(copy_configs=configs(max_message_bytes="5")), "settings_would_hold", "(and 0 more)"),
+    ],
+)
+def test_a_gate_tells_what_it_saw(changes: dict[str, Any], name: str, words: str) -> None:
+    """What is told is of the facts at hand, and one setting that bites has no others beside it."""
+    told = {gate.name: gate.told for gate in decide_gates(replace(GOOD, **changes))}[name]
+    assert (words in told) is (words != "(and 0 more)")
+
+
+def test_settings_that_bite_are_counted() -> None:
+    """The first is told, the others are a number."""
+    two = configs(max_message_bytes="5", retention_ms="5")
+    gates = {gate.name: gate for gate in decide_gates(replace(GOOD, **sides(copy_configs=two)))}
+    assert "(and 1 more)" in gates["settings_would_hold"].told
+
+
 def test_a_right_is_missing_by_its_name() -> None:
     """The gate tells who lacks what."""
     facts = replace(GOOD, missing_rights=(MissingRight("User:r lacks READ on topic orders", None),))
