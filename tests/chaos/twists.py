@@ -1,10 +1,13 @@
-"""More faults: those in which the standby or the topics themselves are what goes wrong."""
+"""More faults: those in which the supervisors, the standby or the topics themselves are what goes wrong."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
+from replicator.cli.demo.shell import Shell
 from replicator.cli.demo.traffic import number_of
 from replicator.clock import Deadline
 from replicator.journal import Journal
@@ -101,8 +104,42 @@ def journaled_steps(play: Play) -> set[str]:
     return {r.step for r in Journal(play.west).read(Deadline.after(30)) if r.flow == play.name}
 
 
+def run_two_supervisors(play: Play) -> str:
+    """Start a second supervisor, freeze the one that leads until the other does, wake it up; then lose east."""
+    assert play.supervisor is not None
+    folder = play.folder / "second"
+    folder.mkdir()
+    other = Shell(config=play.folder / "replicator.yaml", folder=folder)
+    second = other.spawn("run", log="supervisor.log")
+    play.others.append(second)
+    wait_until(lambda: roles(play, other) == ["leader", "standby"], seconds=PATIENCE_SECONDS, what="one of two leads")
+    os.kill(play.supervisor.pid, signal.SIGSTOP)
+    wait_until(lambda: roles(other) == ["leader"], seconds=PATIENCE_SECONDS, what="the second leads")
+    os.kill(play.supervisor.pid, signal.SIGCONT)
+    wait_until(
+        lambda: roles(play, other) == ["standby", "leader"], seconds=PATIENCE_SECONDS, what="the first stands by"
+    )
+    told = cut_line_and_kill_source(play)
+    assert play.supervisor.poll() is second.poll() is None, "both live"
+    return f"of two supervisors the leader was frozen, the other led, the frozen one woke up and stood by; {told}"
+
+
+def roles(*desks: Play | Shell) -> list[str]:
+    """Return which part each supervisor says it has."""
+    shells = [desk.shell if isinstance(desk, Play) else desk for desk in desks]
+    return [role_told(shell) for shell in shells]
+
+
+def role_told(shell: Shell) -> str:
+    """Return the part of one supervisor in its only flow, `none` where it does not answer."""
+    answer = shell.run("status", "--timeout", "10s", allowed=(0, 1, 3, 7, 13))
+    flows = answer.envelope.get("item", {}).get("flows", []) if answer.envelope else []
+    return str(flows[0]["role"]) if flows else "none"
+
+
 TWISTS = (
     Fault("retention", let_retention_overtake, statuses=(3,)),
     Fault("partitions-added", add_partitions, statuses=(3,)),
     Fault("standby-killed", kill_standby_at_commit, statuses=(0, 3)),
+    Fault("two-supervisors", run_two_supervisors),
 )
