@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -108,6 +109,13 @@ def test_a_fence_stands_until_it_is_lifted_or_undone() -> None:
     lifted = record("b", "promote", "fact", item="lifted", rows=RULES[:1])
     assert set(standing_fences([FENCED, lifted], EAST)) == set(RULES[1:])
     assert set(standing_fences([FENCED, lifted, FENCED], EAST)) == set(RULES)
+
+
+def test_what_else_is_told_of_a_fence_is_no_rule() -> None:
+    """The fact that names the grade holds no rules, and takes none away."""
+    told = replace(FENCED, item="fenced", body={"grade": "acl", "cluster": EAST, "actor": "me"})
+    assert set(standing_fences([FENCED, told], EAST)) == set(RULES)
+    assert standing_fences([told], EAST) == ()
 
 
 def test_rules_survive_the_journal() -> None:
