@@ -115,7 +115,7 @@ class Groups:
         with self._connection.translated("read committed offsets"):
             asked = {group: self._ask_committed(group, deadline) for group in groups}
         now = self._clock.now()
-        seen = {group: self._read_positions(group, future, deadline) for group, future in asked.items()}
+        seen = {group: self._positions(group, future, deadline) for group, future in asked.items()}
         return {
             group: GroupObservation(
                 cluster=self._connection.access.name,
@@ -125,8 +125,7 @@ class Groups:
                 type=described[group].type,
                 static_members=described[group].static_members,
                 observed_at=now,
-                committed={tp: offset for tp, (offset, _) in positions.items()},
-                metadata={tp: metadata for tp, (_, metadata) in positions.items() if metadata},
+                committed=positions,
             )
             for group, positions in seen.items()
         }
@@ -139,12 +138,8 @@ class Groups:
         return futures[group]
 
     def _positions(self, group: GroupName, future: Any, deadline: Deadline) -> dict[TopicPartition, int]:
-        return {tp: offset for tp, (offset, _) in self._read_positions(group, future, deadline).items()}
-
-    def _read_positions(
-        self, group: GroupName, future: Any, deadline: Deadline
-    ) -> dict[TopicPartition, tuple[int, str]]:
-        """Return the next offset of each partition, and what the consumer left with it."""
+        """Return the next offset of each partition. What a consumer left with one is not asked for: the client copies
+        the text without its end, and reads on in memory until it meets a NUL."""
         try:
             answer = self._connection.wait(future, doing=f"read offsets of group {group}", deadline=deadline)
         except NotFound:
@@ -157,7 +152,7 @@ class Groups:
                     f"{vendor.error.str()}"
                 )
             if vendor.offset >= 0:
-                found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset, vendor.metadata or ""
+                found[TopicPartition(TopicName(vendor.topic), vendor.partition)] = vendor.offset
         return found
 
     def _describe(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, _Described]:

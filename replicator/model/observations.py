@@ -126,7 +126,7 @@ class GroupObservation:
     """Committed positions of one group (next record to read) at one moment.
 
     `static_members` counts members with a `group.instance.id`; None: not told. `metadata` is what a consumer left with
-    a position, where it left any."""
+    a position, where that was asked for."""
 
     cluster: ClusterName
     group: GroupName

@@ -6,6 +6,7 @@ Never decides what is worth keeping: it hands out bytes and says whether they ar
 """
 
 from replicator.wire.client import RawClient
+from replicator.wire.committing import read_metadata
 from replicator.wire.counting import count_visible, find_plain_batch
 from replicator.wire.disks import DiskSpace, read_disks, read_sizes
 from replicator.wire.probing import WriteProbe, probe_write
@@ -18,5 +19,6 @@ __all__ = [
     "find_plain_batch",
     "probe_write",
     "read_disks",
+    "read_metadata",
     "read_sizes",
 ]

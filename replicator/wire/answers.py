@@ -121,6 +121,14 @@ class DiskAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftPositions:
+    """Where a group stands, with what its consumers left beside each position; offset -1: nowhere."""
+
+    error_code: int
+    positions: Mapping[TopicPartition, tuple[int, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ProducerIdentity:
     """An idempotent producer id and its epoch."""
 

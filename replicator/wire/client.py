@@ -30,6 +30,7 @@ from replicator.wire.messages import (
     FetchSpot,
     call_api_versions,
     call_fetch,
+    call_find_coordinators,
     call_init_producer_id,
     call_list_groups,
     call_list_offsets,
@@ -122,6 +123,14 @@ class RawClient:
             if classify(answer.error_code) not in _ASK_AGAIN:
                 raise OperationFailed(f"{doing}: {name_error(answer.error_code)}")
             self._pause(doing, deadline)
+
+    def find_coordinators(self, groups: Sequence[GroupName], *, deadline: Deadline) -> dict[GroupName, tuple[int, int]]:
+        """Return an error code and the coordinator's broker id for each group; the brokers named can be reached."""
+        with self._lock:
+            told = self._ask_any(call_find_coordinators(groups), deadline)
+            if any(broker not in self._table.brokers for code, broker in told.values() if code == 0):
+                self._refresh(set(), deadline)
+            return told
 
     def broker_address(self, broker: int) -> BrokerAddress:
         """Return where a broker listens. Raises: Unreachable for one that no metadata named."""

@@ -23,6 +23,8 @@ from kafka.protocol.consumer import (
     ListOffsetsResponse,
     OffsetCommitRequest,
     OffsetCommitResponse,
+    OffsetFetchRequest,
+    OffsetFetchResponse,
 )
 from kafka.protocol.metadata import (
     ApiVersionsRequest,
@@ -50,6 +52,7 @@ from replicator.wire.answers import (
     FetchAnswer,
     GroupsAnswer,
     LeaderTable,
+    LeftPositions,
     LogDisk,
     OffsetAnswer,
     ProducedPartition,
@@ -372,6 +375,39 @@ def call_find_coordinator(group: GroupName) -> Call[tuple[int, int]]:
         FindCoordinatorResponse,
         lambda answer: (answer.error_code, answer.node_id),
     )  # fmt: skip
+
+
+def call_find_coordinators(groups: Sequence[GroupName]) -> Call[dict[GroupName, tuple[int, int]]]:
+    """Ask for the coordinators of many groups: an error code and the broker's id for each."""
+    return Call(
+        "FindCoordinator", FindCoordinatorRequest.API_KEY, 4, 4,
+        lambda version: FindCoordinatorRequest(version=version, key_type=0, coordinator_keys=list(groups)),
+        FindCoordinatorResponse,
+        lambda answer: {GroupName(one.key): (one.error_code, one.node_id) for one in answer.coordinators},
+    )  # fmt: skip
+
+
+def call_offset_fetch(groups: Sequence[GroupName]) -> Call[dict[GroupName, LeftPositions]]:
+    """Ask for every position of these groups, as their coordinator has them, with what was left beside each."""
+    group_type = OffsetFetchRequest.OffsetFetchRequestGroup
+    return Call(
+        "OffsetFetch", OffsetFetchRequest.API_KEY, 8, 8,
+        lambda version: OffsetFetchRequest(
+            version=version, require_stable=True,
+            groups=[group_type(version=version, group_id=group, topics=None) for group in groups]),
+        OffsetFetchResponse,
+        lambda answer: {GroupName(one.group_id): _read_left(one) for one in answer.groups},
+    )  # fmt: skip
+
+
+def _read_left(group: Any) -> LeftPositions:
+    parts = [(TopicName(topic.name), part) for topic in group.topics for part in topic.partitions]
+    refused = next((part.error_code for _, part in parts if part.error_code), 0)
+    positions = {
+        TopicPartition(topic, part.partition_index): (part.committed_offset, part.metadata or "")
+        for topic, part in parts
+    }
+    return LeftPositions(error_code=group.error_code or refused, positions=positions)
 
 
 def call_offset_commit(group: GroupName, positions: Mapping[TopicPartition, tuple[int, str]]) -> Call[tuple[int, ...]]:

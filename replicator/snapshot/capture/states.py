@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from replicator.clock import Deadline
@@ -12,6 +13,7 @@ from replicator.model.cluster import ConfigValue
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
+from replicator.wire import RawClient, read_metadata
 
 
 def own_settings(configs: Mapping[TopicName, Mapping[str, ConfigValue]]) -> dict[TopicName, dict[str, str]]:
@@ -28,16 +30,19 @@ def effective_settings(configs: Mapping[str, ConfigValue]) -> dict[str, str]:
 
 
 def read_groups(
-    cluster: KafkaCluster, groups: Selection, *, deadline: Deadline
+    cluster: KafkaCluster, raw: RawClient, groups: Selection, *, deadline: Deadline
 ) -> tuple[tuple[GroupObservation, ...], str | None]:
-    """Return the selected groups that have positions, by name, and why they could not be read, if so."""
+    """Return the selected groups that have positions, by name, with what was left beside each, and why they could not
+    be read, if so."""
     try:
         names = [name for name in cluster.groups.list(deadline) if groups.matches(name)]
         found = cluster.groups.committed(names, deadline)
+        kept = [g for g in found.values() if g.committed and g.state is not GroupState.DEAD]
+        texts = read_metadata(raw, {group.group: group.committed for group in kept}, deadline=deadline)
     except AccessDenied as exc:
         return (), exc.message
-    kept = [g for g in found.values() if g.committed and g.state is not GroupState.DEAD]
-    return tuple(sorted(kept, key=lambda group: group.group)), None
+    told = (replace(group, metadata=texts.get(group.group, {})) for group in kept)
+    return tuple(sorted(told, key=lambda group: group.group)), None
 
 
 def groups_to_json(groups: Iterable[GroupObservation], topics: Iterable[TopicName]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def survey_cluster(
         wait_still(stillness, raw, partitions, clock=clock, deadline=deadline)
         mirrored, mirror_problem = read_mirrored(mirror, deadline=deadline)
         groups_read_at = clock.now()
-        found, problem = read_groups(cluster, groups, deadline=deadline)
+        found, problem = read_groups(cluster, raw, groups, deadline=deadline)
         cut = read_cut(raw, partitions, clock=clock, deadline=deadline)
         after = read_mirrored(mirror, deadline=deadline)[0] if stillness.is_held else None
         end_still(stillness, raw, partitions, clock=clock, deadline=deadline)

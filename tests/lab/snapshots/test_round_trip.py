@@ -14,7 +14,7 @@ from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.snapshot import Repository, RestoreRequest, verify_snapshot
 from replicator.wire import count_visible
-from replicator.wire.committing import commit_with_metadata
+from replicator.wire.committing import commit_with_metadata, read_metadata
 
 pytestmark = pytest.mark.lab
 
@@ -264,7 +264,24 @@ def test_what_consumers_left_with_positions_returns(desk, names) -> None:
         desk.restorer().apply(desk.restorer().plan(manifest.id, request))
         seen = desk.cluster("west").groups.committed([group], Deadline.after(30))[group]
         assert seen.committed == {TopicPartition(target, 0): 2, TopicPartition(target, 1): 3}
-        assert seen.metadata == {TopicPartition(target, 0): text}
+        left = read_metadata(desk.raw("west"), {group: seen.committed}, deadline=Deadline.after(30))
+        assert left == {group: {TopicPartition(target, 0): text}}
+
+
+def test_what_is_left_with_positions_ends_where_it_ends(desk, names) -> None:
+    """Texts of every length, without a NUL behind them as Java's consumers leave them; nothing of a moved position."""
+    topic = desk.make_topic(names.topic("t"))
+    desk.write([Outgoing(topic, b"k", b"v", partition=n % 2) for n in range(6)])
+    texts = {names.group(f"g{size}"): "ö" * size for size in (1, 7, 8, 20, 33, 500)}
+    for group, text in texts.items():
+        commit_with_metadata(desk.raw(), group, {TopicPartition(topic, 0): (2, text)}, deadline=Deadline.after(30))
+    stands = {group: {TopicPartition(topic, 0): 2} for group in texts}
+    expected = {group: {TopicPartition(topic, 0): text} for group, text in texts.items()}
+    assert read_metadata(desk.raw(), stands, deadline=Deadline.after(30)) == expected
+    moved = {group: {TopicPartition(topic, 0): 1} for group in texts}
+    assert read_metadata(desk.raw(), moved, deadline=Deadline.after(30)) == {}
+    nobody = {names.group("nobody"): {TopicPartition(topic, 0): 2}}
+    assert read_metadata(desk.raw(), nobody, deadline=Deadline.after(30)) == {}
 
 
 def test_groups_go_on_exactly_where_they_stood(desk, names) -> None:
