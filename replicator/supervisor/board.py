@@ -47,6 +47,7 @@ class FlowBoard:
         self.last_rto_seconds: float | None = None
         self.expected_rto: tuple[float | None, int] = (None, 0)
         self.last_drill_at: datetime | None = None
+        self.home_at: datetime | None = None
         self.sides: Sides | None = None
         self.missing_rights: tuple[MissingRight, ...] | None = None
         self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}

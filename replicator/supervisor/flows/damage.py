@@ -23,14 +23,14 @@ class DamageWatch:
     """
 
     def __init__(self) -> None:
-        self._known_ids: dict[TopicName, str] = {}
+        self._known_ids: dict[TopicName, tuple[str, datetime]] = {}
         self._seen: dict[str, tuple[str, datetime]] = {}
         self._overtaken: dict[tuple[TopicPartition, int], OvertakenSpan] = {}
 
     @property
     def known_ids(self) -> Mapping[TopicName, str]:
         """The ids under which topics began to be mirrored."""
-        return dict(self._known_ids)
+        return {name: topic_id for name, (topic_id, _) in self._known_ids.items()}
 
     @property
     def overtaken(self) -> Mapping[TopicName, tuple[OvertakenSpan, ...]]:
@@ -43,13 +43,20 @@ class DamageWatch:
     def remember(self, topics: Mapping[TopicName, TopicObservation]) -> None:
         """Take over the ids and the spans that a supervisor before us knew."""
         for name, seen in topics.items():
-            self._known_ids[name] = seen.mirrored_topic_id or seen.topic_id
+            self._known_ids[name] = seen.mirrored_topic_id or seen.topic_id, seen.observed_at
             for span in seen.overtaken:
                 self._overtaken.setdefault((TopicPartition(name, span.partition), span.from_offset), span)
 
-    def find(self, sample: SourceSample | None, mirrored: tuple[MirroredSample, ...]) -> tuple[str, ...]:
-        """Return the damage of the last day, each in one line, what shows now first."""
-        if sample is None:
+    def find(
+        self, sample: SourceSample | None, mirrored: tuple[MirroredSample, ...], *, home_at: datetime | None = None
+    ) -> tuple[str, ...]:
+        """Return the damage of the last day, each in one line, what shows now first.
+
+        `home_at` is when the flow last came home: from then on it mirrors anew, and what was before is over.
+        """
+        if home_at is not None:
+            self._forget_before(home_at)
+        if sample is None or (home_at is not None and sample.began_at < home_at):
             return ()
         oldest = sample.began_at - timedelta(seconds=KEPT_SECONDS)
         self._seen = {key: (told, at) for key, (told, at) in self._seen.items() if at > oldest}
@@ -60,18 +67,23 @@ class DamageWatch:
             self._seen[_key(told)] = (told, sample.began_at)
         return (*now, *(told for told, _ in self._seen.values() if told not in now))[:KEPT_MAX]
 
+    def _forget_before(self, home_at: datetime) -> None:
+        self._known_ids = {name: known for name, known in self._known_ids.items() if known[1] >= home_at}
+        self._seen = {key: seen for key, seen in self._seen.items() if seen[1] >= home_at}
+        self._overtaken = {key: span for key, span in self._overtaken.items() if span.seen_at >= home_at}
+
     def _find_now(self, sample: SourceSample, paired: MirroredSample) -> tuple[str, ...]:
         ids = {name: topic.topic_id for name, topic in sample.topics.items()}
-        self._note_ids(ids, begun={tp.topic for tp in paired.positions})
+        self._note_ids(ids, begun={tp.topic for tp in paired.positions}, at=sample.began_at)
         self._note_overtaken(sample, paired)
-        return find_damage(ends=sample.ends, positions=paired.positions, topic_ids=ids, known_ids=self._known_ids)
+        return find_damage(ends=sample.ends, positions=paired.positions, topic_ids=ids, known_ids=self.known_ids)
 
     def _note_overtaken(self, sample: SourceSample, paired: MirroredSample) -> None:
         """Remember what lies between a position and the log start above it, each offset once: a flow that has mirrored
         a little of it since has lost so much less. A topic made again begins anew."""
         for tp, position in paired.positions.items():
             seen, topic = sample.ends.get(tp), sample.topics.get(tp.topic)
-            if seen is None or topic is None or self._known_ids.get(tp.topic) != topic.topic_id:
+            if seen is None or topic is None or self.known_ids.get(tp.topic) != topic.topic_id:
                 continue
             if position < seen.log_start:
                 self._replace_span(tp, position, stop=seen.log_start, seen_at=sample.began_at)
@@ -84,12 +96,12 @@ class DamageWatch:
             )
         self._overtaken = kept
 
-    def _note_ids(self, ids: Mapping[TopicName, str], *, begun: Iterable[TopicName]) -> None:
+    def _note_ids(self, ids: Mapping[TopicName, str], *, begun: Iterable[TopicName], at: datetime) -> None:
         """A topic nothing of which is mirrored begins under its id of now; another keeps the one it began under."""
         for name, topic_id in ids.items():
             if name not in begun:
-                self._known_ids[name] = topic_id
-            self._known_ids.setdefault(name, topic_id)
+                self._known_ids[name] = topic_id, at
+            self._known_ids.setdefault(name, (topic_id, at))
 
 
 def _key(told: str) -> str:

@@ -15,7 +15,7 @@ from replicator.journal import Observed, active_cluster, list_operations, open_o
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import ListedGroup, Reachability, TailCount
-from replicator.model.operations import JournalRecord, OperationKind
+from replicator.model.operations import JournalRecord, OperationKind, OperationState
 from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.board import FlowBoard
@@ -139,6 +139,7 @@ class FlowSteps:
         self.board.last_rto_seconds = last_rto(records, self.flow)
         self.board.expected_rto = expected_rto(records, self.flow.name)
         self.board.last_drill_at = last_drill(records, self.flow.name)
+        self.board.home_at = last_home(records, self.flow)
 
     def read_drift(self, deadline: Deadline) -> None:
         """Put on the board how the flow differs from its configuration; nothing while it must not be applied."""
@@ -208,7 +209,7 @@ class FlowSteps:
             heartbeat_sent_at=board.heartbeat_sent_at,
             recorded_at=recorded_at,
             stall_cause=board.stall_cause,
-            damage=self.damage.find(board.source, board.mirrored_samples),
+            damage=self.damage.find(board.source, board.mirrored_samples, home_at=board.home_at),
             is_budget_spent=is_budget_spent,
             last_rto_seconds=board.last_rto_seconds,
             drift=board.drift,
@@ -232,6 +233,17 @@ def last_rto(records: Sequence[JournalRecord], flow: Flow) -> float | None:
             if seconds is not None:
                 return seconds
     return None
+
+
+def last_home(records: Sequence[JournalRecord], flow: Flow) -> datetime | None:
+    """Return when the flow last came home by a failback; None: never."""
+    ended = (
+        operation.ended_at
+        for operation in list_operations(records).values()
+        if (operation.flow, operation.kind) == (flow.name, OperationKind.FAILBACK)
+        and operation.state in (OperationState.DONE, OperationState.DONE_WITH_EXCEPTIONS)
+    )
+    return max((moment for moment in ended if moment is not None), default=None)
 
 
 def _lister(world: World, cluster: ClusterName) -> ListGroups:

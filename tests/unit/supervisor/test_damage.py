@@ -27,13 +27,14 @@ def look(
     end: int = 100,
     position: int | None = 50,
     topic_id: str = "id-1",
+    home_at: float | None = None,
 ) -> tuple[str, ...]:
     topic = TopicDescription(ORDERS, topic_id, (PartitionDescription(0, 1, (1,), (1,)),))
     ends = PartitionEnds(partition=0, log_start=log_start, last_stable=end, end=end)
     sample = SourceSample(began_at=at(seconds), ended_at=at(seconds), topics={ORDERS: topic}, ends={TP: ends})
     positions = {} if position is None else {TP: position}
     mirrored = MirroredSample(began_at=at(seconds - 0.2), ended_at=at(seconds - 0.1), positions=positions)
-    return watch.find(sample, (mirrored,))
+    return watch.find(sample, (mirrored,), home_at=None if home_at is None else at(home_at))
 
 
 def test_a_sound_flow_has_no_damage() -> None:
@@ -50,6 +51,33 @@ def test_a_gap_is_told_with_its_offsets_and_after_mm2_has_jumped_over_it() -> No
     (grown,) = look(watch, 2, log_start=80)
     assert "50 to 79" in grown
     assert look(watch, 3, log_start=80, position=95) == (grown,)
+
+
+def test_what_was_made_anew_on_the_way_home_is_no_damage() -> None:
+    """A failback rebuilds a topic at home, and the flow begins anew there; what a look before that saw is over too."""
+    watch = DamageWatch()
+    assert look(watch, 1, log_start=60)
+    assert len(look(watch, 2, topic_id="id-2")) == 2
+    assert look(watch, 4, topic_id="id-2", home_at=5) == ()
+    assert look(watch, 6, topic_id="id-2", home_at=5) == ()
+    assert spans(watch) == []
+    assert "deleted and made again" in look(watch, 7, topic_id="id-3", home_at=5)[0]
+
+
+def test_a_supervisor_that_was_away_while_the_flow_came_home_knows_the_ids_of_now() -> None:
+    """What the standby remembers of the time before is not held against the topics at home."""
+    watch = DamageWatch()
+    watch.remember({ORDERS: remembered("id-1", observed_at=at(1))})
+    assert look(watch, 10, topic_id="id-2", home_at=5) == ()
+    watch = DamageWatch()
+    watch.remember({ORDERS: remembered("id-1", observed_at=at(6))})
+    assert look(watch, 10, topic_id="id-2", home_at=5)
+
+
+def remembered(topic_id: str, *, observed_at: datetime) -> TopicObservation:
+    return TopicObservation(
+        cluster=ClusterName("east"), topic=ORDERS, topic_id=topic_id, observed_at=observed_at, partitions=()
+    )
 
 
 def spans(watch: DamageWatch) -> list[tuple[int, int]]:
