@@ -229,7 +229,7 @@ def find_target(
         found: Operation | None = find_operation(records, order.operation_id)
     else:
         found = open_operation(records, flow.name)
-    if found is not None and gives_way(found, order, writer=writer):
+    if found is not None and not is_abort and gives_way(found, order, writer=writer):
         found = None
     if found is None:
         _refuse_open_elsewhere(peer_records, flow)
