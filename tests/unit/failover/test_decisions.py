@@ -465,6 +465,9 @@ def test_a_failover_gives_way_to_another_only_once_its_abort_stands_still() -> N
         find_target(desk.writer.records, FLOW, order(), writer="main")
     log.halt("undo of survey: east does not answer")
     assert find_target(desk.writer.records, FLOW, order(), writer="main") is None
+    again = find_target(desk.writer.records, FLOW, order(), writer="main", is_abort=True)
+    assert again is not None
+    assert again.id == "op-1"  # an abort takes back what is open, whoever might take it over
 
 
 def test_who_takes_over_inherits_what_was_left_and_ends_the_other() -> None:
