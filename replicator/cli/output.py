@@ -127,7 +127,7 @@ def emit(
                 cells = _cells(row, columns)
                 _write("\t".join(cells[:1] if output.format is OutputFormat.NAME else cells))
         case OutputFormat.TABLE:
-            _print_for_people(kind, output, item=item, rows=rows, columns=columns, view=view)
+            _print_for_people(kind, output, item=item, rows=rows, columns=columns, view=view, is_whole=not warnings)
     for warning in warnings:
         print(f"warning: {safe_text(warning)}", file=sys.stderr)
 
@@ -238,6 +238,7 @@ def _print_for_people(
     rows: list[object] | None,
     columns: Sequence[Column],
     view: RenderableType | None,
+    is_whole: bool,
 ) -> None:
     console = output.console(sys.stdout, pipe_width=TABLE_PIPE_WIDTH)
     if view is not None:
@@ -247,7 +248,8 @@ def _print_for_people(
     elif rows:
         console.print(_rows_view(rows, columns, width=console.width))
     else:
-        print(_NOTHING.get(kind, "nothing to show"), file=sys.stderr)
+        told = _NOTHING.get(kind, "nothing to show")
+        print(told if is_whole else f"{told}, as far as could be read", file=sys.stderr)
 
 
 def _rows_view(rows: list[object], columns: Sequence[Column], *, width: int) -> RenderableType:

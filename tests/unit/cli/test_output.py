@@ -154,3 +154,10 @@ def test_what_there_is_none_of_is_told_in_words(capsys: pytest.CaptureFixture[st
     for kind, told in (("Schedule", "no schedules are configured"), ("FlowStatus", "no flows are configured")):
         emit(kind, items=[], columns=COLUMNS, output=using("table"))
         assert capsys.readouterr().err == f"{told}\n"
+
+
+def test_none_of_a_part_is_not_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a warning says that something was left out, that there is nothing is not known."""
+    emit("OperationList", items=[], columns=COLUMNS, output=using("table"), warnings=["east was left out"])
+    told = "no operations in the journal, as far as could be read\nwarning: east was left out\n"
+    assert capsys.readouterr().err == told
