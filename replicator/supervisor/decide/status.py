@@ -68,9 +68,8 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
         view.flow,
         HealthFacts(
             connectors=None if connect is None else {connector.name: connector for connector in connect.connectors},
-            source_cause=_unreadable(
-                view.source, "source", cause=view.source_cause, now=now, read_seconds=view.sweep_seconds
-            ),
+            source_cause=_left_alone(view)
+            or _unreadable(view.source, "source", cause=view.source_cause, now=now, read_seconds=view.sweep_seconds),
             target_cause=_unreadable(view.target, "target", cause=view.target_cause, now=now),
             connect_cause=None if connect is not None else _tell_connect(view),
             is_failed_over=view.active == view.flow.target,
@@ -92,7 +91,7 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
         lag=view.lag,
         objectives=view.flow.objectives,
         verdicts=(*health.verdicts, *judge_rto(view.flow.objectives, last_rto_seconds=view.last_rto_seconds)),
-        window_seconds=unread_window(view.source, now=now),
+        window_seconds=None if view.role is Role.STANDBY else unread_window(view.source, now=now),
         connectors=() if view.connect is None else view.connect.statuses,
         connectors_observed_at=None if view.connect is None else view.connect.began_at,
         active=view.active,
@@ -115,6 +114,13 @@ def _fresh_connect(sample: ConnectSample | None, *, now: datetime) -> ConnectSam
 
 def _tell_connect(view: FlowView) -> str:
     return f"Connect beside {view.flow.target} cannot be read: {view.connect_cause or 'it has not answered yet'}"
+
+
+def _left_alone(view: FlowView) -> str | None:
+    """Return why nobody here knows of the source, where that is as it should be."""
+    if view.role is not Role.STANDBY:
+        return None
+    return f"this supervisor stands by: the one that leads reads {view.flow.source}"
 
 
 def _unreadable(

@@ -17,6 +17,7 @@ from replicator.model.names import TopicPartition
 from replicator.model.observations import Reachability
 from replicator.model.operations import Operation, OperationKind
 from replicator.model.supervision.outages import Advice, OutagePhase
+from replicator.model.supervision.status import Role
 from replicator.settings import Settings
 from replicator.supervisor.decide.outlook.exposure import loss_now
 from replicator.supervisor.decide.outlook.outage import (
@@ -51,7 +52,7 @@ class OutageWatch:
         self._rules = OutageRules(outage_seconds=settings.failover.outage_seconds)
         self._outage = Outage()
         self._positions: Mapping[TopicPartition, int] = {}
-        self._watched_since = clock.now()
+        self._watched_since: datetime | None = None
         self._moved_at: datetime | None = None
         self._met: datetime | None = None
         self._log = get_logger(flow=self._flow.name)
@@ -67,9 +68,16 @@ class OutageWatch:
         )
 
     def tick(self, _deadline: Deadline) -> None:
-        """Look at the newest samples; advise, and begin what may be begun."""
+        """Look at the newest samples; advise, and begin what may be begun.
+
+        A supervisor that stands by looks at nothing: the source is left to the one that leads.
+        """
+        if self._loops.leadership.role is Role.STANDBY:
+            self._watched_since, self._outage, self.advice = None, Outage(), None
+            return
         now = self._clock.now()
-        signs = self._read_signs(now)
+        self._watched_since = self._watched_since or now
+        signs = self._read_signs(now, since=self._watched_since)
         before, self._outage = self._outage, follow_outage(self._outage, signs, now=now, rules=self._rules)
         holds = find_holds(self._facts(signs, now), now=now, rules=self._rules)
         self.advice = self._advise(signs, holds, now)
@@ -80,7 +88,7 @@ class OutageWatch:
             self._met = self._outage.since
             threading.Thread(target=self._fail_over, name=f"failover:{self._flow.name}", daemon=True).start()
 
-    def _read_signs(self, now: datetime) -> SourceSigns:
+    def _read_signs(self, now: datetime, *, since: datetime) -> SourceSigns:
         board = self._loops.board
         sample = board.mirrored
         if sample is not None and sample.positions != self._positions:
@@ -89,7 +97,7 @@ class OutageWatch:
         seen = board.source_watch.observation
         return SourceSigns(
             reachability=seen.reachability,
-            watched_since=self._watched_since,
+            watched_since=since,
             read_at=seen.last_reached_at,
             moved_at=self._moved_at,
         )

@@ -136,3 +136,12 @@ def test_the_window_is_what_nobody_read() -> None:
     refused = decide_flow(view(source=contact("east", R.REFUSED, age=9)), previous=None, now=NOW)
     silent = decide_flow(view(source=contact("east", R.SILENT, age=9)), previous=None, now=NOW)
     assert (refused.window_seconds, silent.window_seconds) == (1, 9)
+
+
+def test_a_supervisor_that_stands_by_accuses_no_source_that_it_does_not_read() -> None:
+    """The one that leads reads it: what is unknown here is no sign of anything, and no window grows."""
+    seen = view(role=Role.STANDBY, source=replace(view().source, last_reached_at=None))
+    status = decide_flow(seen, previous=None, now=NOW + timedelta(seconds=600))
+    assert status.state is FlowState.UNKNOWN
+    assert status.cause == "this supervisor stands by: the one that leads reads east"
+    assert status.window_seconds is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from replicator.clock import Deadline
 from replicator.failover.engine.logbook import Logbook, Request
 from replicator.journal import Journal, MemoryLog
-from replicator.model.names import FlowName, OperationId
+from replicator.model.flow import Flow, Selection
+from replicator.model.names import ClusterName, FlowName, OperationId
 from replicator.model.observations import Reachability
 from replicator.model.operations import OperationKind, OperationState
 from replicator.model.supervision.outages import OutagePhase
+from replicator.model.supervision.status import Role
 from replicator.supervisor.decide.outlook.outage import (
     AUTOMATIC,
     AutomatFacts,
@@ -28,6 +31,7 @@ from replicator.supervisor.decide.outlook.outage import (
     follow_outage,
     needs_acknowledgement,
 )
+from replicator.supervisor.flows.outages import OutageWatch
 
 T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULES = OutageRules(outage_seconds=30)
@@ -167,3 +171,16 @@ def test_what_was_begun_unasked_waits_for_a_human() -> None:
     assert not needs_acknowledgement(None)
     (held,) = find_holds(replace(MAY, last_operation=unasked), now=T0, rules=RULES)
     assert "failover-1 was begun unasked" in held
+
+
+def test_a_supervisor_that_stands_by_looks_for_no_outage() -> None:
+    """It leaves the source to the one that leads; what it never read is no sign. There is no board to look at here."""
+    flow = Flow(name=FlowName("shop"), source=ClusterName("east"), target=ClusterName("west"), topics=Selection(("a",)))
+    loops: Any = SimpleNamespace(flow=flow, leadership=SimpleNamespace(role=Role.STANDBY), board=None)
+    settings: Any = SimpleNamespace(failover=SimpleNamespace(outage_seconds=30, mode="advise"))
+    watch = OutageWatch(settings, loops)
+    watch.tick(Deadline.after(1))
+    assert watch.advice is None
+    loops.leadership.role = Role.LEADER
+    with pytest.raises(AttributeError):
+        watch.tick(Deadline.after(1))
