@@ -13,6 +13,8 @@ from replicator.supervisor.samples import MirroredSample, SourceSample
 
 KEPT_SECONDS = 24 * 3600.0
 KEPT_MAX = 1000
+SETTLING = timedelta(seconds=30)
+"""Journals are read every few seconds: for so long a supervisor may not know yet that the flow came home."""
 
 
 class DamageWatch:
@@ -52,10 +54,11 @@ class DamageWatch:
     ) -> tuple[str, ...]:
         """Return the damage of the last day, each in one line, what shows now first.
 
-        `home_at` is when the flow last came home: from then on it mirrors anew, and what was before is over.
+        `home_at` is when the flow last came home: from then on it mirrors anew, and what was before is over, also where
+        it was noted a little later by one who did not know yet.
         """
         if home_at is not None:
-            self._forget_before(home_at)
+            self._forget_before(home_at + SETTLING)
         if sample is None or (home_at is not None and sample.began_at < home_at):
             return ()
         oldest = sample.began_at - timedelta(seconds=KEPT_SECONDS)
@@ -67,10 +70,10 @@ class DamageWatch:
             self._seen[_key(told)] = (told, sample.began_at)
         return (*now, *(told for told, _ in self._seen.values() if told not in now))[:KEPT_MAX]
 
-    def _forget_before(self, home_at: datetime) -> None:
-        self._known_ids = {name: known for name, known in self._known_ids.items() if known[1] >= home_at}
-        self._seen = {key: seen for key, seen in self._seen.items() if seen[1] >= home_at}
-        self._overtaken = {key: span for key, span in self._overtaken.items() if span.seen_at >= home_at}
+    def _forget_before(self, moment: datetime) -> None:
+        self._known_ids = {name: known for name, known in self._known_ids.items() if known[1] >= moment}
+        self._seen = {key: seen for key, seen in self._seen.items() if seen[1] >= moment}
+        self._overtaken = {key: span for key, span in self._overtaken.items() if span.seen_at >= moment}
 
     def _find_now(self, sample: SourceSample, paired: MirroredSample) -> tuple[str, ...]:
         ids = {name: topic.topic_id for name, topic in sample.topics.items()}

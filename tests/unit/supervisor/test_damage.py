@@ -54,24 +54,26 @@ def test_a_gap_is_told_with_its_offsets_and_after_mm2_has_jumped_over_it() -> No
 
 
 def test_what_was_made_anew_on_the_way_home_is_no_damage() -> None:
-    """A failback rebuilds a topic at home, and the flow begins anew there; what a look before that saw is over too."""
+    """A failback rebuilds a topic at home, and the flow begins anew there; what a look before that saw is over too, and
+    what one saw who had not read yet that it is at home."""
     watch = DamageWatch()
     assert look(watch, 1, log_start=60)
     assert len(look(watch, 2, topic_id="id-2")) == 2
-    assert look(watch, 4, topic_id="id-2", home_at=5) == ()
-    assert look(watch, 6, topic_id="id-2", home_at=5) == ()
+    assert len(look(watch, 8, topic_id="id-2")) == 2
+    assert look(watch, 9, topic_id="id-2", home_at=5) == ()
+    assert look(watch, 60, topic_id="id-2", home_at=5) == ()
     assert spans(watch) == []
-    assert "deleted and made again" in look(watch, 7, topic_id="id-3", home_at=5)[0]
+    assert "deleted and made again" in look(watch, 61, topic_id="id-3", home_at=5)[0]
 
 
 def test_a_supervisor_that_was_away_while_the_flow_came_home_knows_the_ids_of_now() -> None:
     """What the standby remembers of the time before is not held against the topics at home."""
     watch = DamageWatch()
-    watch.remember({ORDERS: remembered("id-1", observed_at=at(1))})
-    assert look(watch, 10, topic_id="id-2", home_at=5) == ()
+    watch.remember({ORDERS: remembered("id-1", observed_at=at(7))})
+    assert look(watch, 100, topic_id="id-2", home_at=5) == ()
     watch = DamageWatch()
-    watch.remember({ORDERS: remembered("id-1", observed_at=at(6))})
-    assert look(watch, 10, topic_id="id-2", home_at=5)
+    watch.remember({ORDERS: remembered("id-1", observed_at=at(60))})
+    assert look(watch, 100, topic_id="id-2", home_at=5)
 
 
 def remembered(topic_id: str, *, observed_at: datetime) -> TopicObservation:
