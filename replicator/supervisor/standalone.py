@@ -100,11 +100,9 @@ class _Look:
 
     def _begin_lag(self) -> None:
         """Let the lag begin at what the standby remembers, where that still speaks of the same topics."""
-        sample, contact = self._steps.board.source, self._observed.clusters.get(self._parts.flow.source)
+        sample, source = self._steps.board.source, self._parts.flow.source
         rules = lag_rules(self._parts.flow)
-        remembered = (
-            None if sample is None or contact is None else remembered_observation(self._observed, contact, sample)
-        )
+        remembered = None if sample is None else remembered_observation(self._observed, source, sample)
         age = (
             0.0 if remembered is None or sample is None else (sample.began_at - remembered.observed_at).total_seconds()
         )
@@ -113,6 +111,7 @@ class _Look:
         self._steps.lag = LagFeed(self._parts.flow, self._steps.board, rules=rules)
         if remembered is not None:
             self._steps.lag.begin_with(remembered)
+            self._steps.lag.remember(self._observed)
 
     def _decide(self) -> FlowStatus:
         now = self._clock.now()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from replicator.flow.measuring.trail import Sample, Trail
+from replicator.flow.measuring.trail import Memory, Sample, Trail
 from replicator.model.lag import FlowLag, PartitionLag, TopicLag
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds, TailCount
@@ -37,13 +37,15 @@ class LagObservation:
     """What was seen at one moment; None: it could not be read.
 
     `ends` are the source's, `positions` the next offsets to mirror (a partition without one was never mirrored),
-    `tails` counts of the visible records that are not mirrored yet.
+    `tails` counts of the visible records that are not mirrored yet. `unmirrored_since`, as the series tells it, goes
+    with what somebody else has observed.
     """
 
     observed_at: datetime
     ends: Mapping[TopicPartition, PartitionEnds] | None
     positions: Mapping[TopicPartition, int] | None
     tails: Mapping[TopicPartition, TailCount] = field(default_factory=dict)
+    unmirrored_since: Mapping[TopicName, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -66,9 +68,20 @@ class LagSeries:
         for gone in self._trails.keys() - observation.ends.keys():
             del self._trails[gone]
         for partition, ends in observation.ends.items():
-            trail = self._trails.setdefault(partition, Trail(self.rules.window_seconds))
+            trail = self._trails.setdefault(partition, Trail(self.rules.window_seconds, self.rules.age_seconds_max))
             position = _first_unmirrored(partition, ends, observation.positions)
             trail.add(observation.observed_at, ends, position, observation.tails.get(partition))
+
+    def remember(self, earlier: LagObservation) -> None:
+        """Let lag that was there when this series began be as old as was known when `earlier` was observed."""
+        for partition, trail in self._trails.items():
+            ends = (earlier.ends or {}).get(partition)
+            position = None if ends is None else _first_unmirrored(partition, ends, earlier.positions)
+            if ends is not None and position is not None:
+                since = earlier.unmirrored_since.get(partition.topic)
+                trail.remember(
+                    Memory(read_at=earlier.observed_at, end=ends.end, position=position, unmirrored_since=since)
+                )
 
     def measure(self, now: datetime) -> FlowLag:
         """Return the flow's lag as it is known at `now`; of a source that holds nothing for it that is 0."""

@@ -25,6 +25,19 @@ class Sample:
     records: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What was known of a partition at `read_at`, before this watching began: its end, and what was mirrored of it.
+
+    `unmirrored_since`: nothing that was not mirrored then had been written before that moment; None: not known.
+    """
+
+    read_at: datetime
+    end: int
+    position: int
+    unmirrored_since: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class SeenEnd:
     """When an end was first seen. What it added was written after `written_after`; None: nobody watched before."""
@@ -38,9 +51,11 @@ class SeenEnd:
 class Trail:
     """`_behind` holds the first observation of each end that is not mirrored yet, oldest first.
     `_recent` holds the samples of the last `window_seconds`. `_cleared` remembers that from a mirrored position
-    up to an offset there was nothing but markers and aborted data."""
+    up to an offset there was nothing but markers and aborted data. Between two looks `gap_seconds` apart or less
+    it matters little when a record was written; between others nobody knows how old what came is."""
 
     window_seconds: float
+    gap_seconds: float
     _behind: deque[SeenEnd] = field(default_factory=deque)
     _recent: deque[Sample] = field(default_factory=deque)
     _cleared: tuple[int, int] = (-1, -1)
@@ -70,6 +85,22 @@ class Trail:
             self._note_end(sample)
         if sample.start is not None:
             self._drop_mirrored(sample.start)
+
+    def remember(self, memory: Memory) -> None:
+        """Let what was there when watching began be as old as was known before; otherwise it stays at least that old.
+
+        Nothing changes where the memory cannot be of this log, or is younger than what was seen.
+        """
+        head = self._behind[0] if self._behind else None
+        if head is None or head.written_after is not None or memory.end > head.end or memory.read_at > head.at:
+            return
+        since = memory.unmirrored_since
+        if self.newest.start is None or self.newest.start < memory.position:
+            since = None
+        self._behind[0] = replace(head, written_after=memory.read_at)
+        self._behind.appendleft(SeenEnd(since or memory.read_at, memory.end, since))
+        if self.newest.start is not None:
+            self._drop_mirrored(self.newest.start)
 
     def _note_end(self, sample: Sample) -> None:
         """Remember when this end was first seen; after hours behind, only every so often.
@@ -131,8 +162,11 @@ class Trail:
 
     @property
     def is_seconds_minimum(self) -> bool:
-        """Whether what is behind was there when watching began: how long before that, nobody saw."""
-        return bool(self.newest.records and self._behind and self._behind[0].written_after is None)
+        """Whether what is behind was there when watching began, or when it went on after a gap: it may be older."""
+        if not self.newest.records or not self._behind:
+            return False
+        first = self._behind[0]
+        return first.written_after is None or (first.at - first.written_after).total_seconds() > self.gap_seconds
 
     @property
     def unmirrored_since(self) -> datetime | None:

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from replicator.flow import LagObservation, LagRules
 from replicator.journal import Observed
 from replicator.model.flow import Delivery, Flow
-from replicator.model.names import TopicPartition
-from replicator.model.observations import ClusterObservation
+from replicator.model.names import ClusterName, TopicPartition
 from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
@@ -66,15 +65,14 @@ def lag_observation(
     )
 
 
-def remembered_observation(
-    observed: Observed, contact: ClusterObservation, sample: SourceSample
-) -> LagObservation | None:
+def remembered_observation(observed: Observed, source: ClusterName, sample: SourceSample) -> LagObservation | None:
     """Return what the standby remembers of the topics that `sample` saw too, as of the last whole read.
 
     None: nothing is remembered that is older than the sample. A topic made again since is left out. Positions
     were read a little after the ends they are remembered with, and may lie beyond them: that much is known.
     """
-    if contact.last_reached_at is None or contact.last_reached_at >= sample.began_at:
+    contact = observed.clusters.get(source)
+    if contact is None or contact.last_reached_at is None or contact.last_reached_at >= sample.began_at:
         return None
     topics = [
         seen
@@ -91,4 +89,5 @@ def remembered_observation(
             for partition, position in seen.mirrored_positions.items()
             if (tp := TopicPartition(seen.topic, partition)) in ends
         },
+        unmirrored_since={seen.topic: seen.unmirrored_since for seen in topics},
     )

@@ -178,6 +178,7 @@ class FlowSteps:
         if self.flow.source in observed.clusters:
             self.board.source_watch.remember(observed.clusters[self.flow.source])
         self.board.remember(observed.topics, observed.groups)
+        self.lag.remember(observed)
         self.damage.remember(observed.topics)
         self._translations.remember(observed.translations)
         return observed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -242,6 +243,78 @@ def test_what_was_behind_before_anybody_watched_is_at_least_as_late() -> None:
     found = [measure(*story[: count + 1]) for count in range(1, len(story))]
     assert [lag.is_seconds_minimum for lag in found] == [True, True, False, False]
     assert [lag.lag_seconds for lag in found] == [2.0, 4.0, 4.0, 0.0]
+
+
+def remembered(seconds: float, end: int, position: int, since: float | None) -> LagObservation:
+    """What another watcher left behind."""
+    found = seen(seconds, end, position)
+    return replace(found, unmirrored_since={P0.topic: None if since is None else at(since)})
+
+
+@pytest.mark.parametrize(
+    ("earlier", "seconds", "is_minimum", "since"),
+    [
+        # Nothing known: since the first look, at least.
+        (None, 2.0, True, None),
+        # What is not mirrored yet was seen by the one before us, and is as old as that one knew.
+        (remembered(-300, 60, 30, -900), 902.0, False, -900),
+        (remembered(-300, 60, 30, None), 302.0, True, None),
+        # All that one saw is mirrored: what is behind came while nobody watched, or just now.
+        (remembered(-300, 40, 30, -900), 2.0, True, -300),
+        (remembered(-10, 40, 30, -900), 2.0, False, -10),
+        # The flow reads again what it had mirrored then; that memory says nothing of its age.
+        (remembered(-300, 60, 50, -300), 302.0, True, None),
+        # Another log, or one that was read after us.
+        (remembered(-300, 101, 30, -900), 2.0, True, None),
+        (remembered(1, 60, 30, -900), 2.0, True, None),
+    ],
+)
+def test_what_was_known_before_we_watched_gives_lag_its_age(
+    earlier: LagObservation | None, seconds: float, is_minimum: bool, since: float | None
+) -> None:
+    """A memory of the standby gives old lag its age; no age is told that may be too short, unless as a minimum."""
+    series = LagSeries(FlowName("shop"))
+    series.add(seen(0, 100, 40))
+    series.add(seen(2, 110, 40))
+    if earlier is not None:
+        series.remember(earlier)
+    lag = series.measure(at(2))
+    assert (lag.lag_seconds, lag.is_seconds_minimum) == (seconds, is_minimum)
+    assert series.unmirrored_since() == {P0.topic: None if since is None else at(since)}
+
+
+def test_what_came_while_the_source_could_not_be_read_is_at_least_as_late() -> None:
+    """An end first seen after a long silence may be as old as the silence: its age is told as a minimum."""
+    story = [seen(0, 100, 100), seen(2, None, 100), seen(600, 150, 100), seen(602, 160, 100)]
+    assert (measure(*story).lag_seconds, measure(*story).is_seconds_minimum) == (2.0, True)
+    assert not measure(*story, seen(604, 160, 150)).is_seconds_minimum
+    short = measure(seen(0, 100, 100), seen(10, 150, 100), seen(12, 150, 100))
+    assert (short.lag_seconds, short.is_seconds_minimum) == (2.0, False)
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=40),
+    parts=st.tuples(st.integers(1, 38), st.integers(1, 38)),
+)
+def test_one_watcher_after_another_knows_what_one_would(steps: list[tuple[int, int]], parts: tuple[int, int]) -> None:
+    """Whoever watches on with what the one before left tells no age that is too short, and no time that is too late."""
+    left, begun = sorted(min(part, len(steps) - 1) for part in parts)
+    first, second, written, position = LagSeries(FlowName("a")), LagSeries(FlowName("b")), list[int](), 0
+    for moment, (arrived, moved) in enumerate(steps):
+        written += [moment - 1] * arrived
+        position = min(len(written), position + moved)
+        look = seen(moment, len(written), position)
+        if moment <= left:
+            first.add(look)
+            memory = replace(look, unmirrored_since=first.unmirrored_since())
+        if moment >= begun:
+            second.add(look)
+            second.remember(memory)
+    since, told = second.unmirrored_since()[P0.topic], one(second.measure(at(moment)))
+    unmirrored = written[position:]
+    assert since is None or all(at(one_written) >= since for one_written in unmirrored)
+    if unmirrored and told.lag_seconds is not None and not told.is_seconds_minimum:
+        assert told.lag_seconds >= moment - unmirrored[0] - 1 - (begun - left)
 
 
 def test_a_rewind_is_told_too_long_rather_than_too_short() -> None:

@@ -109,7 +109,7 @@ def test_partitions_that_are_known_of_are_told_of_before_lag_can_be(clock: Any) 
     """Before anything can be compared each partition is there, its lag unknown: from memory first, then as swept."""
     feed = Feed(clock)
     assert feed.lag.measure(at(0)).topics == ()
-    observed, _ = remembered()
+    observed = remembered()
     feed.board.remember(observed.topics, {})
     told = feed.lag.measure(at(1))
     assert [(one.partition, one.lag_records) for topic in told.topics for one in topic.partitions] == [(TP, None)]
@@ -161,7 +161,7 @@ def test_lag_seconds_rise_while_nothing_moves(clock: Any) -> None:
     assert seen[2].stalled_partitions == 0
 
 
-def remembered(topic_id: str = "id-1") -> tuple[Observed, ClusterObservation]:
+def remembered(topic_id: str = "id-1") -> Observed:
     contact = ClusterObservation(
         cluster=EAST,
         cluster_id="c",
@@ -176,30 +176,51 @@ def remembered(topic_id: str = "id-1") -> tuple[Observed, ClusterObservation]:
         observed_at=at(4),
         partitions=(PartitionEnds(partition=0, log_start=0, last_stable=90, end=90),),
         mirrored_positions={0: 95},
+        unmirrored_since=at(3),
     )
-    return Observed(clusters={EAST: contact}, topics={ORDERS: topic}), contact
+    return Observed(clusters={EAST: contact}, topics={ORDERS: topic})
 
 
 def test_the_standbys_memory_is_the_first_observation() -> None:
     """Unchanged topics are as they were when the source was last read whole; positions count up to the ends."""
-    observed, contact = remembered()
-    found = remembered_observation(observed, contact, sweep(60, 100))
+    observed = remembered()
+    found = remembered_observation(observed, EAST, sweep(60, 100))
     assert found is not None
     assert found.observed_at == at(10)
     assert found.ends is not None
     assert found.ends[TP].end == 90
     assert found.positions == {TP: 90}
+    assert found.unmirrored_since == {ORDERS: at(3)}
 
 
 def test_memory_of_another_topic_is_left_out() -> None:
     """A topic made again under the same name has no past."""
-    observed, contact = remembered("id-0")
-    found = remembered_observation(observed, contact, sweep(60, 100))
+    observed = remembered("id-0")
+    found = remembered_observation(observed, EAST, sweep(60, 100))
     assert found is not None
     assert found.ends == {}
 
 
 def test_memory_of_now_is_no_memory() -> None:
     """A supervisor that records right now tells nothing older than what we see ourselves."""
-    observed, contact = remembered()
-    assert remembered_observation(observed, contact, sweep(10, 100)) is None
+    assert remembered_observation(remembered(), EAST, sweep(10, 100)) is None
+    assert remembered_observation(Observed(), EAST, sweep(20, 100)) is None
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_lag_that_was_there_when_we_came_is_as_old_as_it_was_known_to_be(clock: Any, is_early: bool) -> None:
+    """Whether the memory is read before the first sweep or after it: the lag of what was behind goes on from there."""
+    feed, observed = Feed(clock), remembered()
+    seen = replace(observed.topics[ORDERS], mirrored_positions={0: 40}, unmirrored_since=at(3))
+    observed = Observed(clusters=observed.clusters, topics={ORDERS: seen})
+    if is_early:
+        feed.lag.remember(observed)
+    for second in (60, 62):
+        feed.look(second, end=120, position=40)
+        feed.lag.measure(at(second))
+    if not is_early:
+        assert feed.lag.measure(at(62)).is_seconds_minimum
+        feed.lag.remember(observed)
+        feed.look(64, end=120, position=40)
+    told = feed.lag.measure(at(64))
+    assert (told.lag_records, told.lag_seconds, told.is_seconds_minimum) == (80, 61.0, False)
