@@ -1,35 +1,30 @@
 """Mutation testing: `python -m tests.mutation [--room NAME] [--sample N] [--seed S] [--module M] [--json FILE]`.
 
-Each mutant lives in a process of its own, forked before anything of the project is imported; there the changed module
-takes the place of the real one and the unit tests of its room run until one fails. A mutant that makes them fail, or
-run for ever, is killed; one that they do not notice survives and is listed. With `--sample` so many are drawn.
+Each mutant lives in a fork of one warm process, where the unit tests of its room run until one fails (see `judge`). A
+mutant that makes one fail, or run for ever, is noticed; one that they do not notice survives and is listed. With
+`--sample` so many are drawn, of each module its share.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.abc
-import importlib.machinery
 import json
 import os
 import random
-import signal
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
-from tests.mutation.mutants import Mutant, find_mutants, mutate
+from tests.examples import EXAMPLES_MAX as ENVIRONMENT_MAX
+from tests.mutation.judge import ENDLESS, NOTICED, SURVIVED, Judge, Suspect, Verdict
+from tests.mutation.mutants import Mutant, find_mutants
 
 ROOT = Path(__file__).parents[2]
-OFFSETS_MODULES = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
+OFFSETS_MODULES: tuple[str, ...] = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
 OFFSETS_MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules", "spot"))
 OFFSETS_MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
 OFFSETS_TABLES = ("test_points", "test_rules", "test_proofs")
@@ -58,33 +53,19 @@ ROOMS = {
     "offsets": Room(dict.fromkeys(OFFSETS_MODULES, OFFSETS_TESTS), OFFSETS_TABLES),
     "failover": Room(FAILOVER_TESTS, tuple(dict.fromkeys(name for tests in FAILOVER_TESTS.values() for name in tests))),
 }
-OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-k", "not planted", "--tb=no", "--hypothesis-seed=0")
-SECONDS_MAX = 240
-"""A mutant whose tests run longer has made a loop endless: it is killed."""
+OPTIONS = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-k",
+    "not planted",
+    "--tb=short",
+    "--timeout=0",
+)
+EXAMPLES_MAX = 20
+"""How many examples a property test is given for each mutant."""
+PROGRESS_EVERY = 50
 TARGET = 85.0
-
-
-class MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads the one module that is changed."""
-
-    def __init__(self, room: str, mutant: Mutant, path: Path) -> None:
-        self._name = f"replicator.{room}.{mutant.module}"
-        self._mutant = mutant
-        self._path = path
-
-    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
-        """Return the changed module's spec; None for every other module."""
-        if name != self._name:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, origin=str(self._path))
-
-    def create_module(self, _spec: importlib.machinery.ModuleSpec) -> None:
-        """Have Python make the module as usual."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the changed module."""
-        tree = mutate(self._path.read_text(encoding="utf-8"), self._mutant.number)
-        exec(compile(tree, str(self._path), "exec"), module.__dict__)  # noqa: S102 -- the project's own text, changed
 
 
 def path_of(room: str, module: str) -> Path:
@@ -92,39 +73,68 @@ def path_of(room: str, module: str) -> Path:
     return ROOT / "replicator" / room / Path(*module.split(".")).with_suffix(".py")
 
 
-def outlives(room: str, mutant: Mutant | None, tests: Sequence[str]) -> bool:
-    """Whether every test passes with the mutant in place; None: with the project as it is."""
-    child = os.fork()
-    if child == 0:
-        _live_and_die(room, mutant, tests)
-    _, status = os.waitpid(child, 0)
-    return status == 0
+def drawn(mutants: Sequence[Mutant], *, count: int | None, seed: int) -> list[Mutant]:
+    """Return the mutants in any order; with `count` so many of them, of each module its share."""
+    rng = random.Random(seed)
+    shuffled = rng.sample(mutants, len(mutants))
+    if count is None or count >= len(shuffled):
+        return shuffled
+    places, sizes = Counter[str](), Counter(one.module for one in shuffled)
+    ranked = []
+    for one in shuffled:
+        places[one.module] += 1
+        ranked.append(((places[one.module] - 0.5) / sizes[one.module], one))
+    kept = [one for _, one in sorted(ranked, key=lambda pair: pair[0])[:count]]
+    return rng.sample(kept, len(kept))
 
 
-def _live_and_die(room: str, mutant: Mutant | None, names: Sequence[str]) -> None:
-    signal.alarm(SECONDS_MAX)
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="replicator-mutation-")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    if mutant is not None:
-        sys.meta_path.insert(0, MutantFinder(room, mutant, path_of(room, mutant.module)))
-    tests = [str(ROOT / "tests" / "unit" / room / f"{name}.py") for name in names]
-    status: Any = 1
-    try:
-        status = pytest.main([*OPTIONS, *tests])
-    finally:
-        os._exit(0 if status == 0 else 1)
+def judge_mutants(
+    room: str, mutants: Sequence[Mutant], tests_of: Mapping[str, tuple[str, ...]], *, jobs: int, seconds: float
+) -> Judge:
+    """Return the judge after it has seen the mutants; what is not noticed is printed as it is found."""
+    os.environ[ENVIRONMENT_MAX] = str(EXAMPLES_MAX)
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what pytest has to tell is no data
+
+    def tell(verdict: Verdict) -> None:
+        if not len(judge.verdicts) % PROGRESS_EVERY:
+            print(f"{len(judge.verdicts)} of {len(mutants)}", file=sys.stderr, flush=True)
+        if verdict.outcome != NOTICED:
+            print(f"{verdict.outcome}: {verdict.suspect.mutant.told}", file=out, flush=True)
+
+    suspects = [Suspect(one, path_of(room, one.module), frozenset(tests_of[one.module])) for one in mutants]
+    judge = Judge(suspects, jobs=jobs, seconds=seconds, tell=tell)
+    names = dict.fromkeys(test for one in mutants for test in tests_of[one.module])
+    pytest.main([*OPTIONS, *(str(ROOT / "tests" / "unit" / room / f"{name}.py") for name in names)], plugins=[judge])
+    os.dup2(out.fileno(), 1)
+    if not judge.is_sound:
+        raise SystemExit("the tests fail without any mutant: a score would mean nothing")
+    return judge
+
+
+def summarize(judge: Judge, *, total: int) -> dict[str, object]:
+    """Return what was found, by module."""
+    tried = Counter(one.suspect.mutant.module for one in judge.verdicts)
+    survivors = sorted(one.suspect.mutant.told for one in judge.verdicts if one.outcome == SURVIVED)
+    count = tried.total()
+    return {
+        "mutants": total,
+        "tried": dict(tried),
+        "score": 100 * (count - len(survivors)) / max(1, count),
+        "endless": sorted(one.suspect.mutant.told for one in judge.verdicts if one.outcome == ENDLESS),
+        "survivors": survivors,
+    }
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the mutants; the status says whether enough were killed."""
+    """Run the mutants; the status says whether enough were noticed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sample", type=int, metavar="N", help="draw so many instead of running all")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--room", choices=ROOMS, default="offsets")
     parser.add_argument("--module", action="append", help="this module alone; may be repeated")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no new mutant after so long")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="so many at once")
     parser.add_argument(
         "--tables", action="store_true", help="the tables alone: quicker, and a lower bound of the score"
     )
@@ -134,28 +144,16 @@ def main(argv: Sequence[str]) -> int:
     modules = asked.module or list(room.tests_of)
     if unknown := set(modules) - set(room.tests_of):
         parser.error(f"no module of {name} that is mutated: {', '.join(sorted(unknown))}")
-    mutants = [m for module in modules for m in find_mutants(module, path_of(name, module).read_text("utf-8"))]
-    total = len(mutants)
-    if asked.sample is not None:
-        mutants = random.Random(asked.seed).sample(mutants, min(asked.sample, total))
+    every = [m for module in modules for m in find_mutants(module, path_of(name, module).read_text("utf-8"))]
+    mutants = drawn(every, count=asked.sample, seed=asked.seed)
     tests_of = dict.fromkeys(modules, room.tables) if asked.tables else room.tests_of
-    everything = list(dict.fromkeys(test for module in modules for test in tests_of[module]))
-    if not outlives(name, None, everything):
-        raise SystemExit("the tests fail without any mutant: a score would mean nothing")
-    began, tried, survivors = time.monotonic(), Counter[str](), list[Mutant]()
-    for mutant in mutants:
-        if time.monotonic() - began > asked.seconds:
-            break
-        tried[mutant.module] += 1
-        if outlives(name, mutant, tests_of[mutant.module]):
-            survivors.append(mutant)
-            print(f"survived: {mutant.told}", flush=True)
-    count = sum(tried.values())
-    score = 100 * (count - len(survivors)) / max(1, count)
-    print(f"{count:,} of {total:,} mutants, {len(survivors)} survived: score {score:.1f} %")
+    found = summarize(judge_mutants(name, mutants, tests_of, jobs=asked.jobs, seconds=asked.seconds), total=len(every))
+    survivors, endless, tried = found["survivors"], found["endless"], found["tried"]
+    assert isinstance(survivors, list)
+    score = float(str(found["score"]))
+    print(f"{len(every):,} mutants, {tried}: {len(survivors)} survived, endless: {endless}: score {score:.1f} %")
     if asked.json is not None:
-        told = {"mutants": total, "tried": dict(tried), "score": score, "survivors": [m.told for m in survivors]}
-        asked.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0 if score >= TARGET else 1
 
 

@@ -26,20 +26,23 @@ _NAMED |= {"bisect_right": "bisect_left"}
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """The `number`-th change that a module allows; `told` says what and where."""
+    """The `number`-th change that a module allows; `told` says what and where, `functions` holds the first lines of
+    those around it."""
 
     module: str
     number: int
     told: str
+    functions: frozenset[int] = frozenset()
 
 
 def find_mutants(module: str, text: str) -> list[Mutant]:
     """Return every mutant of a module's text."""
-    lines = text.splitlines()
+    lines, tree = text.splitlines(), ast.parse(text)
     found = []
-    for number, (node, told) in enumerate(_places(ast.parse(text))):
+    for number, (node, told) in enumerate(_places(tree)):
         at = getattr(node, "lineno", 0)
-        found.append(Mutant(module, number, f"{module}:{at}: {told} in `{lines[at - 1].strip()}`"))
+        around = frozenset(_first_line(f) for f in _functions(tree) if f.lineno <= at <= (f.end_lineno or at))
+        found.append(Mutant(module, number, f"{module}:{at}: {told} in `{lines[at - 1].strip()}`", around))
     return found
 
 
@@ -77,10 +80,22 @@ def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
 
 def _acting(tree: ast.Module) -> Iterator[ast.AST]:
     """Yield the nodes inside functions, without their signatures' annotations: what runs when a question is asked."""
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef):
-            for statement in function.body:
-                yield from (n for n in ast.walk(statement) if not isinstance(n, ast.FunctionDef))
+    seen = set()
+    for function in _functions(tree):
+        for statement in function.body:
+            for node in ast.walk(statement):
+                if not isinstance(node, ast.FunctionDef) and id(node) not in seen:
+                    seen.add(id(node))
+                    yield node
+
+
+def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def _first_line(function: ast.FunctionDef) -> int:
+    """Return the first line of a function as its code knows it: that of its first decorator."""
+    return min([function.lineno, *(one.lineno for one in function.decorator_list)])
 
 
 def _change(node: ast.AST, told: str) -> None:

@@ -15,6 +15,7 @@ from replicator.offsets.anchors import matched_offsets
 from replicator.offsets.inverse import INVERSE_RULES, invert_offset
 from replicator.offsets.points import EMPTY_MAP, PartitionMap
 from replicator.offsets.reads import Standing, Visible
+from tests.examples import examples
 from tests.unit.offsets.homeward import find_inverse_faults
 from tests.unit.offsets.mutants import INVERSE_MUTANTS, Mutant, planted
 from tests.unit.offsets.test_points import ORDERS, map_of
@@ -138,7 +139,7 @@ def test_matches_out_of_order_are_no_anchors() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_no_world_finds_a_fault_on_the_way_home(shape: str, seed: int) -> None:
     """Nothing is skipped, not even by groups that came from the source; bounds hold; a later position is no earlier."""

@@ -23,6 +23,7 @@ from replicator.offsets.reads import Visible
 from replicator.offsets.rules import RULES, translate_offset
 from replicator.offsets.views import TopicState
 from replicator.offsets.warm import ProvenRuns
+from tests.examples import examples
 from tests.unit.offsets import world as worlds
 from tests.unit.offsets.test_worlds import SHAPES, world_of
 from tests.unit.offsets.world import SOURCE, TARGET, Mirror, World, WorldReads
@@ -121,7 +122,7 @@ def differences(world: World, warm: WarmMap, rng: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_every_answer_is_the_rules_own(shape: str, seed: int) -> None:
     """For every offset of every world the fast path gives the rules' place, grade, bound and clamp."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicator.model.offsets import Grade
+from tests.examples import examples
 from tests.unit.offsets.mutants import MUTANTS, Mutant, planted
 from tests.unit.offsets.world import Shape, World, find_faults, make_world
 
@@ -34,7 +35,7 @@ def world_of(shape: str, seed: int) -> World:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_no_world_finds_a_fault(shape: str, seed: int) -> None:
     """Whatever happened to a partition, no translation skips, and none costs more than it says."""
@@ -44,7 +45,7 @@ def test_no_world_finds_a_fault(shape: str, seed: int) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_thinned_map_finds_no_fault_either(shape: str) -> None:
     """Dropping points to stay within a bound costs exactness, never a record nor the truth of a bound."""
-    for seed in range(150):
+    for seed in range(examples(150)):
         world = world_of(shape, seed)
         world.points_max = 3
         assert find_faults(world) == [], seed
