@@ -78,6 +78,17 @@ class Deadline:
             raise DeadlineExceeded(f"{what}: no answer in time", hint=hint)
 
 
+SKEW_SECONDS_MAX = 1.0
+"""By so much the clocks of two hosts that keep time may differ; more means that one of them stepped."""
+
+
+def seconds_between(earlier: datetime, later: datetime) -> float | None:
+    """Return the seconds from one moment to the later one; None where it lies before the earlier one by more than the
+    clocks of hosts differ: then one of them stepped, and nobody knows."""
+    seconds = (later - earlier).total_seconds()
+    return None if seconds < -SKEW_SECONDS_MAX else max(0.0, seconds)
+
+
 def to_rfc3339(moment: datetime) -> str:
     """Return the moment as RFC 3339 in UTC with milliseconds and a Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from replicator.failover.fences.rules import FENCE_STEP
 from replicator.failover.planned.copy_head import write_head
 from replicator.failover.report import OperationReport, accepted_of, loss_max_of, report_of
 from replicator.failover.runbooks import runbook_of
+from replicator.failover.steps.survey import refuse_one_cluster
 from replicator.failover.takeover import TAKES_OVER, can_be_taken_over, end_taken_over, require_loss_of_source
 from replicator.failover.world import READ_SECONDS, Choices, FenceGrade, Fencing, Override, World
 from replicator.journal import (
@@ -131,6 +132,8 @@ def _held(
     writer = world.identity.supervisor_id
     before = journal.read(world.deadline(READ_SECONDS))
     found = _find(before, world, order, writer=writer, is_abort=is_abort)
+    if found is None:
+        refuse_one_cluster(world)
     chosen = found.id if found is not None else order.fresh_id or make_operation_id(order.kind, order.commanded_at)
     if not before:
         announce(chosen)  # the journal's topic is made next, and that is a change

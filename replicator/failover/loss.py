@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from replicator.clock import seconds_between
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import (
     ClusterObservation,
@@ -49,18 +50,22 @@ def unknown_window_seconds(watch: SourceWatch, *, now: datetime) -> float | None
 
     The window opens with the last whole read. It closes at the first refusal of an unbroken run that
     reaches to the operation's own refused probe; time in which nobody looked stays in it. A source that
-    does not refuse may write on, and the window reaches to `now`.
+    does not refuse may write on, and the window reaches to `now`. None too where the clocks contradict each other:
+    nothing was read in the future, so that one of them stepped, and how long the window is nobody knows.
     """
     seen = watch.observation
     if seen is None or seen.last_reached_at is None:
         return None
     if watch.answer is not Reachability.REFUSED:
-        return max(0.0, (now - seen.last_reached_at).total_seconds())
+        return seconds_between(seen.last_reached_at, now)
     since = seen.unreachable_since
     if seen.reachability is not Reachability.REFUSED or since is None or since < seen.last_reached_at:
-        return max(0.0, (watch.answered_at - seen.last_reached_at).total_seconds())
+        return seconds_between(seen.last_reached_at, watch.answered_at)
     unwatched = (watch.answered_at - seen.observed_at).total_seconds()
     unseen = (since - seen.last_reached_at).total_seconds()
+    if unwatched < -UNBROKEN_SECONDS_MAX:
+        whole = seconds_between(seen.last_reached_at, watch.answered_at)
+        return None if whole is None else max(unseen, whole)
     return unseen + (unwatched if unwatched > UNBROKEN_SECONDS_MAX else 0.0)
 
 

@@ -142,13 +142,15 @@ class JournalWriter:
             self._settle(deadline)
         if not entries:
             return ()
-        self._unsettled = records = self._seal(entries)
+        records = self._seal(entries)
+        values = [_encode_within(record) for record in records]
+        self._unsettled = records
         try:
-            return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
+            return self._keep(records, self._writer.append(values, deadline))
         except OutcomeUnknown:
             if not self._settle(deadline):
                 self._unsettled = records
-                return self._keep(records, self._writer.append([encode(record) for record in records], deadline))
+                return self._keep(records, self._writer.append(values, deadline))
             return tuple(self._records[-len(records) :])
 
     def is_lease_held(self) -> bool:
@@ -172,7 +174,6 @@ class JournalWriter:
         head, now = self._head, self._clock.now()
         for entry in entries:
             record = seal(entry, head=head, writer=self.writer_id, epoch=self.epoch, written_at=now)
-            _refuse_oversized(record)
             records.append(record)
             head = next_head(record)
         return records
@@ -209,9 +210,10 @@ class JournalWriter:
         self._writer.close()
 
 
-def _refuse_oversized(record: JournalRecord) -> None:
-    size = len(encode(record))
-    if size > RECORD_BYTES_MAX:
+def _encode_within(record: JournalRecord) -> bytes:
+    value = encode(record)
+    if len(value) > RECORD_BYTES_MAX:
         raise LimitExceeded(
-            f"journal: {record.step} {record.item or ''}: a record of {size} bytes is above {RECORD_BYTES_MAX}"
+            f"journal: {record.step} {record.item or ''}: a record of {len(value)} bytes is above {RECORD_BYTES_MAX}"
         )
+    return value

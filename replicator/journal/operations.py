@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -220,6 +221,15 @@ def active_cluster(records: Iterable[JournalRecord], flow: FlowName) -> ClusterN
 
 
 def merge_records(journals: Iterable[Iterable[JournalRecord]]) -> tuple[JournalRecord, ...]:
-    """Return the records of several journals once each, in the order they were written."""
-    seen = {record.digest: record for records in journals for record in records}
-    return tuple(sorted(seen.values(), key=lambda r: (r.written_at, r.epoch, r.writer, r.sequence)))
+    """Return the records of several journals once each, in an order that no wall clock has a say in where anything else
+    tells: each journal keeps its own, and between journals epochs decide, each of which is above all seen before it.
+
+    Only records of one epoch in two journals are told apart by when they were written.
+    """
+    seen: set[str] = set()
+    merged: list[JournalRecord] = []
+    for record in heapq.merge(*journals, key=lambda r: (r.epoch, r.written_at, r.writer, r.sequence)):
+        if record.digest not in seen:
+            seen.add(record.digest)
+            merged.append(record)
+    return tuple(merged)

@@ -12,7 +12,7 @@ from replicator.model.observations import PartitionEnds
 from replicator.model.operations import JournalRecord
 
 Row = tuple[TopicPartition, bytes | None, bytes | None]
-DEFAULT_CONFIGS = {"cleanup.policy": "delete"}
+DEFAULT_CONFIGS = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from zlib import crc32
 
 from replicator.clock import Deadline
 from replicator.errors import Fenced, OperationFailed, PreflightBlocked, ReplicatorError, Unreachable
@@ -122,7 +123,8 @@ class SimCluster(KafkaCluster):
 
 def _record(broker: Broker, tp: TopicPartition, offset: int) -> Record:
     entry = broker.log(tp).entries[offset]
-    return Record(tp, offset, offset, False, entry.key, entry.value, ())
+    written_ms = crc32(entry.value or b"")  # a copy keeps the time of its record, as MirrorMaker's do
+    return Record(tp, offset, written_ms, False, entry.key, entry.value, ())
 
 
 def _read(broker: Broker, tp: TopicPartition, start: int, stop: int, count: int, is_committed_only: bool) -> RangeRead:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from replicator.journal import journal_topic
+from replicator.model.operations import OperationKind
 from tests.simulation.homeward_plants import HOMEWARD_PLANTS
 from tests.simulation.plants import PLANTS
-from tests.simulation.play import draw_faults, play
+from tests.simulation.play import Theatre, draw_faults, play
+from tests.simulation.stage import FLOW, make_stage
 from tests.simulation.wires import Fault
 
 SEEDS = 240
@@ -44,6 +47,25 @@ def test_a_planted_fault_is_found(name: str) -> None:
         first = FIRST.get(name, 0)
         found = next((seed for seed in range(first, first + SEEDS_TO_FIND_MAX) if play(seed).violation), None)
     assert found is not None, f"{name} lived through {SEEDS_TO_FIND_MAX} seeds"
+
+
+@pytest.mark.parametrize("kind", [OperationKind.FAILOVER, OperationKind.SWITCHOVER, OperationKind.DRILL])
+@pytest.mark.parametrize("is_alias", [False, True])
+def test_two_names_of_one_cluster_are_refused_before_a_word_is_written(kind: OperationKind, is_alias: bool) -> None:
+    """By the addresses, or by the id that both give: nothing is fenced, and no journal is begun."""
+    stage = next(stage for stage in map(make_stage, range(40)) if stage.kind is kind)
+    stage.source.is_down = False
+    if is_alias:
+        stage.source.cluster_id = stage.target.cluster_id
+    else:
+        stage.source = stage.target
+    before = stage.standing()
+    theatre = Theatre(stage, 0, {})
+    with theatre._patched():
+        told = theatre._run_process(is_abort=False)
+    assert told == f"PreflightBlocked: {FLOW.source} and {FLOW.target} are one and the same cluster (west-id)"
+    assert journal_topic() not in stage.target.topics
+    assert stage.standing() == before
 
 
 def test_there_are_as_many_plants_as_promised() -> None:

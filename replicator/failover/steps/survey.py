@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replicator.errors import ReplicatorError
+from replicator.errors import PreflightBlocked, ReplicatorError
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import GroupsKnownFrom, Survey, to_body
 from replicator.failover.groups.known import groups_known_from, observed_groups
@@ -17,6 +17,7 @@ from replicator.model.observations import Reachability
 from replicator.model.operations import Blocked, Done, Finding, Ready
 
 PROBE_SECONDS = 2.0
+AT_ONCE_SECONDS = 0.5
 STALE_GROUPS_SECONDS = 900.0
 """Group positions older than this are not taken without a word from the operator."""
 
@@ -70,6 +71,34 @@ def take_survey(world: World) -> Survey:
         partitions_mirrored=sum(world.flow.carries_topic(tp.topic) for tp in mirrored),
         unreadable=observed.unreadable,
     )
+
+
+def refuse_one_cluster(world: World) -> None:
+    """Return only if the flow's two names are not seen to be one cluster. A source that does not answer at once is not
+    waited for: one that is lost is no target.
+
+    Raises:
+        PreflightBlocked: they are one. Nothing was written.
+        Unreachable, WrongCluster, AccessDenied: the target does not answer as itself.
+    """
+    target = world.target.verify_identity(world.deadline(ASK_SECONDS))
+    told = _known_listeners(world, ())
+    is_one = not {f"{broker.host}:{broker.port}" for broker in target.brokers}.isdisjoint(told)
+    if is_one or _source_id(world, told) == target.cluster_id:
+        raise PreflightBlocked(
+            f"{world.flow.source} and {world.flow.target} are one and the same cluster ({target.cluster_id})",
+            hint=f"correct clusters.{world.flow.source}.bootstrap or clusters.{world.flow.target}.bootstrap",
+        )
+
+
+def _source_id(world: World, listeners: tuple[str, ...]) -> str | None:
+    """Return the id that the source gives, None where it gives none at once."""
+    if probe_listeners(listeners, timeout_seconds=AT_ONCE_SECONDS) is not Reachability.REACHABLE:
+        return None
+    try:
+        return world.source.describe(world.deadline(4 * AT_ONCE_SECONDS)).cluster_id
+    except ReplicatorError:
+        return None  # the survey tells what is wrong with it
 
 
 def _known_listeners(world: World, advertised: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,9 +165,17 @@ def _find_staleness(survey: Survey, flow: Flow) -> Blocked | None:
         )
     window = survey_window_seconds(survey)
     if window is None or window > STALE_GROUPS_SECONDS:
-        told = "never" if window is None else f"{window:.0f} s before it was last known to live"
+        told = _tell_unread(survey) if window is None else f"{window:.0f} s before it was last known to live"
         return Blocked(f"the groups' positions were read {told}: all they did since would be done again", again)
     return None
+
+
+def _tell_unread(survey: Survey) -> str:
+    """Return when the source was read, where no window can be told from it."""
+    seen = survey.observation
+    if seen is None or seen.last_reached_at is None:
+        return "never"
+    return f"at {seen.last_reached_at:%H:%M:%S} UTC, which this clock has not reached (one of the two stepped)"
 
 
 def survey_window_seconds(survey: Survey) -> float | None:
@@ -161,7 +198,7 @@ def summarise(survey: Survey) -> dict[str, object]:
 def tell_survey(survey: Survey) -> str:
     """Return the survey as one sentence."""
     window = survey_window_seconds(survey)
-    told = "never read" if window is None else f"unread for {window:.1f} s"
+    told = f"read {_tell_unread(survey)}" if window is None else f"unread for {window:.1f} s"
     source = "answers" if survey.is_answering else survey.answer.value
     return (
         f"source {source}, {told}; {show_items(survey.topics_observed, 'topic')} observed, "

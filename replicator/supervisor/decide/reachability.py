@@ -103,5 +103,6 @@ def known_listeners(observation: ClusterObservation, *, bootstrap: str) -> tuple
 
 
 def _goes_on_refusing(previous: ClusterObservation, at: datetime) -> bool:
-    is_unbroken = at - previous.observed_at <= timedelta(seconds=UNBROKEN_SECONDS_MAX)
+    """Whether no refusal is missing since the last; a clock that stepped back proves nothing of what lay between."""
+    is_unbroken = timedelta() <= at - previous.observed_at <= timedelta(seconds=UNBROKEN_SECONDS_MAX)
     return previous.reachability is Reachability.REFUSED and is_unbroken

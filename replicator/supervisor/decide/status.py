@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from replicator.clock import seconds_between
 from replicator.flow import HealthFacts, decide_health
 from replicator.model.flow import Flow
 from replicator.model.forms.figures import show_seconds
@@ -171,9 +172,9 @@ def unread_window(source: ClusterObservation, *, now: datetime) -> float | None:
     """Return the seconds in which the source may have taken records that nobody has read.
 
     From the last whole read until now, or until every listener refused: after that none was taken.
-    None: it was never read.
+    None: it was never read, or a clock stepped back since.
     """
     if source.last_reached_at is None:
         return None
     until = source.unreachable_since if source.reachability is Reachability.REFUSED else now
-    return max(0.0, ((until or now) - source.last_reached_at).total_seconds())
+    return seconds_between(source.last_reached_at, until or now)

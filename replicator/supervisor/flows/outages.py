@@ -28,6 +28,7 @@ from replicator.supervisor.decide.outlook.outage import (
     SourceSigns,
     find_holds,
     follow_outage,
+    has_clock_stepped,
     newest_operation,
     tell_signs,
 )
@@ -55,6 +56,7 @@ class OutageWatch:
         self._watched_since: datetime | None = None
         self._moved_at: datetime | None = None
         self._met: datetime | None = None
+        self._looked_at: tuple[datetime, float] | None = None
         self._log = get_logger(flow=self._flow.name)
         self.advice: Advice | None = None
         self.loop = Loop(
@@ -76,9 +78,8 @@ class OutageWatch:
             self._watched_since, self._outage, self.advice = None, Outage(), None
             return
         now = self._clock.now()
-        self._watched_since = self._watched_since or now
-        signs = self._read_signs(now, since=self._watched_since)
-        before, self._outage = self._outage, follow_outage(self._outage, signs, now=now, rules=self._rules)
+        before = self._outage
+        signs = self.follow(now)
         holds = find_holds(self._facts(signs, now), now=now, rules=self._rules)
         self.advice = self._advise(signs, holds, now)
         if before.phase is not self._outage.phase:
@@ -87,6 +88,21 @@ class OutageWatch:
         if self._settings.failover.mode == "auto" and not holds and self._met != self._outage.since:
             self._met = self._outage.since
             threading.Thread(target=self._fail_over, name=f"failover:{self._flow.name}", daemon=True).start()
+
+    def follow(self, now: datetime) -> SourceSigns:
+        """Return the source's signs as of now; how an outage stands by them is kept."""
+        self._begin_anew_after_step(now)
+        self._watched_since = self._watched_since or now
+        signs = self._read_signs(now, since=self._watched_since)
+        self._outage = follow_outage(self._outage, signs, now=now, rules=self._rules)
+        return signs
+
+    def _begin_anew_after_step(self, now: datetime) -> None:
+        """Leave no time counted that a step of the wall clock made: from here on everything is waited for again."""
+        before, self._looked_at = self._looked_at, (now, self._clock.monotonic())
+        if before is not None and has_clock_stepped(before, self._looked_at):
+            self._log.warning("wall_clock_stepped", seconds=round((now - before[0]).total_seconds(), 3))
+            self._watched_since, self._moved_at, self._outage = now, now, Outage()
 
     def _read_signs(self, now: datetime, *, since: datetime) -> SourceSigns:
         board = self._loops.board

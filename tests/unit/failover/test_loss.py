@@ -82,7 +82,36 @@ def cluster(
             id="silence is no refusal",
         ),
         pytest.param(cluster(), Reachability.REACHABLE, 60.0, id="alive: it writes until now"),
-        pytest.param(cluster(reached=90.0, observed=90.0), Reachability.REFUSED, 0.0, id="clocks that disagree"),
+        pytest.param(cluster(reached=60.9, observed=60.9), Reachability.REFUSED, 0.0, id="clocks of two hosts"),
+        pytest.param(cluster(reached=61.1, observed=61.1), Reachability.REFUSED, None, id="read in the future"),
+        pytest.param(cluster(reached=71.1, observed=71.1), Reachability.SILENT, None, id="read in the future: silent"),
+        pytest.param(
+            cluster(reached=70.9, observed=70.9), Reachability.SILENT, 0.0, id="silent, and clocks of two hosts"
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, reached=3600.0, since=3601.5, observed=3658.0),
+            Reachability.REFUSED,
+            None,
+            id="an hour back since: nobody knows",
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, reached=10.0, since=11.5, observed=65.0),
+            Reachability.REFUSED,
+            1.5,
+            id="the refusals were seen by a clock a little ahead",
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, reached=10.0, since=11.5, observed=65.1),
+            Reachability.REFUSED,
+            50.0,
+            id="a clock too far ahead joins no refusals: until our own probe",
+        ),
+        pytest.param(
+            cluster(state=Reachability.REFUSED, reached=10.0, since=70.0, observed=80.0),
+            Reachability.REFUSED,
+            60.0,
+            id="and never less than the supervisor's own clock told",
+        ),
     ],
 )
 def test_the_window_nobody_read(

@@ -29,7 +29,9 @@ from replicator.supervisor.decide.outlook.outage import (
     SourceSigns,
     find_holds,
     follow_outage,
+    has_clock_stepped,
     needs_acknowledgement,
+    newest_operation,
 )
 from replicator.supervisor.flows.outages import OutageWatch
 
@@ -171,6 +173,75 @@ def test_what_was_begun_unasked_waits_for_a_human() -> None:
     assert not needs_acknowledgement(None)
     (held,) = find_holds(replace(MAY, last_operation=unasked), now=T0, rules=RULES)
     assert "failover-1 was begun unasked" in held
+
+
+def test_the_newest_operation_is_the_last_of_the_journals_whatever_the_clock_said() -> None:
+    """A clock that stepped back an hour between two operations does not hide the later one."""
+    earlier = log_of("ann@host").operation
+    later = replace(earlier, id=OperationId("failover-2"), started_at=earlier.started_at - timedelta(hours=1))
+    assert newest_operation([earlier, later], "shop") is later
+    assert newest_operation([earlier, replace(later, flow=FlowName("other"))], "shop") is earlier
+    assert newest_operation([], "shop") is None
+
+
+@pytest.mark.parametrize(
+    ("wall", "counter", "has_stepped"),
+    [
+        (1.0, 1.0, False),
+        (2.9, 1.0, False),
+        (3.1, 1.0, True),
+        (-0.9, 1.0, False),
+        (-1.1, 1.0, True),
+        (60.0, 60.0, False),
+    ],
+)
+def test_a_step_is_told_by_the_counter_that_never_steps(wall: float, counter: float, has_stepped: bool) -> None:
+    """A slow tick is no step; clocks that are set a little are none either."""
+    assert has_clock_stepped((T0, 5.0), (at(wall), 5.0 + counter)) is has_stepped
+
+
+def test_a_read_before_a_step_back_counts_from_when_somebody_watched() -> None:
+    """It lies in the future by the clock as it is now: not for an hour would the source be taken for unread."""
+    found = play([REFUSES] * 60, watched_seconds=0, read_at=at(3600))
+    assert found[-1].phase is OutagePhase.CONFIRMED
+
+
+class SteppingClock:
+    """A wall clock that a test sets, beside a counter that goes on."""
+
+    def __init__(self) -> None:
+        self.seconds, self.step = 0.0, 0.0
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return at(self.seconds + self.step)
+
+    def monotonic(self) -> float:
+        """Return the seconds that passed."""
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_clock_confirms_no_outage_and_hides_none(step: float) -> None:
+    """Whichever way it goes, everything is waited for anew from there on, once: not by an hour less or more."""
+    clock = SteppingClock()
+    seen = SimpleNamespace(reachability=Reachability.REFUSED, last_reached_at=T0)
+    board: Any = SimpleNamespace(mirrored=None, source_watch=SimpleNamespace(observation=seen))
+    flow = Flow(name=FlowName("shop"), source=ClusterName("east"), target=ClusterName("west"), topics=Selection(("a",)))
+    loops: Any = SimpleNamespace(flow=flow, leadership=SimpleNamespace(role=Role.LEADER), board=board)
+    settings: Any = SimpleNamespace(failover=SimpleNamespace(outage_seconds=30, mode="advise", loss_max=0))
+    watch = OutageWatch(settings, loops, clock=clock)
+    phases = []
+    for second in range(90):
+        clock.seconds, clock.step = float(second), step if second >= 20 else 0.0
+        watch.follow(clock.now())
+        phases.append(watch._outage.phase)
+    first = phases.index(OutagePhase.CONFIRMED)
+    assert 20 + 30 + RULES.stillness_seconds <= first <= 20 + 30 + RULES.stillness_seconds + 2
 
 
 def test_a_supervisor_that_stands_by_looks_for_no_outage() -> None:

@@ -85,6 +85,18 @@ def test_the_window_is_unknown_for_a_source_never_read() -> None:
     assert unread_window(first_contact(ClusterName("east"), at=START), now=at(5)) is None
 
 
+def test_the_window_is_unknown_where_the_clock_stepped_back() -> None:
+    """Nothing was read in the future: a window of 0 would be a number that nobody read."""
+    assert unread_window(fold((1.5, R.SILENT)), now=at(-3600)) is None
+    assert unread_window(fold((1.5, R.SILENT)), now=at(-0.9)) == 0
+
+
+def test_refusals_across_a_step_back_are_no_unbroken_run() -> None:
+    """What lay between them may have been an hour: the source refuses since the later one."""
+    seen = fold((1.5, R.REFUSED), (2.0, R.REFUSED))
+    assert after_failure(seen, answer=R.REFUSED, at=at(1.0)).unreachable_since == at(1.0)
+
+
 def test_a_read_forgets_the_outage() -> None:
     """After a whole read the cluster is reachable, since the sweep began and not since it ended."""
     seen = read(10, fold((1.5, R.REFUSED)))

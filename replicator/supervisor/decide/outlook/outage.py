@@ -17,6 +17,8 @@ from replicator.model.supervision.outages import OutagePhase
 
 AUTOMATIC = "auto:"
 """First part of the actor's name in operations that nobody ordered."""
+STEP_SECONDS_MIN = 2.0
+"""A wall clock that moved by this much more or less than the counter beside it has stepped; less is how one is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +68,18 @@ def tell_signs(signs: SourceSigns, *, now: datetime, rules: OutageRules) -> dict
     }
 
 
+def has_clock_stepped(before: tuple[datetime, float], after: tuple[datetime, float]) -> bool:
+    """Whether the wall clock went otherwise between two looks than the counter beside it, which never steps."""
+    wall = (after[0] - before[0]).total_seconds()
+    return abs(wall - (after[1] - before[1])) > STEP_SECONDS_MIN
+
+
 def _unread_seconds(signs: SourceSigns, now: datetime) -> float:
-    """Return for how long somebody watched and could not read it."""
-    return (now - max(signs.read_at or signs.watched_since, signs.watched_since)).total_seconds()
+    """Return for how long somebody watched and could not read it. A read in the future was before the clock stepped."""
+    since = signs.watched_since
+    if signs.read_at is not None and signs.read_at <= now:
+        since = max(since, signs.read_at)
+    return (now - since).total_seconds()
 
 
 def _age(moment: datetime | None, now: datetime) -> float | None:
@@ -168,6 +179,6 @@ def _tell_acknowledgement(operation: Operation | None) -> str:
 
 
 def newest_operation(operations: Sequence[Operation], flow: str) -> Operation | None:
-    """Return the flow's operation that was begun last; None for none."""
+    """Return the flow's operation that was begun last, of operations in the order of the journals; None for none."""
     own = [operation for operation in operations if operation.flow == flow]
-    return max(own, key=lambda operation: operation.started_at, default=None)
+    return own[-1] if own else None
