@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 OFFSETS_MODULES: tuple[str, ...] = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
 OFFSETS_MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules", "spot"))
 OFFSETS_MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
-OFFSETS_TABLES = ("test_points", "test_rules", "test_proofs")
-OFFSETS_TESTS = (*OFFSETS_TABLES, "test_inverse", "test_sync_store", "test_warm", "test_worlds")
+OFFSETS_TABLES = ("test_points", "test_ranks", "test_rules", "test_proofs")
+OFFSETS_TESTS = (*OFFSETS_TABLES, "test_kept", "test_inverse", "test_sync_store", "test_warm", "test_worlds")
 FAILOVER_TESTS = {
     "facts": ("test_plans", "test_decisions"),
     "failback.seams": ("test_seams",),
@@ -89,20 +89,28 @@ def drawn(mutants: Sequence[Mutant], *, count: int | None, seed: int) -> list[Mu
 
 
 def judge_mutants(
-    room: str, mutants: Sequence[Mutant], tests_of: Mapping[str, tuple[str, ...]], *, jobs: int, seconds: float
+    room: str,
+    mutants: Sequence[Mutant],
+    tests_of: Mapping[str, tuple[str, ...]],
+    texts: Mapping[str, str],
+    *,
+    jobs: int,
+    seconds: float,
 ) -> Judge:
     """Return the judge after it has seen the mutants; what is not noticed is printed as it is found."""
     os.environ[ENVIRONMENT_MAX] = str(EXAMPLES_MAX)
-    out = os.fdopen(os.dup(1), "w")
+    out, progress = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
     os.dup2(2, 1)  # what pytest has to tell is no data
 
     def tell(verdict: Verdict) -> None:
         if not len(judge.verdicts) % PROGRESS_EVERY:
-            print(f"{len(judge.verdicts)} of {len(mutants)}", file=sys.stderr, flush=True)
+            print(f"{len(judge.verdicts)} of {len(mutants)}", file=progress, flush=True)
         if verdict.outcome != NOTICED:
             print(f"{verdict.outcome}: {verdict.suspect.mutant.told}", file=out, flush=True)
 
-    suspects = [Suspect(one, path_of(room, one.module), frozenset(tests_of[one.module])) for one in mutants]
+    suspects = [
+        Suspect(one, path_of(room, one.module), texts[one.module], frozenset(tests_of[one.module])) for one in mutants
+    ]
     judge = Judge(suspects, jobs=jobs, seconds=seconds, tell=tell)
     names = dict.fromkeys(test for one in mutants for test in tests_of[one.module])
     pytest.main([*OPTIONS, *(str(ROOT / "tests" / "unit" / room / f"{name}.py") for name in names)], plugins=[judge])
@@ -123,7 +131,13 @@ def summarize(judge: Judge, *, total: int) -> dict[str, object]:
         "score": 100 * (count - len(survivors)) / max(1, count),
         "endless": sorted(one.suspect.mutant.told for one in judge.verdicts if one.outcome == ENDLESS),
         "survivors": survivors,
+        "noticed_by": dict(Counter(_file_of(one) for one in judge.verdicts if one.noticed_by).most_common()),
     }
+
+
+def _file_of(verdict: Verdict) -> str:
+    """Return the stem of the file whose test noticed a mutant."""
+    return Path((verdict.noticed_by or "").split("::")[0]).stem
 
 
 def main(argv: Sequence[str]) -> int:
@@ -144,10 +158,13 @@ def main(argv: Sequence[str]) -> int:
     modules = asked.module or list(room.tests_of)
     if unknown := set(modules) - set(room.tests_of):
         parser.error(f"no module of {name} that is mutated: {', '.join(sorted(unknown))}")
-    every = [m for module in modules for m in find_mutants(module, path_of(name, module).read_text("utf-8"))]
+    texts = {module: path_of(name, module).read_text("utf-8") for module in modules}
+    every = [mutant for module, text in texts.items() for mutant in find_mutants(module, text)]
     mutants = drawn(every, count=asked.sample, seed=asked.seed)
     tests_of = dict.fromkeys(modules, room.tables) if asked.tables else room.tests_of
-    found = summarize(judge_mutants(name, mutants, tests_of, jobs=asked.jobs, seconds=asked.seconds), total=len(every))
+    found = summarize(
+        judge_mutants(name, mutants, tests_of, texts, jobs=asked.jobs, seconds=asked.seconds), total=len(every)
+    )
     survivors, endless, tried = found["survivors"], found["endless"], found["tried"]
     assert isinstance(survivors, list)
     score = float(str(found["score"]))

@@ -33,14 +33,17 @@ CPU_FACTOR = 30.0
 loop."""
 MEMORY_MAX_BYTES = 4 << 30
 SURVIVED, NOTICED, ENDLESS = "survived", "noticed", "endless"
+UNPLANTED = 3
+"""The exit status of a fork that could not put its mutant in place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A mutant, where its module is, and the test files that are to notice it."""
+    """A mutant, its module's path and text, and the test files that are to notice it."""
 
     mutant: Mutant
     path: Path
+    text: str = field(repr=False)
     tests: frozenset[str]
 
 
@@ -159,6 +162,9 @@ class Judge:
         os.dup2(nowhere, 2)
         try:
             put_in_place(suspect, functions)
+        except LookupError:
+            os._exit(UNPLANTED)
+        try:
             for item, cpu_seconds in tests:
                 os.write(writing, item.nodeid.encode() + b"\n")
                 signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
@@ -175,6 +181,8 @@ class Judge:
         suspect, reading = running.pop(child)
         with os.fdopen(reading) as lines:
             tried = lines.read().splitlines()
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == UNPLANTED:
+            raise RuntimeError(f"{suspect.path} is not what was imported: {suspect.mutant.told}")
         outcome = SURVIVED if status == 0 else NOTICED if os.WIFEXITED(status) else ENDLESS
         verdict = Verdict(suspect, outcome, tried[-1] if tried and status else None)
         if verdict.noticed_by is not None:
@@ -216,9 +224,13 @@ def _functions_of(files: set[str]) -> dict[tuple[str, str, int], list[FunctionTy
 
 
 def put_in_place(suspect: Suspect, functions: dict[tuple[str, str, int], list[FunctionType]]) -> None:
-    """Give the living functions of the mutant's module its code."""
+    """Give the living functions of the mutant's module its code.
+
+    Raises:
+        LookupError: none of them is changed by it: what was imported is not that text.
+    """
     path = str(suspect.path)
-    module = compile(mutate(suspect.path.read_text(encoding="utf-8"), suspect.mutant.number), path, "exec")
+    module = compile(mutate(suspect.text, suspect.mutant.number), path, "exec")
     changed = 0
     for code in _codes_in(module):
         for function in functions.get((path, code.co_qualname, code.co_firstlineno), []):

@@ -62,7 +62,7 @@ def test_a_mistake_is_put_into_living_functions(tmp_path: Path) -> None:
     assert isinstance(outer, FunctionType)
     assert outer(1) == 2
     mutant = next(one for one in find_mutants("m", TEXT) if "Add to Sub" in one.told)
-    suspect = Suspect(mutant, path, frozenset())
+    suspect = Suspect(mutant, path, TEXT, frozenset())
     put_in_place(suspect, {(str(path), "outer", 2): [outer]})
     assert outer(1) == 0
     with pytest.raises(LookupError):

@@ -44,7 +44,7 @@ RECORDS, BATCH, KEYS = 1500, 5, 1009
 BEHIND = {"head": 0, "one": 1, "ten": 10, "hundred": 100, "thousand": 1000, "all": 10**9}
 READ = 400
 """How many records the members on east have read."""
-MEMBERS: dict[str, dict[str, str]] = {
+MEMBERS: dict[str, dict[str, Any]] = {
     "classic": {"protocol": "classic"},
     "consumer": {"protocol": "consumer"},
     "static": {"protocol": "classic", "instance_id": "till-1"},
@@ -198,7 +198,7 @@ def forget_syncs(west: KafkaCluster) -> None:
     west.topics.alter_configs(syncs.topic, {"cleanup.policy": "compact"}, deadline)
 
 
-def read_on_east(scene: Scene, name: str, how: dict[str, str]) -> None:
+def read_on_east(scene: Scene, name: str, how: dict[str, Any]) -> None:
     """Let a member of a group read some records and commit; the ledger keeps where it stands."""
     group = GroupName(f"every.{name}")
     deadline = Deadline.after(90)

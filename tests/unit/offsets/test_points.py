@@ -126,3 +126,122 @@ def test_a_map_too_large_is_thinned_but_keeps_the_ends_of_stretches() -> None:
     assert len(whole) == 100
     builder.keep_within(1)
     assert {(0, 0), (990, 990), (500, 1001), (600, 1200), (700, 1300)} == set(builder.build().of(ORDERS).points())
+
+
+def test_what_begins_with_a_point_is_a_map_of_its_own() -> None:
+    """Breaks move along, those at or before the first point are none any more; what was there before is forgotten."""
+    whole = map_of((0, 0), (9, 9), (4, 20), None, (8, 25), (9, 30))
+    later = whole.without_older_than(1)
+    assert list(later.points()) == [(9, 9), (4, 20), (8, 25), (9, 30)]
+    assert (later.starts_of(BreakKind.REWIND), later.starts_of(BreakKind.GAP)) == ([1], [2])
+    assert whole.without_older_than(2).starts_of(BreakKind.REWIND) == []
+    assert (len(whole.without_older_than(9)), len(whole.without_older_than(5)), len(whole)) == (0, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("points", "is_from_origin", "is_anew"),
+    [
+        ([(0, 0), (9, 9)], True, False),
+        ([None, (0, 0), (9, 9)], False, False),
+        ([(0, 0), None, (9, 9)], True, False),
+        ([(0, 0), (9, 9), (12, 0), (13, 1)], False, True),
+    ],
+    ids=["whole", "missing before", "missing between", "made anew"],
+)
+def test_a_map_knows_whether_it_holds_the_first_sync(
+    points: list[tuple[int, int] | None], is_from_origin: bool, is_anew: bool
+) -> None:
+    """Not where syncs are missing before the first point, nor for a copy that was made anew; nor once it is pruned."""
+    found = map_of(*points)
+    assert (found.is_from_origin, found.is_anew) == (is_from_origin, is_anew)
+    assert found.without_older_than(0).is_from_origin == is_from_origin
+    assert not found.without_older_than(1).is_from_origin
+    assert found.without_older_than(1).is_anew == is_anew
+
+
+def test_points_are_found_by_either_side() -> None:
+    """The last at or below a source offset within a lineage, the first at or beyond a target offset."""
+    found = map_of((0, 0), (9, 9), (4, 20), (8, 25))
+    older, newer = found.lineages()
+    assert [found.index_at(at, older) for at in (-1, 0, 8, 9, 99)] == [-1, 0, 0, 1, 1]
+    assert [found.index_at(at, newer) for at in (3, 4, 7, 8)] == [1, 2, 2, 3]
+    assert [found.index_of_target(at) for at in (0, 1, 9, 10, 25, 26)] == [0, 1, 1, 2, 3, 4]
+    assert list(found.until_target(20).points()) == [(0, 0), (9, 9)]
+    assert found.until_target(26) is found
+    assert (found.until_index(3).last_source, found.until_index(3).last_target) == (4, 20)
+
+
+@pytest.mark.parametrize(
+    ("points", "ends", "highest"),
+    [
+        ([(90, 0), (4, 100)], (), 90),
+        ([(4, 0), (90, 100)], (), 90),
+        ([(4, 5), (6, 6)], (0,), 6),
+        ([(50, 0), (90, 9), (4, 100), (60, 120), (7, 200)], (), 90),
+    ],
+)
+def test_the_highest_of_all_stretches(points: list[tuple[int, int]], ends: tuple[int, ...], highest: int) -> None:
+    """Each stretch's last point may be it, be the stretch one point long."""
+    assert map_of(*points, ends=ends).source_max == highest
+
+
+def test_an_end_told_twice_or_between_points_breaks_once() -> None:
+    """A journaled end at a point's own offset begins the stretch with it."""
+    found = map_of((0, 0), (9, 9), (12, 40), ends=(9, 9, 41))
+    assert found.starts_of(BreakKind.REWIND) == [1]
+    assert found.is_ended
+    assert found.ended() == found
+    assert not map_of((0, 0), (9, 9), ends=(9,)).is_ended
+
+
+@pytest.mark.parametrize(
+    ("log_start", "kept"),
+    [(0, 3), (5, 3), (6, 2), (9, 2), (10, 1), (99, 1)],
+    ids=["nothing", "at the second point", "behind it", "at the third", "behind all", "far behind all"],
+)
+def test_pruning_by_the_log_start(log_start: int, kept: int) -> None:
+    """One point below the log start stays; a map handed out before keeps them all."""
+    builder = OffsetMapBuilder()
+    for point in [(0, 0), (5, 5), (9, 9)]:
+        builder.add(OffsetSync(ORDERS, *point))
+    before = builder.build().of(ORDERS)
+    builder.prune({ORDERS: log_start, TopicPartition(TopicName("others"), 0): 99})
+    assert (len(builder.build().of(ORDERS)), len(before), builder.points_count) == (kept, 3, kept)
+
+
+@pytest.mark.parametrize(
+    ("slowest", "visible_to", "kept"),
+    [(4, 99, 3), (5, 99, 2), (8, 99, 2), (9, 99, 1), (99, 99, 1), (99, 9, 2), (99, 6, 2), (99, 5, 3)],
+)
+def test_pruning_behind_the_slowest_group(slowest: int, visible_to: int, kept: int) -> None:
+    """The last visible point at or below the slowest position is the first that stays."""
+    builder = OffsetMapBuilder()
+    for point in [(0, 0), (5, 5), (9, 9)]:
+        builder.add(OffsetSync(ORDERS, *point))
+    pruned = builder.prune_behind({ORDERS: slowest}, visible_to={ORDERS: visible_to})
+    assert len(builder.build().of(ORDERS)) == kept
+    assert pruned == ({ORDERS} if kept < 3 else set())
+
+
+def test_thinning_keeps_every_other_point_and_all_edges() -> None:
+    """Points of even number stay, the last one, and those around a step back or missing history; breaks stay theirs."""
+    builder = OffsetMapBuilder()
+    for point in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (2, 9), (3, 10), (4, 11), (5, 12), (6, 13)]:
+        builder.add(OffsetSync(ORDERS, *point))
+    builder.keep_within(10)
+    assert builder.points_count == 10
+    builder.keep_within(9)
+    found = builder.build().of(ORDERS)
+    assert list(found.points()) == [(0, 0), (2, 2), (4, 4), (2, 9), (3, 10), (5, 12), (6, 13)]
+    assert found.lineages() == [(0, 3), (3, 7)]
+
+
+def test_a_map_of_a_flow_counts_and_ends_by_partition() -> None:
+    """An end of a partition without any points is kept: what comes is another stretch."""
+    builder = OffsetMapBuilder()
+    builder.add(OffsetSync(ORDERS, 0, 0))
+    other = TopicPartition(TopicName("others"), 0)
+    found = builder.build()
+    assert (found.points_count, len(found.of(other))) == (1, 0)
+    ended = found.ended([StretchEnd(other, 5)])
+    assert (ended.of(other).is_ended, ended.of(ORDERS).is_ended) == (True, False)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from replicator.model.names import FlowName, GroupName, Offset
+from replicator.model.names import FlowName, GroupName, Offset, TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import with_proof, with_proofs
-from replicator.offsets.proofs import COPY_ID
+from replicator.offsets.incarnations.copies import FORMER_TOPIC, SOURCE_ID
+from replicator.offsets.proofs import COPY_ID, STORED_AGAIN
 from tests.unit.offsets.test_points import ORDERS
 from tests.unit.offsets.test_rules import COPY
 from tests.unit.offsets.test_worlds import SHAPES, world_of
@@ -83,6 +84,77 @@ def test_a_group_takes_each_proof_by_its_partition() -> None:
     proven = replace(fresh, translations=(answer(50, 49, 0),))
     assert with_proofs(fresh, None) is fresh
     assert with_proofs(fresh, proven).grade is Grade.EXACT
+
+
+def altered(found: Translation, **evidence: int | str) -> Translation:
+    """Return the translation with more evidence."""
+    return replace(found, evidence={**found.evidence, **evidence})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        altered(answer(50, 49, 0), **{FORMER_TOPIC: "gone"}),
+        altered(answer(50, 49, 0), **{SOURCE_ID: "another"}),
+        altered(answer(50, 49, 0), **{STORED_AGAIN: "many"}),
+        replace(answer(50, 49, 0), evidence={}),
+        replace(answer(50, 49, 0), target_partition=TopicPartition(COPY.topic, 1)),
+        replace(answer(50, 49, 0), target_offset=None),
+        replace(answer(50, 49, 0), reread_records_max=None),
+        answer(50, 39, 0),
+        answer(50, 49, 9),
+    ],
+    ids=[
+        "former topic",
+        "another source topic",
+        "evidence of another kind",
+        "no copy named",
+        "another partition",
+        "no place",
+        "no bound",
+        "an earlier place",
+        "as dear",
+    ],
+)
+def test_what_is_no_better_proof_changes_nothing(other: Translation) -> None:
+    """Of another incarnation on either side, of another partition, without numbers, or of no more worth."""
+    fresh = altered(answer(50, 40, 9), **{SOURCE_ID: "one"})
+    assert with_proof(fresh, other) is fresh
+    assert with_proof(fresh, answer(50, 49, 0)).target_offset == 49
+
+
+def test_a_fresh_answer_without_numbers_takes_what_can_be_proven() -> None:
+    """Where nothing is placed a proof places nothing; where only the bound is missing the proof brings it."""
+    nowhere = replace(answer(50, 40, 9), target_offset=None)
+    assert with_proof(nowhere, answer(50, 49, 0)) is nowhere
+    unbounded = replace(answer(50, 40, 9), reread_records_max=None)
+    assert with_proof(unbounded, answer(50, 49, 3)).reread_records_max == 3
+    former = altered(answer(50, 40, 9), **{FORMER_TOPIC: "gone"})
+    assert with_proof(former, answer(50, 49, 0)) is former
+
+
+@pytest.mark.parametrize(
+    ("again", "known", "rereads"),
+    [(21, 0, 23), (21, 20, 3), (20, 21, 2), (0, 0, 2)],
+    ids=["all since", "one since", "fewer than then", "none"],
+)
+def test_what_was_stored_again_since_the_proof_is_added(again: int, known: int, rereads: int) -> None:
+    """Only what came since: the proof's own bound held what was known then."""
+    found = with_proof(answer(50, 40, 30, again=again), answer(50, 49, 2, again=known))
+    assert (found.target_offset, found.reread_records_max, found.grade) == (49, rereads, Grade.BOUNDED)
+
+
+def test_a_proof_says_when_it_was_made_and_from_where() -> None:
+    """A place raised by a proof of an earlier position names that position; the time is that of the fresh answer."""
+    later = datetime(2026, 1, 3, tzinfo=UTC)
+    raised = with_proof(replace(answer(60, 40, 19), observed_at=later), answer(50, 49, 0))
+    assert (raised.evidence["proven_from"], raised.evidence["proven_at"]) == (50, SEEN_AT.isoformat())
+    assert raised.observed_at == later
+    proven = with_proof(replace(answer(50, 40, 9), observed_at=later), answer(50, 49, 0))
+    assert (proven.evidence["proven_at"], proven.observed_at) == (SEEN_AT.isoformat(), later)
+    unsaid = with_proof(answer(50, 40, 9), replace(answer(50, 49, 0), observed_at=None))
+    assert "proven_at" not in unsaid.evidence
+    assert with_proof(answer(60, 49, 19), answer(50, 49, 0)).evidence == answer(60, 49, 19).evidence
 
 
 @pytest.mark.parametrize("shape", SHAPES)
