@@ -165,7 +165,7 @@ def test_points_are_found_by_either_side() -> None:
     older, newer = found.lineages()
     assert [found.index_at(at, older) for at in (-1, 0, 8, 9, 99)] == [-1, 0, 0, 1, 1]
     assert [found.index_at(at, newer) for at in (3, 4, 7, 8)] == [1, 2, 2, 3]
-    assert [found.index_of_target(at) for at in (0, 1, 9, 10, 25, 26)] == [0, 1, 1, 2, 3, 4]
+    assert [len(found.until_target(at)) for at in (0, 1, 9, 10, 25, 26)] == [0, 1, 1, 2, 3, 4]
     assert list(found.until_target(20).points()) == [(0, 0), (9, 9)]
     assert found.until_target(26) is found
     assert (found.until_index(3).last_source, found.until_index(3).last_target) == (4, 20)
