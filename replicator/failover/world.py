@@ -21,8 +21,10 @@ from replicator.kafka import KafkaCluster, Record, Tail
 from replicator.model.cluster import ClusterAccess
 from replicator.model.flow import Flow
 from replicator.model.names import FlowName, GroupName, OperationId, TopicName, TopicPartition
+from replicator.model.observations import CopyHistory
 from replicator.model.operations import JournalRecord
 from replicator.model.rights import is_own_group
+from replicator.offsets import copies_observed
 
 if TYPE_CHECKING:
     from replicator.failover.groups.moves import GroupMove
@@ -153,6 +155,7 @@ class World:
     survey: Survey | None = None
     read_facts: dict[GroupName, tuple[Mapping[str, Any], GroupMove]] = field(default_factory=dict, init=False)
     _observed: Observed | None = field(default=None, init=False)
+    _copies: Mapping[TopicName, CopyHistory] | None = field(default=None, init=False)
     _positions: MirroredPositions | None = field(default=None, init=False)
     _stored_tail: Tail | None = field(default=None, init=False)
     _stored: list[Record] = field(default_factory=list, init=False)
@@ -202,9 +205,21 @@ class World:
 
     def _look_at_source(self) -> Observed:
         if self.is_planned:
+            _ = self.copies  # read while everybody may still write, not between fence and promotion
             return read_source(self.source, self.flow, self.moves_group, self.clock, self.deadline(READ_SECONDS))
+        return self._read_observations()
+
+    def _read_observations(self) -> Observed:
         observations = Observations(self.target, self.identity.topic_prefix)
         return observations.read(self.flow.name, self.deadline(READ_SECONDS))
+
+    @property
+    def copies(self) -> Mapping[TopicName, CopyHistory]:
+        """What was observed of copies whose topic was made anew on either side; read once."""
+        if self._copies is None:
+            observed = self._read_observations() if self.is_planned else self.observed
+            self._copies = copies_observed(observed.topics)
+        return self._copies
 
     def read_mirrored(self) -> dict[TopicPartition, int]:
         """Return how far the flow has mirrored each source partition, as of now: the next offset to mirror."""

@@ -64,6 +64,25 @@ class OvertakenSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyHistory:
+    """Which part of a topic's copy is of the source's topic as it is now; by partition, in offsets of the copy.
+
+    `source_topic_id` and `copy_topic_id` are the incarnations that it tells of. From `proven_from` on everything is of
+    this incarnation: all of a partition that is missing there, None where nothing is proven. What lies below
+    `former_to` was stored while the source had a former topic of that name. `settled_to` is how far the copy reached
+    when the source was last seen with this one. `made_anew_at` is when this one was first seen in the place of a
+    former one: positions that were read earlier may be of that. None: no former one is known.
+    """
+
+    source_topic_id: str
+    copy_topic_id: str
+    proven_from: Mapping[int, int | None] = field(default_factory=dict)
+    former_to: Mapping[int, int] = field(default_factory=dict)
+    settled_to: Mapping[int, int] = field(default_factory=dict)
+    made_anew_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicObservation:
     """All partitions of one topic. `peak_rate` is the highest rate of the last week, in records/s over the topic.
 
@@ -71,7 +90,7 @@ class TopicObservation:
     `unmirrored_since`: nothing that was not mirrored then had been written before that moment; None: not known.
 
     `mirrored_topic_id` is the id under which the flow began to mirror it: another than `topic_id` once the
-    topic was deleted and made again. None: not known.
+    topic was deleted and made again. None: not known. `copy` tells which part of the copy is of the topic as it is.
     """
 
     cluster: ClusterName
@@ -85,6 +104,7 @@ class TopicObservation:
     mirrored_topic_id: str | None = None
     overtaken: tuple[OvertakenSpan, ...] = ()
     unmirrored_since: datetime | None = None
+    copy: CopyHistory | None = None
 
 
 class GroupState(StrEnum):
@@ -148,3 +168,21 @@ def as_listed(seen: GroupObservation, listed: ListedGroup | None) -> GroupObserv
     state = listed.state if seen.state is GroupState.DEAD else seen.state
     members = None if seen.state is GroupState.DEAD and state is not GroupState.DEAD else seen.members
     return replace(seen, state=state, members=members, type=listed.type, protocol_type=listed.protocol_type)
+
+
+def share_groups(
+    listed: Mapping[GroupName, ListedGroup], *, cluster: ClusterName, seen_at: datetime
+) -> dict[GroupName, GroupObservation]:
+    """Return the share groups of a list as what they are: groups without positions."""
+    return {
+        name: GroupObservation(
+            cluster=cluster,
+            group=name,
+            state=one.state,
+            observed_at=seen_at,
+            protocol_type=one.protocol_type,
+            type=one.type,
+        )
+        for name, one in listed.items()
+        if one.type is GroupType.SHARE
+    }

@@ -16,6 +16,7 @@ from replicator.offsets.groups import (
     translate_groups,
 )
 from replicator.offsets.history import OffsetHistory
+from replicator.offsets.incarnations import SOURCE_ID, copies_observed, examine_copies
 from replicator.offsets.inverse import INVERSE_RULES, invert_offset
 from replicator.offsets.points import BreakKind, OffsetMap, OffsetMapBuilder, PartitionMap, StretchEnd
 from replicator.offsets.proofs import with_proof, with_proofs
@@ -26,6 +27,7 @@ from replicator.offsets.warm import PlacedGroup, WarmMap
 __all__ = [
     "INVERSE_RULES",
     "RULES",
+    "SOURCE_ID",
     "BreakKind",
     "OffsetHistory",
     "OffsetMap",
@@ -40,6 +42,8 @@ __all__ = [
     "WarmMap",
     "commit_group",
     "compare_group",
+    "copies_observed",
+    "examine_copies",
     "invert_offset",
     "open_source",
     "survey_groups",

@@ -9,26 +9,33 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Delivery, Flow
-from replicator.model.names import Offset, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation
+from replicator.model.names import TopicName, TopicPartition
+from replicator.model.observations import CopyHistory, GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets.ground import Ground, prepare
+from replicator.offsets.incarnations import (
+    examine_copies,
+    former_evidence,
+    incarnation_evidence,
+    is_of_former_topic,
+    narrow_map,
+)
 from replicator.offsets.inverse import invert_offset
-from replicator.offsets.points import OffsetMap
-from replicator.offsets.proofs import COPY_ID
+from replicator.offsets.points import EMPTY_MAP, OffsetMap
 from replicator.offsets.reads import Standing
 from replicator.offsets.rules import translate_offset
 from replicator.offsets.views import ClusterView, PartitionReads, SourceView, TargetView, open_source
 from replicator.offsets.warm import (
     EMPTY_CHART,
     Chart,
-    ChartColumns,
     Placed,
     PlacedGroup,
+    RowMaker,
     TopicCharts,
     WarmMap,
     chart_of,
@@ -36,48 +43,15 @@ from replicator.offsets.warm import (
 )
 
 Mirrored = Mapping[TopicPartition, int]
+NO_COPIES: Mapping[TopicName, CopyHistory] = MappingProxyType({})
+"""Nothing was observed of any copy."""
 
+MISSING_HISTORY = "the offset-syncs topic was compacted or trimmed: syncs around the position are missing"
 AHEAD_PASSES = 3
 """What a place hangs on shows in so many passes: the ground, the copy's bracket, the source's."""
 PROBES_MAX = 20_000
 SETTLE_ATTEMPTS = 5
 SETTLE_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class RowMaker:
-    """Makes translations of rows that the warm map answered. It holds numbers only: results outlive their views."""
-
-    flow: Flow
-    copy_ids: Mapping[TopicName, str]
-    charts: Mapping[TopicName, Mapping[int, ChartColumns]]
-
-    def seen_at(self, observed_at: datetime) -> Callable[[TopicPartition, int, int], Translation]:
-        """Return what makes rows of a group read at that moment."""
-
-        def make(tp: TopicPartition, offset: int, place: int) -> Translation:
-            chart = Chart(*self.charts[tp.topic][tp.partition])
-            rule, evidence = chart.evidence_of(offset, place)
-            found = Translation(
-                partition=tp,
-                target_partition=TopicPartition(self.flow.remote_topic(tp.topic), tp.partition),
-                source_offset=Offset(offset),
-                target_offset=Offset(place),
-                grade=Grade.EXACT,
-                reread_records_max=0,
-                rule=rule,
-                evidence=evidence,
-                is_clamped=offset > chart.mirrored,
-                observed_at=observed_at,
-            )
-            return self.with_copy_id(found)
-
-        return make
-
-    def with_copy_id(self, found: Translation) -> Translation:
-        """Return the translation with the incarnation of the copy that it is of."""
-        copy_id = self.copy_ids.get(found.target_partition.topic)
-        return found if copy_id is None else replace(found, evidence={**found.evidence, COPY_ID: copy_id})
 
 
 class Translator:
@@ -97,9 +71,11 @@ class Translator:
         source: SourceView | None,
         deadline: Deadline,
         warm: WarmMap | None = None,
+        copies: Mapping[TopicName, CopyHistory] = NO_COPIES,
     ) -> None:
         self._flow = flow
-        self._offset_map = offset_map
+        self._copies = copies
+        self._offset_map = narrow_map(offset_map, copies)
         self._mirrored = mirrored
         self._target = target
         self._source = source
@@ -110,7 +86,7 @@ class Translator:
         self._charts: dict[TopicName, TopicCharts] = {}
         self._is_carried: dict[TopicName, bool] = {}
         copy_ids = {topic: state.topic_id for topic, state in target.states.items()}
-        self._rows = RowMaker(flow, copy_ids, self._charts)
+        self._rows = RowMaker(flow, copy_ids, copies, self._charts)
 
     def translate(self, observation: GroupObservation) -> GroupTranslation:
         """Return every position of the group on topics the flow carries, translated."""
@@ -118,10 +94,33 @@ class Translator:
         if not all(map(self._carries, {tp.topic for tp in committed})):
             committed = {tp: at for tp, at in committed.items() if self._carries(tp.topic)}
         told: dict[int, Translation] = {}
+        committed, former = self._split_former(committed, observation.observed_at)
         places = self._place(committed, told, observation)
+        for tp, at in former.items():
+            found = self._place_former(tp, at, observation.observed_at)
+            told[len(places)] = found
+            places.append(-1 if found.target_offset is None else found.target_offset)
+        committed = {**committed, **former}
         make_row = self._rows.seen_at(observation.observed_at)
         placed = Placed(list(committed), array("q", committed.values()), places, told, make_row)
         return PlacedGroup(self._flow.name, observation.group, placed)
+
+    def _split_former(
+        self, committed: Mapping[TopicPartition, int], read_at: datetime
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        """Return the positions on the topics as they are, and those that may be on former topics of their names."""
+        former = {topic for topic, one in self._copies.items() if is_of_former_topic(one, read_at=read_at)}
+        if not former:
+            return committed, {}
+        kept = {tp: at for tp, at in committed.items() if tp.topic not in former}
+        return kept, {tp: at for tp, at in committed.items() if tp.topic in former}
+
+    def _place_former(self, tp: TopicPartition, offset: int, read_at: datetime) -> Translation:
+        """Return the floor: the former topic's map is not kept apart, and the new one's would skip what it holds."""
+        standing, reads = replace(self._standing_of(tp), mirrored=None), self._reads_of(tp)
+        found = translate_offset(offset, standing, prepare(standing, EMPTY_MAP, reads), reads)
+        found = replace(self._rows.with_ids(found), observed_at=read_at)
+        return replace(found, evidence={**found.evidence, **former_evidence()})
 
     def read_ahead(self, observations: Iterable[GroupObservation]) -> None:
         """Have both sides read what these groups' places hang on, many partitions side by side.
@@ -182,7 +181,10 @@ class Translator:
         """Return the chart of a source partition on what both sides hold."""
         standing, ground, _ = self._ground_of(tp)
         state = self._target.states.get(standing.target_partition.topic)
-        return chart_of(ground, self._warm, copy_id="" if state is None else state.topic_id)
+        copy_id, history = "" if state is None else state.topic_id, self._copies.get(tp.topic)
+        return chart_of(
+            ground, self._warm, copy_id=copy_id if history is None else f"{history.source_topic_id}/{copy_id}"
+        )
 
     def _tell(self, tp: TopicPartition, offset: int) -> Translation:
         """Return the rules' answer, worked out once for all groups that stand there, and learn from it."""
@@ -192,7 +194,9 @@ class Translator:
             found = translate_offset(offset, standing, ground, reads)
             if ground is not None:
                 self._warm.add(tp, runs_from(found, ground, reads))
-            told[offset] = self._rows.with_copy_id(found)
+            if found.grade is not Grade.EXACT and self._offset_map.of(tp).misses_history_at(offset):
+                found = replace(found, evidence={**found.evidence, "missing_history": MISSING_HISTORY})
+            told[offset] = self._rows.with_ids(found)
         return told[offset]
 
     def translate_back(self, observation: GroupObservation) -> GroupTranslation:
@@ -212,7 +216,8 @@ class Translator:
         standing, reads = self._standing_of(tp), self._reads_of(tp)
         ends = None if self._source is None else self._source.ends.get(tp)
         found = invert_offset(offset, standing, self._offset_map.of(tp), reads, source=ends)
-        return replace(found, observed_at=observation.observed_at)
+        told = incarnation_evidence(self._copies.get(tp.topic), tp.partition)
+        return replace(found, observed_at=observation.observed_at, evidence={**found.evidence, **told})
 
     def _ground_of(self, tp: TopicPartition) -> tuple[Standing, Ground | None, PartitionReads]:
         if tp not in self._grounds:
@@ -296,11 +301,12 @@ def translate_groups(
     target: TargetView,
     source: SourceView | None,
     deadline: Deadline,
+    copies: Mapping[TopicName, CopyHistory] = NO_COPIES,
 ) -> tuple[GroupTranslation, ...]:
     """Return the translations of many groups; brackets they share are read once."""
     target.sweep_again(deadline)
     translator = Translator(
-        flow, offset_map=offset_map, mirrored=mirrored, target=target, source=source, deadline=deadline
+        flow, offset_map=offset_map, mirrored=mirrored, target=target, source=source, deadline=deadline, copies=copies
     )
     return tuple(translator.translate(observation) for observation in observations)
 
@@ -320,22 +326,27 @@ def survey_groups(
     read_map: Callable[[Deadline], OffsetMap],
     read_mirrored: Callable[[Deadline], Mirrored],
     deadline: Deadline,
+    copies: Mapping[TopicName, CopyHistory] = NO_COPIES,
 ) -> tuple[GroupTranslation, ...]:
     """Return the translations of the groups on what both sides hold now, everything read in the safe order:
-    the map and the copies' ends, then the mirrored positions, then the ends again."""
+    the map and the copies' ends, then the mirrored positions, then the ends again. `copies` is what was observed of
+    topics that were made anew; a living source is asked whether it still holds."""
     seen = list(observations)
     source_topics, target_topics = topics_of(flow, seen)
     offset_map = read_map(deadline)
     view = TargetView.open(target, target_topics, deadline)
     mirrored = _read_settled(read_mirrored, offset_map, deadline)
+    there = None if source is None else open_source(source, source_topics, deadline)
+    copies = examine_copies(flow, copies, offset_map=offset_map, target=view, source=there, deadline=deadline)
     return translate_groups(
         flow,
         seen,
         offset_map=offset_map,
         mirrored=mirrored,
         target=view,
-        source=None if source is None else open_source(source, source_topics, deadline),
+        source=there,
         deadline=deadline,
+        copies=copies,
     )
 
 

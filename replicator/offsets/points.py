@@ -50,6 +50,7 @@ class PartitionMap:
     The columns are append-only and may be shared with a longer map of the same partition. `is_anew`: the copy was made
     anew while the flow was under way, so that what it holds first need not be where the flow began. `is_from_origin`:
     no sync of the partition before the first point is missing or forgotten, but those that the flow never sent.
+    `is_after_gap`: syncs before the first point are missing from the history.
     """
 
     sources: array[int]
@@ -58,6 +59,7 @@ class PartitionMap:
     breaks: tuple[StretchBreak, ...] = ()
     is_anew: bool = False
     is_from_origin: bool = False
+    is_after_gap: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -90,6 +92,12 @@ class PartitionMap:
         """Whether history is missing between the point at `index` and the one before it."""
         return any(b.index == index and b.kind is BreakKind.GAP for b in self.breaks)
 
+    def misses_history_at(self, source_offset: int) -> bool:
+        """Whether syncs are missing from the history between the points around a source offset, or below the first."""
+        index = max((self.index_at(source_offset, one) for one in self.lineages()), default=-1)
+        is_below = index < 0 or self.sources[index] > source_offset
+        return self.is_after_gap if is_below else self.has_gap_before(index + 1)
+
     @property
     def is_ended(self) -> bool:
         """Whether the flow is known to have gone back after the last point."""
@@ -102,7 +110,11 @@ class PartitionMap:
 
     def until_target(self, offset: int) -> PartitionMap:
         """Return the map of the points stored below `offset` of the target."""
-        return self.until_index(bisect_left(self.targets, offset, 0, self.count))
+        return self.until_index(self.index_of_target(offset))
+
+    def index_of_target(self, offset: int) -> int:
+        """Return the index of the first point stored at or beyond `offset` of the target."""
+        return bisect_left(self.targets, offset, 0, self.count)
 
     def until_index(self, index: int) -> PartitionMap:
         """Return the map of the first `index` points."""
@@ -117,6 +129,7 @@ class PartitionMap:
             breaks=tuple(StretchBreak(b.index - index, b.kind) for b in self.breaks if b.index > index),
             is_anew=self.is_anew,
             is_from_origin=self.is_from_origin and index == 0,
+            is_after_gap=self.is_after_gap and index == 0,
         )
 
     def ended_at(self, end: StretchEnd) -> PartitionMap:
@@ -165,10 +178,11 @@ class OffsetMap:
 class _Columns:
     """One partition's growing columns."""
 
-    __slots__ = ("breaks", "gaps_seen", "is_anew", "is_from_origin", "sources", "targets")
+    __slots__ = ("breaks", "gaps_seen", "is_after_gap", "is_anew", "is_from_origin", "sources", "targets")
 
     def __init__(self, *, gaps_seen: int) -> None:
         self.is_from_origin = gaps_seen == 0
+        self.is_after_gap = gaps_seen > 0
         self.sources = array("q")
         self.targets = array("q")
         self.breaks: list[StretchBreak] = []
@@ -181,6 +195,7 @@ class _Columns:
         elif (source, target) != (self.sources[-1], self.targets[-1]):
             if target <= self.targets[-1]:
                 self._forget()
+                self.is_after_gap = gaps_seen != self.gaps_seen
             elif source <= self.sources[-1]:
                 self.breaks.append(StretchBreak(len(self.sources), BreakKind.REWIND))
             elif gaps_seen != self.gaps_seen:
@@ -192,7 +207,7 @@ class _Columns:
         """Forget the points before one, in new columns: maps that were handed out keep the old ones."""
         pruned = self.freeze().without_older_than(index)
         self.sources, self.targets, self.breaks = pruned.sources, pruned.targets, list(pruned.breaks)
-        self.is_from_origin = pruned.is_from_origin
+        self.is_from_origin, self.is_after_gap = pruned.is_from_origin, pruned.is_after_gap
 
     def thin(self) -> None:
         """Forget every other point, in new columns, but those at either end of a stretch and of missing history."""
@@ -214,8 +229,15 @@ class _Columns:
         self.is_from_origin = False
 
     def freeze(self) -> PartitionMap:
-        breaks = tuple(self.breaks)
-        return PartitionMap(self.sources, self.targets, len(self.sources), breaks, self.is_anew, self.is_from_origin)
+        return PartitionMap(
+            sources=self.sources,
+            targets=self.targets,
+            count=len(self.sources),
+            breaks=tuple(self.breaks),
+            is_anew=self.is_anew,
+            is_from_origin=self.is_from_origin,
+            is_after_gap=self.is_after_gap,
+        )
 
 
 class OffsetMapBuilder:

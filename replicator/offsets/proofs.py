@@ -12,10 +12,9 @@ from dataclasses import replace
 
 from replicator.model.names import TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
+from replicator.offsets.incarnations.copies import COPY_ID, FORMER_TOPIC, SOURCE_ID
 from replicator.offsets.warm.placed import PlacedGroup
 
-COPY_ID = "target_topic_id"
-"""The evidence that says which incarnation of the target's topic a translation is of."""
 STORED_AGAIN = "stored_again_max"
 
 
@@ -88,10 +87,12 @@ def _proof_evidence(proven: Translation) -> dict[str, str]:
 
 
 def _is_of_one_copy(fresh: Translation, proven: Translation) -> bool:
-    """Whether both tell of the same partition of the same incarnation of the target's topic."""
+    """Whether both tell of the same partition of the same incarnation of either side's topic."""
     copy_id = fresh.evidence.get(COPY_ID)
     is_same = copy_id is not None and copy_id == proven.evidence.get(COPY_ID)
-    return is_same and fresh.target_partition == proven.target_partition and "lost_map" not in fresh.evidence
+    source_ids = {one.evidence[SOURCE_ID] for one in (fresh, proven) if SOURCE_ID in one.evidence}
+    is_standing = "lost_map" not in fresh.evidence and FORMER_TOPIC not in {*fresh.evidence, *proven.evidence}
+    return is_same and len(source_ids) < 2 and is_standing and fresh.target_partition == proven.target_partition
 
 
 def _again_since(fresh: Translation, proven: Translation) -> int | None:

@@ -104,6 +104,7 @@ class TopicState:
 
     topic_id: str
     is_compacted: bool
+    has_append_times: bool = False
 
 
 def read_topic_states(
@@ -115,7 +116,11 @@ def read_topic_states(
     states = {}
     for name, topic in described.items():
         policy = configs[name]["cleanup.policy"].value or ""
-        states[name] = TopicState(topic_id=topic.topic_id, is_compacted="compact" in policy)
+        states[name] = TopicState(
+            topic_id=topic.topic_id,
+            is_compacted="compact" in policy,
+            has_append_times=configs[name]["message.timestamp.type"].value == "LogAppendTime",
+        )
     partitions = [TopicPartition(name, p.partition) for name, t in described.items() for p in t.partitions]
     return states, partitions
 

@@ -84,7 +84,8 @@ class FlowBoard:
     def put_groups(self, sample: GroupsSample) -> None:
         """Make this the newest reading of the groups; one that has gone is kept as DEAD."""
         with self._lock:
-            self._known_groups = with_departed(self._known_groups, sample.groups, at=sample.began_at)
+            current = {**sample.shares, **sample.groups}
+            self._known_groups = with_departed(self._known_groups, current, at=sample.began_at)
             self.groups = sample
 
     def groups_to_record(self) -> Mapping[GroupName, GroupObservation]:

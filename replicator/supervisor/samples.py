@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from replicator.model.cluster import TopicDescription
@@ -35,10 +35,11 @@ class SourceSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsSample:
-    """The selected groups of a cluster with their committed positions."""
+    """The selected groups of a cluster with their committed positions; `shares` are those that have none to move."""
 
     began_at: datetime
     groups: Mapping[GroupName, GroupObservation]
+    shares: Mapping[GroupName, GroupObservation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,17 @@ from replicator.journal import Journal, Observations, active_cluster
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
-from replicator.model.observations import GroupObservation, GroupState, GroupType, ListedGroup, as_listed
+from replicator.model.observations import (
+    CopyHistory,
+    GroupObservation,
+    GroupState,
+    GroupType,
+    as_listed,
+    share_groups,
+)
 from replicator.model.offsets import GroupTranslation
 from replicator.model.rights import is_own_group
-from replicator.offsets import OffsetHistory, survey_groups, with_proofs
+from replicator.offsets import OffsetHistory, copies_observed, survey_groups, with_proofs
 from replicator.wire import RawClient
 
 SOURCE_SECONDS = 5.0
@@ -35,7 +42,7 @@ class KnownFrom(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """One flow opened for questions about its groups. `source` None: it does not answer; what was proven of the
-    groups while it did is in `proofs` then."""
+    groups while it did is in `proofs` then. `copies` is what was observed of topics that were made anew."""
 
     flow: Flow
     target: KafkaCluster
@@ -45,7 +52,8 @@ class Desk:
     positions: MirroredPositions
     journal: Journal
     proofs: Mapping[GroupName, GroupTranslation] = field(default_factory=dict)
-    shares: Mapping[GroupName, ListedGroup] = field(default_factory=dict)
+    shares: Mapping[GroupName, GroupObservation] = field(default_factory=dict)
+    copies: Mapping[TopicName, CopyHistory] = field(default_factory=dict)
 
     def translate(self, groups: Iterable[GroupName], deadline: Deadline) -> tuple[GroupTranslation, ...]:
         """Return where the groups resume on the target, everything read now."""
@@ -58,6 +66,7 @@ class Desk:
             read_map=history.refresh,
             read_mirrored=self.positions.refresh,
             deadline=deadline,
+            copies=self.copies,
         )
         return tuple(with_proofs(answer, self.proofs.get(answer.group)) for answer in answers)
 
@@ -92,45 +101,46 @@ def open_desk(app: App, flow: Flow, deadline: Deadline) -> Iterator[Desk]:
         source = stack.enter_context(KafkaCluster(settings.cluster_access(flow.source), clock=app.clock))
         target.verify_identity(deadline)
         raw = stack.enter_context(RawClient(settings.cluster_access(flow.source), clock=app.clock))
-        listed, live = _live_groups(flow, source, raw, prefix, deadline)
-        proofs: Mapping[GroupName, GroupTranslation] = {}
-        if live is None:
-            observed = Observations(target, prefix).read(flow.name, deadline)
-            live, proofs = observed.groups, observed.translations
-            known_from = KnownFrom.OBSERVATIONS
-        else:
-            known_from = KnownFrom.SOURCE
+        observed = Observations(target, prefix).read(flow.name, deadline)
+        live = _live_groups(flow, source, raw, prefix, deadline)
+        known_from = KnownFrom.OBSERVATIONS if live is None else KnownFrom.SOURCE
+        found = observed.groups if live is None else live
         offsets_topic = TopicName(settings.connect_of(flow.target).offsets_topic)
         yield Desk(
             flow=flow,
             target=target,
             source=source if known_from is KnownFrom.SOURCE else None,
-            groups=groups_of_flow(flow, live, prefix=prefix),
+            groups=groups_of_flow(flow, found, prefix=prefix),
             known_from=known_from,
             positions=stack.enter_context(MirroredPositions(target, offsets_topic, flow.source_connector)),
             journal=Journal(target, prefix, clock=app.clock),
-            proofs=proofs,
-            shares={name: one for name, one in listed.items() if is_share(flow, one, prefix=prefix)},
+            proofs=observed.translations if live is None else {},
+            shares={name: one for name, one in found.items() if is_share(flow, one, prefix=prefix)},
+            copies=copies_observed(observed.topics),
         )
 
 
 def _live_groups(
     flow: Flow, source: KafkaCluster, raw: RawClient, prefix: str, deadline: Deadline
-) -> tuple[dict[GroupName, ListedGroup], dict[GroupName, GroupObservation] | None]:
-    """Return the source's groups of every kind, and those that have positions; None when it does not answer."""
+) -> dict[GroupName, GroupObservation] | None:
+    """Return the source's groups that have positions, and its share groups, which have none; None when it does not
+    answer."""
     try:
         source.verify_identity(Deadline.after(deadline.capped(SOURCE_SECONDS), clock=deadline.clock))
+        seen_at = deadline.clock.now()
         listed = raw.list_groups(deadline)
         names = [name for name, one in listed.items() if one.has_positions and is_meant(flow, name, prefix=prefix)]
         found = source.groups.committed(sorted(names), deadline)
     except (Unreachable, AccessDenied):
-        return {}, None
-    return listed, {name: as_listed(seen, listed.get(name)) for name, seen in found.items()}
+        return None
+    shares = share_groups(listed, cluster=flow.source, seen_at=seen_at)
+    return {**shares, **{name: as_listed(seen, listed.get(name)) for name, seen in found.items()}}
 
 
-def is_share(flow: Flow, one: ListedGroup, *, prefix: str) -> bool:
+def is_share(flow: Flow, seen: GroupObservation, *, prefix: str) -> bool:
     """Whether it is a share group that the flow would move if there were positions to move."""
-    return one.type is GroupType.SHARE and is_meant(flow, one.group, prefix=prefix)
+    is_there = seen.type is GroupType.SHARE and seen.state is not GroupState.DEAD
+    return is_there and is_meant(flow, seen.group, prefix=prefix)
 
 
 def is_meant(flow: Flow, group: str, *, prefix: str) -> bool:

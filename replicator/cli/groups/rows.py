@@ -7,7 +7,7 @@ from typing import Any
 
 from replicator.cli.output import Column
 from replicator.model.forms.figures import show_count, show_seconds
-from replicator.model.observations import GroupObservation, GroupState, ListedGroup
+from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import RULES, PartitionComparison
 
@@ -45,23 +45,23 @@ def group_row(
     }
 
 
-def share_row(flow: str, one: ListedGroup, *, known_from: str, now: datetime) -> Row:
+def share_row(flow: str, seen: GroupObservation, *, known_from: str, now: datetime) -> Row:
     """Return a group that has nothing to translate: the broker keeps what its members acknowledged, no positions."""
     return {
         "flow": flow,
-        "group": one.group,
+        "group": seen.group,
         "grade": None,
         "reread_records_max": None,
         "partitions": 0,
-        "type": one.type,
-        "state": one.state,
+        "type": seen.type,
+        "state": seen.state,
         "members": None,
         "static_members": None,
         "state_on_target": None,
         "members_on_target": None,
         "known_from": known_from,
-        "observed_at": now,
-        "age_seconds": 0.0,
+        "observed_at": seen.observed_at,
+        "age_seconds": age_seconds(seen.observed_at, now),
         "note": SHARE_NOTE,
     }
 

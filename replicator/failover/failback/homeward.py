@@ -18,10 +18,20 @@ from replicator.failover.failback.reconcile import find_last_move, forward_of
 from replicator.failover.failback.reverse import first_bases
 from replicator.failover.groups.moves import GroupMove
 from replicator.failover.world import READ_SECONDS, World
-from replicator.model.names import FlowName, Offset, TopicPartition
-from replicator.model.observations import GroupObservation
+from replicator.journal import Observations
+from replicator.model.names import FlowName, Offset, TopicName, TopicPartition
+from replicator.model.observations import CopyHistory, GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
-from replicator.offsets import OffsetHistory, OffsetMap, SourceView, TargetView, Translator, open_source
+from replicator.offsets import (
+    OffsetHistory,
+    OffsetMap,
+    SourceView,
+    TargetView,
+    Translator,
+    copies_observed,
+    examine_copies,
+    open_source,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +99,18 @@ def open_ways(world: World, cut: Cut) -> Ways:
     deadline = world.deadline(READ_SECONDS)
     reverse_map = OffsetHistory(world.target, world.flow).refresh(deadline)
     states = TargetView.open(world.target, cut.topic_ids, deadline).states
+    target = TargetView(world.target, states, cut.target_ends)
+    source = open_source(world.source, {p.source.topic for p in cut.partitions}, deadline)
     reverse = Translator(
         world.flow,
         offset_map=reverse_map,
         mirrored=cut.mirrored,
-        target=TargetView(world.target, states, cut.target_ends),
-        source=open_source(world.source, {p.source.topic for p in cut.partitions}, deadline),
+        target=target,
+        source=source,
         deadline=deadline,
+        copies=examine_copies(
+            world.flow, world.copies, offset_map=reverse_map, target=target, source=source, deadline=deadline
+        ),
     )
     return Ways(reverse=reverse, backward=_open_backward(world), reverse_map=reverse_map, bases=first_bases(world))
 
@@ -111,12 +126,25 @@ def _open_backward(world: World) -> Translator | None:
     if move is None:
         return None
     deadline, forward = world.deadline(READ_SECONDS), forward_of(world)
+    offset_map = OffsetHistory(world.source, forward.flow).refresh(deadline)
     states = TargetView.open(world.source, move.cut.topic_ids, deadline).states
+    target = TargetView(world.source, states, move.cut.target_ends)
+    source = SourceView.open(world.target, {p.source.topic for p in move.cut.partitions}, deadline)
+    copies = examine_copies(
+        forward.flow, _forward_copies(world), offset_map=offset_map, target=target, source=source, deadline=deadline
+    )
     return Translator(
         forward.flow,
-        offset_map=OffsetHistory(world.source, forward.flow).refresh(deadline),
+        offset_map=offset_map,
         mirrored=move.cut.mirrored,
-        target=TargetView(world.source, states, move.cut.target_ends),
-        source=SourceView.open(world.target, {p.source.topic for p in move.cut.partitions}, deadline),
+        target=target,
+        source=source,
         deadline=deadline,
+        copies=copies,
     )
+
+
+def _forward_copies(world: World) -> dict[TopicName, CopyHistory]:
+    """Return what the forward flow's supervisors observed of its copies, on the cluster that is active now."""
+    observations = Observations(world.source, world.identity.topic_prefix)
+    return copies_observed(observations.read(forward_of(world).flow.name, world.deadline(READ_SECONDS)).topics)

@@ -14,7 +14,7 @@ from replicator.model.names import GroupName, Offset, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.model.operations import OperationKind
-from replicator.offsets import OffsetHistory, TargetView, Translator, open_source, with_proofs
+from replicator.offsets import OffsetHistory, TargetView, Translator, examine_copies, open_source, with_proofs
 
 BATCH = 50
 """Groups translated and journaled together: a crash costs at most their translation again."""
@@ -75,6 +75,7 @@ def _open_translator(world: World, cut: Cut) -> Translator:
     deadline = world.deadline(READ_SECONDS)
     offset_map = OffsetHistory(world.target, world.flow).refresh(deadline)
     states = TargetView.open(world.target, cut.topic_ids, deadline).states
+    view = TargetView(world.target, states, cut.target_ends)
     source = None
     if world.survey is not None and world.survey.is_answering and not _is_drill(world):
         source = open_source(world.source, {p.source.topic for p in cut.partitions}, deadline)
@@ -82,9 +83,12 @@ def _open_translator(world: World, cut: Cut) -> Translator:
         world.flow,
         offset_map=offset_map,
         mirrored=cut.mirrored,
-        target=TargetView(world.target, states, cut.target_ends),
+        target=view,
         source=source,
         deadline=deadline,
+        copies=examine_copies(
+            world.flow, world.copies, offset_map=offset_map, target=view, source=source, deadline=deadline
+        ),
     )
 
 

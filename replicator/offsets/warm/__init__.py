@@ -3,6 +3,7 @@
 from replicator.offsets.warm.charts import EMPTY_CHART, Chart, ChartColumns, TopicCharts, chart_of
 from replicator.offsets.warm.placed import Placed, PlacedGroup
 from replicator.offsets.warm.proving import runs_from
+from replicator.offsets.warm.rows import RowMaker
 from replicator.offsets.warm.stretches import RUNS_MAX, ProvenRuns, WarmMap
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Placed",
     "PlacedGroup",
     "ProvenRuns",
+    "RowMaker",
     "TopicCharts",
     "WarmMap",
     "chart_of",

@@ -12,12 +12,14 @@ from replicator.flow import PeakTrail
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import (
     ClusterObservation,
+    CopyHistory,
     GroupObservation,
     OvertakenSpan,
     TailCount,
     TopicObservation,
 )
 from replicator.model.offsets import GroupTranslation
+from replicator.offsets import SOURCE_ID
 from replicator.supervisor.decide.tails import whole_tail
 from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
@@ -91,6 +93,7 @@ def topic_observations(
     known_ids: Mapping[TopicName, str] = MappingProxyType({}),
     overtaken: Mapping[TopicName, tuple[OvertakenSpan, ...]] = MappingProxyType({}),
     unmirrored_since: Mapping[TopicName, datetime | None] = MappingProxyType({}),
+    copies: Mapping[TopicName, CopyHistory] = MappingProxyType({}),
 ) -> dict[TopicName, TopicObservation]:
     """Return one observation a topic: its ends, what of it is mirrored, what of the rest was counted.
 
@@ -112,6 +115,7 @@ def topic_observations(
             mirrored_topic_id=known_ids.get(name),
             overtaken=overtaken.get(name, ()),
             unmirrored_since=unmirrored_since.get(name),
+            copy=copies.get(name),
         )
     return found
 
@@ -160,7 +164,8 @@ def _says_the_same(before: GroupTranslation | None, one: GroupTranslation) -> bo
 
 def _gist(translation: GroupTranslation) -> list[object]:
     return [
-        (t.partition, t.source_offset, t.target_offset, t.grade, t.reread_records_max) for t in translation.translations
+        (t.partition, t.source_offset, t.target_offset, t.grade, t.reread_records_max, t.evidence.get(SOURCE_ID))
+        for t in translation.translations
     ]
 
 

@@ -68,6 +68,7 @@ class FlowLoops:
             is_allowed=self._may_record,
             known_ids=lambda: self.steps.damage.known_ids,
             overtaken=lambda: self.steps.damage.overtaken,
+            copies=lambda: self.steps.copies,
         )
         self.healer = Healer(
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock

@@ -9,7 +9,13 @@ from typing import Protocol
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
-from replicator.model.observations import ClusterObservation, GroupObservation, OvertakenSpan, TopicObservation
+from replicator.model.observations import (
+    ClusterObservation,
+    CopyHistory,
+    GroupObservation,
+    OvertakenSpan,
+    TopicObservation,
+)
 from replicator.model.offsets import GroupTranslation
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.changes import changed_items, changed_translations, honest_contact, topic_observations
@@ -44,6 +50,7 @@ class Recorder:
         is_allowed: Callable[[], bool],
         known_ids: Callable[[], Mapping[TopicName, str]] = dict,
         overtaken: Callable[[], Mapping[TopicName, tuple[OvertakenSpan, ...]]] = dict,
+        copies: Callable[[], Mapping[TopicName, CopyHistory]] = dict,
     ) -> None:
         self._flow = flow
         self._board = board
@@ -52,6 +59,7 @@ class Recorder:
         self._is_allowed = is_allowed
         self._known_ids = known_ids
         self._overtaken = overtaken
+        self._copies = copies
         self._topics: Mapping[TopicName, TopicObservation] = {}
         self._groups: Mapping[GroupName, GroupObservation] = {}
         self._translations: Mapping[GroupName, GroupTranslation] = {}
@@ -96,4 +104,5 @@ class Recorder:
             known_ids=self._known_ids(),
             overtaken=self._overtaken(),
             unmirrored_since=self._board.unmirrored_since,
+            copies=self._copies(),
         )

@@ -14,7 +14,7 @@ from replicator.flow import JournalFacts, MirroredPositions, plan_flow, read_fac
 from replicator.journal import Observed, active_cluster, list_operations, open_operation
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
-from replicator.model.observations import ListedGroup, Reachability, TailCount
+from replicator.model.observations import CopyHistory, ListedGroup, Reachability, TailCount
 from replicator.model.operations import JournalRecord, OperationKind, OperationState
 from replicator.model.supervision.status import Role
 from replicator.supervisor.assemble import FlowWorld, World
@@ -76,6 +76,11 @@ class FlowSteps:
     def _is_source_answering(self) -> bool:
         watch = self.board.source_watch
         return watch.observation.reachability is Reachability.REACHABLE and watch.cause is None
+
+    @property
+    def copies(self) -> Mapping[TopicName, CopyHistory]:
+        """Which part of each copy is of the topic that exists now, by source topic."""
+        return self._translations.copies
 
     def sweep(self, deadline: Deadline) -> None:
         """Put one sweep over the source on the board."""
@@ -180,7 +185,7 @@ class FlowSteps:
         self.board.remember(observed.topics, observed.groups)
         self.lag.remember(observed)
         self.damage.remember(observed.topics)
-        self._translations.remember(observed.translations)
+        self._translations.remember(observed)
         return observed
 
     def view(

@@ -17,6 +17,8 @@ from replicator.supervisor.board import FlowBoard
 
 GROUPS_MAX = 200
 """So many groups are looked at in one step, those looked at longest ago first."""
+RETENTION_READ_SECONDS = 300.0
+"""How long the cluster keeps positions is asked again after so long."""
 
 
 class GroupUpkeep:
@@ -31,6 +33,7 @@ class GroupUpkeep:
         self._looked_at: dict[GroupName, float] = {}
         self._translations: dict[GroupName, GroupTranslation] = {}
         self._retention_seconds: float | None = None
+        self._retention_read_at = float("-inf")
         self._log = get_logger(flow=flow.name)
 
     def keep(self, deadline: Deadline) -> None:
@@ -43,13 +46,19 @@ class GroupUpkeep:
         if sample is None or self._board.operation_id is not None or self._board.active == self._flow.target:
             return
         self._note_translations()
-        if not self._looked_at:
-            self._retention_seconds = self._target.groups.retention_seconds(deadline)
+        self._read_retention(deadline)
         chosen = sorted(sample.groups, key=lambda name: (self._looked_at.get(name, float("-inf")), name))[:GROUPS_MAX]
         found = self._target.groups.committed(chosen, deadline)
         for name in chosen:
             self._looked_at[name] = self._clock.monotonic()
             self._carry_out(name, self._decide(found[name], sample.groups), deadline)
+
+    def _read_retention(self, deadline: Deadline) -> None:
+        """Ask how long the cluster keeps positions where the last answer is old: a restarted broker may keep them less
+        long."""
+        if self._clock.monotonic() - self._retention_read_at >= RETENTION_READ_SECONDS:
+            self._retention_seconds = self._target.groups.retention_seconds(deadline)
+            self._retention_read_at = self._clock.monotonic()
 
     def _note_translations(self) -> None:
         """Remember where each group resumed last while it had positions: of a deleted group there is nothing to see."""

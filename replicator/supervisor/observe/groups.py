@@ -10,7 +10,7 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName
-from replicator.model.observations import GroupObservation, GroupState, ListedGroup, as_listed
+from replicator.model.observations import GroupObservation, GroupState, ListedGroup, as_listed, share_groups
 from replicator.model.rights import is_own_group
 from replicator.supervisor.samples import GroupsSample
 
@@ -72,7 +72,7 @@ class GroupsObserver:
         self._clock = clock
 
     def observe(self, deadline: Deadline) -> GroupsSample:
-        """Return every selected group that has a position on a topic of the flow.
+        """Return every selected group that has a position on a topic of the flow, and share groups, which have none.
 
         Raises: what the cluster refused or failed with.
         """
@@ -82,4 +82,7 @@ class GroupsObserver:
         names = moving_groups(self._flow, meant, topic_prefix=self._topic_prefix)
         found = self._cluster.groups.committed(names, deadline)
         carried = {name: carried_only(self._flow, as_listed(seen, listed.get(name))) for name, seen in found.items()}
-        return GroupsSample(began_at=began_at, groups={name: seen for name, seen in carried.items() if seen.committed})
+        kept = {name: seen for name, seen in carried.items() if seen.committed}
+        shares = share_groups(listed, cluster=self._flow.source, seen_at=began_at)
+        told = moving_groups(self._flow, shares, topic_prefix=self._topic_prefix)
+        return GroupsSample(began_at=began_at, groups=kept, shares={name: shares[name] for name in told})

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import DeadlineExceeded
 from replicator.flow import MirroredPositions
+from replicator.journal import Observed
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, GroupState
+from replicator.model.observations import CopyHistory, GroupObservation, GroupState
 from replicator.model.offsets import Grade, GroupTranslation
 from replicator.offsets import (
     OffsetHistory,
@@ -18,6 +19,8 @@ from replicator.offsets import (
     TargetView,
     Translator,
     WarmMap,
+    copies_observed,
+    examine_copies,
     open_source,
     topics_of,
     with_proofs,
@@ -61,9 +64,17 @@ class TranslationObserver:
         self._warm = WarmMap()
         self._all_groups: Mapping[GroupName, GroupObservation] = {}
         self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
+        self._copies: Mapping[TopicName, CopyHistory] = {}
 
-    def remember(self, translations: Mapping[GroupName, GroupTranslation]) -> None:
+    @property
+    def copies(self) -> Mapping[TopicName, CopyHistory]:
+        """Which part of each copy is of the topic that exists now, by source topic."""
+        return self._copies
+
+    def remember(self, observed: Observed) -> None:
         """Take over what a supervisor before us had proven: without the source it could not be proven again."""
+        translations = observed.translations
+        self._copies = {**self._copies, **copies_observed(observed.topics)}
         self._known = {**{name: (float("-inf"), earlier) for name, earlier in translations.items()}, **self._known}
 
     def observe(self, groups: GroupsSample, deadline: Deadline) -> TranslationsSample:
@@ -106,10 +117,14 @@ class TranslationObserver:
                 return
 
     def _remember_set_back(self, translation: GroupTranslation) -> None:
-        """Have the history read again where a group stands below what is left of the map."""
-        if translation.grade is Grade.FLOOR:
-            floors = (t.partition for t in translation.translations if t.grade is Grade.FLOOR)
-            any(self._history.read_anew(partition) for partition in floors)
+        """Have the history read again where a group stands below what is left of the map; of a topic that was made anew
+        it would not help."""
+        floored = (tp for tp in floored_partitions(translation) if not self._is_made_anew(tp))
+        any(self._history.read_anew(partition) for partition in floored)
+
+    def _is_made_anew(self, partition: TopicPartition) -> bool:
+        history = self._copies.get(partition.topic)
+        return history is not None and partition.partition in history.former_to
 
     def _open_translator(self, groups: Sequence[GroupObservation], deadline: Deadline) -> Translator:
         """Open the target before the positions are read: only what was visible then is sure to lie below them."""
@@ -121,14 +136,20 @@ class TranslationObserver:
             self._mirrored = MirroredPositions(self._target, self._offsets_topic, self._flow.source_connector)
         positions = self._mirrored.refresh(deadline)
         view.sweep_again(deadline)
+        source = self._open_source(groups, deadline)
+        found = examine_copies(
+            self._flow, self._copies, offset_map=offset_map, target=view, source=source, deadline=deadline
+        )
+        self._copies = {**self._copies, **found}
         return Translator(
             self._flow,
             offset_map=offset_map,
             mirrored=positions,
             target=view,
-            source=self._open_source(groups, deadline),
+            source=source,
             deadline=deadline,
             warm=self._warm,
+            copies=found,
         )
 
     def _prune(self, view: TargetView, *, is_large: bool) -> None:
@@ -151,6 +172,13 @@ class TranslationObserver:
         """Let go of the reader."""
         if self._mirrored is not None:
             self._mirrored.close()
+
+
+def floored_partitions(translation: GroupTranslation) -> tuple[TopicPartition, ...]:
+    """Return the source partitions on which the group has the floor alone, whatever the grade of its others."""
+    if translation.grade not in (Grade.FLOOR, Grade.UNAVAILABLE):
+        return ()
+    return tuple(t.partition for t in translation.translations if t.grade is Grade.FLOOR)
 
 
 def slowest_positions(groups: Mapping[GroupName, GroupObservation]) -> dict[TopicPartition, int]:

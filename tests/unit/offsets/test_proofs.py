@@ -10,7 +10,8 @@ import pytest
 from replicator.model.names import FlowName, GroupName, Offset, TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import with_proof, with_proofs
-from replicator.offsets.proofs import COPY_ID, STORED_AGAIN
+from replicator.offsets.incarnations import COPY_ID
+from replicator.offsets.proofs import STORED_AGAIN
 from tests.unit.offsets.test_points import ORDERS
 from tests.unit.offsets.test_rules import COPY
 from tests.unit.offsets.test_worlds import SHAPES, world_of

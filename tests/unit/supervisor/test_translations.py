@@ -9,7 +9,7 @@ from replicator.model.names import ClusterName, FlowName, GroupName, Offset, Top
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.supervisor.decide.changes import changed_translations
-from replicator.supervisor.observe.translations import stalest
+from replicator.supervisor.observe.translations import floored_partitions, stalest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TP = TopicPartition(TopicName("orders"), 0)
@@ -54,3 +54,14 @@ def test_a_worse_grade_is_worth_writing() -> None:
     (one,) = translation().translations
     worse = replace(translation(), translations=(replace(one, grade=Grade.BOUNDED, reread_records_max=7),))
     assert changed_translations({A: translation()}, {A: worse}) == {A: worse}
+
+
+def test_a_group_that_was_set_back_is_found_beside_a_partition_without_a_copy() -> None:
+    """The floor on one partition is seen though another has no place at all; without any floor nothing is."""
+    (one,) = translation().translations
+    floored = replace(one, grade=Grade.FLOOR, reread_records_max=7)
+    gone = replace(one, partition=TopicPartition(TP.topic, 1), grade=Grade.UNAVAILABLE, target_offset=None)
+    assert floored_partitions(replace(translation(), translations=(floored, gone))) == (TP,)
+    assert floored_partitions(replace(translation(), translations=(floored,))) == (TP,)
+    assert floored_partitions(replace(translation(), translations=(one, gone))) == ()
+    assert floored_partitions(translation()) == ()
