@@ -18,8 +18,10 @@ from replicator.failover.groups.moves import (
     Outcome,
     Settled,
     group_of,
+    has_moved_on,
     is_settled,
     item_of,
+    kept_inside,
     move_from_fact,
     move_to_fact,
 )
@@ -310,6 +312,49 @@ OURS, THEIRS = True, False
 def test_whether_a_group_is_settled(stands: GroupObservation, settled: Settled | None, expected: bool) -> None:
     """The journal is believed where the world agrees or cannot tell any more."""
     assert is_settled(move(5, 7), stands, settled) is expected
+
+
+@pytest.mark.parametrize(
+    ("start", "expected", "is_clamped"),
+    [(4, 5, False), (5, 5, False), (6, 6, True), (None, 5, False)],
+)
+def test_a_position_that_retention_has_overtaken_is_raised_and_says_so(
+    start: int | None, expected: int, is_clamped: bool
+) -> None:
+    """To the log start as it is now; what has no position, or no copy any more, is left as it was."""
+    ends = {} if start is None else {TP: PartitionEnds(partition=0, log_start=start, last_stable=50, end=50)}
+    ends |= {TopicPartition(TP.topic, 1): PartitionEnds(partition=1, log_start=9, last_stable=50, end=50)}
+    found = kept_inside(move(5, None), ends).translation.translations
+    assert [(row.target_offset, row.is_clamped) for row in found] == [(expected, is_clamped), (None, False)]
+
+
+def test_a_group_that_lost_a_position_has_not_moved_on() -> None:
+    """A partition without one is behind every position, the first offset too."""
+    assert has_moved_on(move(0, 0), seen(0, 0))
+    assert not has_moved_on(move(0, 0), seen(0, None))
+
+
+def test_a_cut_gives_no_position_to_what_was_never_mirrored() -> None:
+    """Neither does it give ends to a copy that is not there."""
+    bare = CutPartition(source=TP, target=TP, mirrored=None, ends=None)
+    other = TopicPartition(TP.topic, 1)
+    whole = CutPartition(
+        source=other,
+        target=other,
+        mirrored=3,
+        ends=PartitionEnds(partition=1, log_start=0, last_stable=4, end=4),
+    )
+    cut = Cut(taken_at=T0, partitions=(bare, whole))
+    assert cut.mirrored == {other: 3}
+    assert set(cut.target_ends) == {other}
+
+
+@pytest.mark.parametrize(
+    ("seen_source", "expected"), [(None, False), (observation(reached=None), False), (observation(), True)]
+)
+def test_a_source_was_seen_once_it_was_read(seen_source: ClusterObservation | None, expected: bool) -> None:
+    """An observation that never read it has seen nothing."""
+    assert replace(SOUND, observation=seen_source).has_seen_source is expected
 
 
 def test_a_group_outside_its_log_is_misplaced() -> None:

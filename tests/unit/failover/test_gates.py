@@ -10,6 +10,7 @@ import pytest
 
 from replicator.failover import MissingRight, Sides, decide_gates
 from replicator.failover.forecasting import GateFacts
+from replicator.failover.forecasting.gates import find_bites
 from replicator.model.cluster import PartitionDescription, TopicDescription
 from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
 from replicator.wire import DiskSpace
@@ -146,6 +147,129 @@ def test_a_gate_tells_what_it_saw(changes: dict[str, Any], name: str, words: str
     """What is told is of the facts at hand, and one setting that bites has no others beside it."""
     told = {gate.name: gate.told for gate in decide_gates(replace(GOOD, **changes))}[name]
     assert (words in told) is (words != "(and 0 more)")
+
+
+def thin(number: int, in_sync: tuple[int, ...], *, leader: int | None = 1) -> PartitionDescription:
+    """Return a partition of three replicas of which so many are in sync."""
+    return PartitionDescription(number, leader, (0, 1, 2), in_sync)
+
+
+def copies_of(*rows: PartitionDescription) -> dict[str, Any]:
+    """Return the change in which the copy has these partitions."""
+    return sides(copies={ORDERS: TopicDescription(ORDERS, "id1", rows)})
+
+
+MONTH = timedelta(days=30)
+PARTITIONS = tuple(TopicPartition(ORDERS, number) for number in range(4))
+RIGHTS = tuple(MissingRight(f"right {number}", None) for number in range(5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "is_open", "told"),
+    [
+        ({}, "standby_is_free", True, "west is the standby"),
+        ({"is_active_already": True}, "standby_is_free", False, "west is active already"),
+        ({}, "no_operation_is_open", True, "none is open"),
+        ({"open_operation": "op-1"}, "no_operation_is_open", False, "op-1 is not over"),
+        ({"partitions_mirrored": 1, "observed": {}}, "something_is_mirrored", True, "1 partitions are mirrored"),
+        ({"partitions_mirrored": 0}, "something_is_mirrored", True, "0 partitions are mirrored"),
+        ({"window_seconds": None}, "groups_are_known", False, "groups were never observed"),
+        ({"window_seconds": 900.0}, "groups_are_known", True, "groups were read 15"),
+        ({"window_seconds": 900.1}, "groups_are_known", False, "groups were read 15"),
+        ({"source_read_at": NOW - timedelta(seconds=30)}, "source_is_observed", True, "the source was read 30s ago"),
+        ({"source_read_at": NOW - timedelta(seconds=31)}, "source_is_observed", False, "the source was read 31s ago"),
+        ({"groups_read_at": NOW - timedelta(seconds=30)}, "offsets_are_fresh", True, "positions were read 30s ago"),
+        ({"running": ()}, "flow_runs", False, "no connector runs"),
+        ({"running": ("a", "b")}, "flow_runs", True, "a, b run"),
+        ({}, "partitions_match", True, "no copy lacks a partition"),
+        (sides(copies={ORDERS: topic(1, 3)}), "partitions_match", False, "fewer partitions than on the source: orders"),
+        (copies_of(thin(0, (0, 1)), thin(1, (1,))), "standby_is_healthy", False, "fewer replicas in sync than {}"),
+        (copies_of(thin(0, (0, 1)), thin(1, (1, 2))), "standby_is_healthy", True, "every copy has a leader and enough"),
+        (copies_of(thin(0, (0, 1)), thin(1, (0, 1), leader=None)), "standby_is_healthy", False, "no leader: orders"),
+        ({"missing_rights": RIGHTS[:3]}, "rights_are_there", False, "right 0; right 1; right 2"),
+        ({"missing_rights": RIGHTS[:4]}, "rights_are_there", False, "right 0; right 1; right 2 and 1 more"),
+        ({"missing_rights": RIGHTS}, "rights_are_there", False, "right 0; right 1; right 2 and 2 more"),
+        (sides(disks={1: DiskSpace(100, 10)}), "standby_has_room", True, "broker 1 has 10 B of 100 B left"),
+        (sides(disks={1: DiskSpace(100, 9)}), "standby_has_room", False, "broker 1 has 9 B of 100 B left"),
+        ({}, "nobody_else_writes_the_copies", True, "only the flow writes them"),
+        (
+            sides(foreign_partitions=PARTITIONS[:3]),
+            "nobody_else_writes_the_copies",
+            False,
+            "records that the flow did not write: orders[0], orders[1], orders[2]",
+        ),
+        (
+            sides(foreign_partitions=PARTITIONS),
+            "nobody_else_writes_the_copies",
+            False,
+            "records that the flow did not write: orders[0], orders[1], orders[2] and 1 more",
+        ),
+        ({"last_drill_at": None}, "drilled_lately", False, "never drilled"),
+        ({"last_drill_at": NOW - MONTH}, "drilled_lately", True, "the last drill that passed ended 30"),
+        ({"last_drill_at": NOW - MONTH - timedelta(seconds=1)}, "drilled_lately", False, "the last drill that passed"),
+        ({}, "groups_are_free", True, "no group has members there"),
+        (sides(active_groups=(GroupName("b"), GroupName("a"))), "groups_are_free", False, "members on west: a, b"),
+    ],
+)
+def test_each_gate_tells_its_facts_on_both_sides_of_its_edge(
+    changes: dict[str, Any], name: str, is_open: bool, told: str
+) -> None:
+    """To the second, the byte and the replica; lists end in how many more there are."""
+    gate = {gate.name: gate for gate in decide_gates(replace(GOOD, **changes))}[name]
+    begun = told.format("min.insync.replicas asks for: orders")
+    assert gate.is_open is is_open
+    assert gate.told.startswith(begun)
+    assert (" more" in gate.told) == (" more" in begun)
+
+
+def test_a_copy_that_asks_for_no_replicas_needs_one() -> None:
+    """Where the setting cannot be read, one replica in sync is enough, and none is not."""
+    for in_sync, is_open in (((0,), True), ((), False)):
+        changes = sides(copies={ORDERS: topic(1, 3)}, copy_configs={}, source_configs=None)
+        changes["sides"] = replace(
+            changes["sides"], copies={ORDERS: TopicDescription(ORDERS, "id1", (thin(0, in_sync),))}
+        )
+        gates = {gate.name: gate for gate in decide_gates(replace(GOOD, observed={ORDERS: 1}, **changes))}
+        assert gates["standby_is_healthy"].is_open is is_open
+
+
+def test_a_standby_nobody_asked_would_stop_a_failover() -> None:
+    """Of what was not asked only the standby's health blocks."""
+    gates = decide_gates(replace(GOOD, sides=None))
+    assert [gate.name for gate in gates if gate.is_open is None and gate.is_blocking] == ["standby_is_healthy"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [
+        ("604800000", "604800000", None),
+        ("604799999", "604800000", "retention.ms=604799999: it is deleted sooner than on the source (604800000)"),
+        ("604800000", "-1", "retention.ms=604800000: it is deleted sooner than on the source (-1)"),
+        ("0", "1", "retention.ms=0: it is deleted sooner than on the source (1)"),
+        ("0", "0", None),
+        ("-1", "5", None),
+        ("1", "0", None),
+        (None, "5", None),
+        ("5", None, "retention.ms=5: it is deleted sooner than on the source (-1)"),
+    ],
+)
+def test_what_is_deleted_sooner_on_the_copy_bites(ours: str | None, theirs: str | None, told: str | None) -> None:
+    """Kept for ever is longer than any time; what is not told is kept for ever."""
+    both = replace(SIDES, copy_configs=configs(retention_ms=ours), source_configs=configs(retention_ms=theirs))
+    assert [what for _, what, _ in find_bites(both, ORDERS)] == ([] if told is None else [told])
+
+
+def test_the_fix_of_a_setting_names_the_copy_and_quotes_a_list() -> None:
+    """The command takes a value with commas in brackets, and the copy's own name."""
+    source = configs(cleanup_policy="compact,delete")
+    copy = TopicDescription(TopicName("east.orders"), "id1", topic(2, 3).partitions)
+    changes = sides(copies={ORDERS: copy}, source_configs=source)
+    gate = {gate.name: gate for gate in decide_gates(replace(GOOD, **changes))}["settings_would_hold"]
+    assert gate.told == "orders: cleanup.policy is delete, on the source compact,delete"
+    assert gate.fix is not None
+    assert gate.fix.endswith("--topic east.orders --add-config [cleanup.policy=compact,delete]")
+    plain = {gate.name: gate for gate in decide_gates(replace(GOOD, **sides(copy_configs=configs(retention_ms="5"))))}
+    assert (plain["settings_would_hold"].fix or "").endswith("--add-config retention.ms=604800000")
 
 
 def test_settings_that_bite_are_counted() -> None:

@@ -122,6 +122,21 @@ def test_the_window_nobody_read(
     assert unknown_window_seconds(watch, now=at(70)) == expected
 
 
+@pytest.mark.parametrize(("unwatched", "expected"), [(5.0, 1.5), (5.001, 6.501)])
+def test_refusals_join_over_five_seconds_and_no_more(unwatched: float, expected: float) -> None:
+    """No broker comes up, takes a record and goes again in between; in more than that it might."""
+    seen = cluster(state=Reachability.REFUSED, since=11.5, observed=60.0 - unwatched)
+    watch = SourceWatch(observation=seen, answer=Reachability.REFUSED, answered_at=at(60))
+    assert unknown_window_seconds(watch, now=at(70)) == pytest.approx(expected)
+
+
+def test_a_source_that_refused_at_the_moment_of_its_last_read_had_no_window() -> None:
+    """The refusal is of that moment, not of one before it."""
+    seen = cluster(state=Reachability.REFUSED, reached=10.0, since=10.0, observed=58.0)
+    watch = SourceWatch(observation=seen, answer=Reachability.REFUSED, answered_at=at(60))
+    assert unknown_window_seconds(watch, now=at(70)) == 0.0
+
+
 SPAN = OvertakenSpan(partition=0, from_offset=10, to_offset=40, seen_at=T0)
 
 
@@ -224,6 +239,32 @@ def test_when_what_is_lost_was_written(
     mirrored = {} if position is None else {TopicPartition(TOPIC, 0): position}
     loss = account_loss({TOPIC: seen}, mirrored, window_seconds=2.0, read_at=read_at, is_exactly_once=True)
     assert loss.lost_seconds_max == expected
+
+
+@pytest.mark.parametrize(("position", "expected"), [(99, None), (100, 2.0)])
+def test_one_record_behind_is_behind(position: int, expected: float | None) -> None:
+    """Of one record that nobody knows the age of, nobody knows the age."""
+    mirrored = {TopicPartition(TOPIC, 0): position}
+    loss = account_loss({TOPIC: topic()}, mirrored, window_seconds=2.0, read_at=at(0), is_exactly_once=True)
+    assert loss.lost_seconds_max == expected
+
+
+def test_one_topic_without_a_rate_leaves_the_bound_unknown() -> None:
+    """The others' bounds are no bound of the whole."""
+    other = TopicName("other")
+    both = {TOPIC: topic(), other: replace(topic(rate=None), topic=other)}
+    mirrored = {TopicPartition(name, 0): 60 for name in both}
+    assert account_loss(both, mirrored, window_seconds=2.0, is_exactly_once=True).possible_lost_max is None
+    both[other] = replace(both[other], peak_rate=1.0)
+    assert account_loss(both, mirrored, window_seconds=2.0, is_exactly_once=True).possible_lost_max == 80 + 20 + 2
+
+
+def test_a_span_begins_where_a_flow_that_has_no_position_would() -> None:
+    """A span from the first offset on is not below a position that nobody has."""
+    first = OvertakenSpan(partition=0, from_offset=0, to_offset=40, seen_at=T0)
+    seen = replace(topic(), overtaken=(first,))
+    loss = account_loss({TOPIC: seen}, {}, window_seconds=0.0, is_exactly_once=True)
+    assert sum(p.overtaken_offsets for p in loss.partitions) == 0
 
 
 def test_the_oldest_of_several_topics_counts() -> None:

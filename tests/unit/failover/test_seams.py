@@ -126,6 +126,7 @@ def test_what_an_earlier_try_brought_home_is_not_brought_again() -> None:
     assert seeds_of([SEAM], {}) == {TP: 95}
     assert seeds_of([SEAM], {TP: 20}) == {TP: 95}
     assert seeds_of([SEAM], {TP: 130}) == {TP: 130}
+    assert seeds_of([replace(SEAM, seed=0)], {}) == {TP: 0}
 
 
 def test_the_first_try_of_this_move_says_where_orphans_end() -> None:
