@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from itertools import chain
 
@@ -16,11 +17,12 @@ from replicator.offsets.inverse import INVERSE_RULES, invert_offset
 from replicator.offsets.points import EMPTY_MAP, PartitionMap
 from replicator.offsets.reads import Standing, Visible
 from tests.examples import examples
-from tests.unit.offsets.homeward import find_inverse_faults
+from tests.unit.offsets.homeward import find_inverse_faults, invert_all
 from tests.unit.offsets.mutants import INVERSE_MUTANTS, Mutant, planted
 from tests.unit.offsets.test_points import ORDERS, map_of
 from tests.unit.offsets.test_rules import COPY, HOLED, MARKED, LogReads, Logs, answer, ends
 from tests.unit.offsets.test_worlds import SHAPES, world_of
+from tests.unit.offsets.world import find_faults, make_world
 
 WORLDS_A_MUTANT_MEETS = 6_000
 WITNESSES = {
@@ -144,6 +146,33 @@ def test_matches_out_of_order_are_no_anchors() -> None:
 def test_no_world_finds_a_fault_on_the_way_home(shape: str, seed: int) -> None:
     """Nothing is skipped, not even by groups that came from the source; bounds hold; a later position is no earlier."""
     assert find_inverse_faults(world_of(shape, seed)) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(max_examples=examples(25), deadline=None)
+@given(rng=st.randoms(use_true_random=False))
+def test_no_world_drawn_choice_by_choice_finds_a_fault(shape: str, rng: random.Random) -> None:
+    """Holes, aborts, restarts, rewinds, compaction on either side: each is drawn, so that a fault comes out small."""
+    world = make_world(rng, SHAPES[shape])
+    assert find_faults(world) == []
+    assert find_inverse_faults(world) == []
+
+
+@pytest.mark.parametrize("shape", [name for name, shape in SHAPES.items() if not shape.is_target_compacted])
+def test_there_and_straight_back_is_never_later_than_the_start(shape: str) -> None:
+    """No record of the source lies between a position and the way home from its place, while the copy is whole."""
+    compared = 0
+    for seed in range(examples(120)):
+        world = world_of(shape, seed)
+        if world.is_anew or world.copy_start:
+            continue
+        homes = invert_all(world)
+        for sent in world.translate_all():
+            home = homes[sent.target_offset or 0].target_offset or 0
+            start = max(sent.source_offset, world.source_start)
+            assert not [u for u in world.source if start <= u < home], (seed, sent)
+            compared += 1
+    assert compared > 100
 
 
 @pytest.mark.parametrize(
