@@ -221,9 +221,9 @@ class Fleet:
     def _broker_properties(self, member: Member, folder: Path) -> dict[str, str]:
         cluster = self._site.plan.cluster(member.cluster)
         node = next(n for n in cluster.nodes if n.node_id == member.node_id)
-        return broker_properties(
-            cluster, node, data_folder=data_folder(folder), security=self._site.security.broker_properties()
-        )
+        security = self._site.security.broker_properties()
+        own = broker_properties(cluster, node, data_folder=data_folder(folder), security=security)
+        return {**own, **self._site.plan.spec.broker_settings}
 
     def _profile(self, heap_mib: int) -> JvmProfile:
         return JvmProfile(heap_mib=heap_mib, is_quick=self._site.plan.spec.is_quick)

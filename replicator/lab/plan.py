@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,9 @@ class LabSpec(_Frozen):
     is_quick: bool = Field(default=True, description="JVMs that start fast; False for figures of throughput")
     broker_heap_mib: int = Field(default=320, ge=128, description="heap of each broker in MiB")
     connect_heap_mib: int = Field(default=512, ge=128, description="heap of each worker in MiB")
+    broker_settings: Mapping[str, str] = Field(
+        default_factory=dict, description="settings of every broker, over the lab's own"
+    )
 
 
 class NodePlan(_Frozen):

@@ -14,6 +14,7 @@ from replicator.model.names import GroupName
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import Grade, GroupTranslation
 from replicator.supervisor.board import FlowBoard
+from replicator.supervisor.observe.groups import Turns
 
 GROUPS_MAX = 200
 """So many groups are looked at in one step, those looked at longest ago first."""
@@ -34,6 +35,7 @@ class GroupUpkeep:
         self._translations: dict[GroupName, GroupTranslation] = {}
         self._retention_seconds: float | None = None
         self._retention_read_at = float("-inf")
+        self._turns = Turns(flow, what="looked after on the standby", at_once=GROUPS_MAX)
         self._log = get_logger(flow=flow.name)
 
     def keep(self, deadline: Deadline) -> None:
@@ -46,6 +48,7 @@ class GroupUpkeep:
         if sample is None or self._board.operation_id is not None or self._board.active == self._flow.target:
             return
         self._note_translations()
+        self._turns.note(len(sample.groups))
         self._read_retention(deadline)
         chosen = sorted(sample.groups, key=lambda name: (self._looked_at.get(name, float("-inf")), name))[:GROUPS_MAX]
         found = self._target.groups.committed(chosen, deadline)

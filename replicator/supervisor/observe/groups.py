@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.kafka import KafkaCluster
+from replicator.log import get_logger
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName
 from replicator.model.observations import GroupObservation, GroupState, ListedGroup, as_listed, share_groups
@@ -51,6 +52,25 @@ def _is_dead(seen: GroupObservation) -> bool:
 
 def _dead(seen: GroupObservation, at: datetime) -> GroupObservation:
     return replace(seen, state=GroupState.DEAD, members=0, committed={}, observed_at=at)
+
+
+class Turns:
+    """Tells when there are more groups than one round takes, and again when they take another number of rounds."""
+
+    def __init__(self, flow: Flow, *, what: str, at_once: int) -> None:
+        self._what = what
+        self._at_once = at_once
+        self._told = 1
+        self._log = get_logger(flow=flow.name)
+
+    def note(self, groups_count: int) -> None:
+        """Note how many groups there are."""
+        rounds = max(1, -(-groups_count // self._at_once))
+        if rounds != self._told:
+            self._log.warning(
+                "groups_take_turns", what=self._what, groups=groups_count, at_once=self._at_once, rounds=rounds
+            )
+        self._told = rounds
 
 
 class GroupsObserver:

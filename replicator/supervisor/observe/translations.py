@@ -11,10 +11,11 @@ from replicator.journal import Observed
 from replicator.kafka import KafkaCluster
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName, TopicPartition
-from replicator.model.observations import CopyHistory, GroupObservation, GroupState
+from replicator.model.observations import CopyHistory, GroupObservation, GroupState, PartitionEnds
 from replicator.model.offsets import Grade, GroupTranslation
 from replicator.offsets import (
     OffsetHistory,
+    OffsetMap,
     SourceView,
     TargetView,
     Translator,
@@ -25,13 +26,15 @@ from replicator.offsets import (
     topics_of,
     with_proofs,
 )
-from replicator.supervisor.observe.groups import ListGroups
+from replicator.supervisor.observe.groups import ListGroups, Turns
 from replicator.supervisor.samples import GroupsSample, TranslationsSample
 
 GROUPS_MAX = 200
 """So many groups are translated in one step; with more of them each waits its turn, the stalest first."""
 POINTS_MANY = 1_000_000
 """With more points than this, those behind the slowest group are forgotten, too."""
+ALL_PRUNED_SECONDS = 300.0
+"""So often the log starts of copies without groups are asked for, too."""
 READ_RECORDS_MAX = 20_000
 """How much of each side one partition's proof may read; what needs more is bounded instead of exact."""
 SOURCE_SECONDS = 3.0
@@ -62,6 +65,8 @@ class TranslationObserver:
         self._mirrored: MirroredPositions | None = None
         self._history = OffsetHistory(target, flow)
         self._warm = WarmMap()
+        self._turns = Turns(flow, what="translated", at_once=GROUPS_MAX)
+        self._all_pruned_at = float("-inf")
         self._all_groups: Mapping[GroupName, GroupObservation] = {}
         self._known: dict[GroupName, tuple[float, GroupTranslation]] = {}
         self._copies: Mapping[TopicName, CopyHistory] = {}
@@ -84,6 +89,7 @@ class TranslationObserver:
         """
         began_at = self._clock.now()
         self._all_groups = groups.groups
+        self._turns.note(len(groups.groups))
         listed = self._list_groups(deadline)
         self._known = {name: known for name, known in self._known.items() if name in groups.groups}
         chosen = stalest(groups.groups, {name: at for name, (at, _) in self._known.items()}, count=GROUPS_MAX)
@@ -131,7 +137,7 @@ class TranslationObserver:
         topics = sorted({self._flow.remote_topic(tp.topic) for group in groups for tp in group.committed})
         view = TargetView.open(self._target, topics, deadline, records_max=READ_RECORDS_MAX)
         offset_map = self._history.refresh(deadline)
-        self._prune(view, is_large=offset_map.points_count > POINTS_MANY)
+        self._prune(view, offset_map, deadline)
         if self._mirrored is None:
             self._mirrored = MirroredPositions(self._target, self._offsets_topic, self._flow.source_connector)
         positions = self._mirrored.refresh(deadline)
@@ -152,14 +158,26 @@ class TranslationObserver:
             copies=found,
         )
 
-    def _prune(self, view: TargetView, *, is_large: bool) -> None:
+    def _prune(self, view: TargetView, offset_map: OffsetMap, deadline: Deadline) -> None:
         """Forget what is known below the copies' log starts, and of a large map what all groups have passed."""
-        named = {copy: self._flow.source_topic(copy.topic) for copy in view.ends}
-        ends = {TopicPartition(topic, copy.partition): view.ends[copy] for copy, topic in named.items() if topic}
+        ends = self._ends_by_source(view) | self._ends_of_all(offset_map, deadline)
         self._history.prune({tp: seen.log_start for tp, seen in ends.items()})
-        if is_large:
+        if offset_map.points_count > POINTS_MANY:
             visible_to = {tp: seen.last_stable for tp, seen in ends.items()}
             self._history.prune_behind(slowest_positions(self._all_groups), visible_to=visible_to)
+
+    def _ends_of_all(self, offset_map: OffsetMap, deadline: Deadline) -> dict[TopicPartition, PartitionEnds]:
+        """Return the ends of every copy in the map, now and then; else none. A view holds those with groups alone."""
+        if self._clock.monotonic() - self._all_pruned_at < ALL_PRUNED_SECONDS:
+            return {}
+        self._all_pruned_at = self._clock.monotonic()
+        copies = {self._flow.remote_topic(tp.topic) for tp in offset_map.partitions}
+        return self._ends_by_source(TargetView.open(self._target, copies, deadline))
+
+    def _ends_by_source(self, view: TargetView) -> dict[TopicPartition, PartitionEnds]:
+        topics = {copy: self._flow.source_topic(copy) for copy in view.states}
+        named = {copy: topics[copy.topic] for copy in view.ends}
+        return {TopicPartition(topic, copy.partition): view.ends[copy] for copy, topic in named.items() if topic}
 
     def _open_source(self, groups: Sequence[GroupObservation], deadline: Deadline) -> SourceView | None:
         if self._source is None or not self._is_source_answering():

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from replicator.cli.context import App
+from replicator.cli.main import run
 from replicator.clock import Deadline
+from replicator.journal import Observations
 from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
 from replicator.model.flow import DeletedGroups, Flow, Selection
 from replicator.model.names import ClusterName, FlowName, GroupName, Offset, TopicName, TopicPartition
-from replicator.model.observations import GroupObservation, GroupState, GroupType
+from replicator.model.observations import GroupObservation, GroupState, GroupType, ListedGroup, share_groups
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.flows.upkeep import GroupUpkeep
@@ -103,13 +108,58 @@ def test_streams_and_static_members_are_seen_as_what_they_are(lab: Lab, names: A
             consumer.wait_for_assignment(Deadline.after(60))
             consumer.commit()
             assert east.groups.committed([static], Deadline.after(30))[static].static_members == 1
-        found = observer.observe(Deadline.after(30)).groups
+        sample = observer.observe(Deadline.after(30))
+    found = sample.groups
     assert (found[streams].type, found[streams].state, found[streams].committed) == (
         GroupType.STREAMS,
         GroupState.EMPTY,
         {tp: 0},
     )
     assert share not in found
+    assert (sample.shares[share].type, sample.shares[share].committed) == (GroupType.SHARE, {})
+
+
+def test_share_groups_are_told_of_when_the_source_is_dead(
+    lab: Lab, names: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A share group is listed and shown as last observed, with its age and its fate; one that had gone is not."""
+    now = datetime.now(UTC)
+    share, gone = (GroupName(f"{names.prefix}.{kind}") for kind in ("share", "gone"))
+    listed = ListedGroup(group=share, type=GroupType.SHARE, state=GroupState.ACTIVE, protocol_type="share")
+    seen = share_groups({share: listed}, cluster=ClusterName("east"), seen_at=now)[share]
+    board = board_of(lab, {}, {})
+    board.put_groups(GroupsSample(began_at=now, groups={}, shares={share: seen, gone: replace(seen, group=gone)}))
+    board.put_groups(GroupsSample(began_at=now, groups={}, shares={share: seen}))
+    flow = flow_of(names)
+    with KafkaCluster(lab.access("west")) as west:
+        observations = Observations(west)
+        observations.ensure_topic(Deadline.after(30))
+        observations.write(flow.name, board.groups_to_record().values(), Deadline.after(30))
+        observations.close()
+    config = config_without_source(lab, flow, tmp_path)
+    for argv in (("list", str(flow.name)), ("show", str(share), "--flow", str(flow.name))):
+        assert run(["-c", str(config), "group", *argv, "-o", "json"], app=App(environ={})) == 0
+        (row,) = json.loads(capsys.readouterr().out)["items"]
+        assert (row["group"], row["type"], row["grade"], row["known_from"]) == (share, "share", None, "observations")
+        assert row["age_seconds"] >= 0
+        assert "no offsets to translate" in row["note"]
+
+
+def config_without_source(lab: Lab, flow: Flow, folder: Path) -> Path:
+    """Return a configuration of the flow in which nobody listens at the source's address."""
+    flows = {
+        flow.name: {
+            "source": flow.source,
+            "target": flow.target,
+            "topics": {"include": list(flow.topics.include)},
+            "groups": {"include": list(flow.groups.include)},
+        }
+    }
+    text = lab.config_path.read_text(encoding="utf-8")
+    text = text.replace("flows: {}", f"flows: {json.dumps(flows)}").replace(lab.east.bootstrap, "127.0.0.1:1")
+    path = folder / "replicator.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def board_of(

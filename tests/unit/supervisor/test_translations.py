@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from structlog.testing import capture_logs
+
+from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, FlowName, GroupName, Offset, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.supervisor.decide.changes import changed_translations
+from replicator.supervisor.observe.groups import Turns
 from replicator.supervisor.observe.translations import floored_partitions, stalest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,3 +69,14 @@ def test_a_group_that_was_set_back_is_found_beside_a_partition_without_a_copy() 
     assert floored_partitions(replace(translation(), translations=(floored,))) == (TP,)
     assert floored_partitions(replace(translation(), translations=(one, gone))) == ()
     assert floored_partitions(translation()) == ()
+
+
+def test_more_groups_than_a_round_takes_are_told_once() -> None:
+    """The cap is no secret: how many rounds all groups take is told when it changes, not in every round."""
+    flow = Flow(name=FlowName("shop"), source=ClusterName("east"), target=ClusterName("west"))
+    with capture_logs() as logs:
+        turns = Turns(flow, what="translated", at_once=200)
+        for count in (0, 200, 201, 399, 1000, 1000, 200):
+            turns.note(count)
+    assert [(log["groups"], log["rounds"]) for log in logs] == [(201, 2), (1000, 5), (200, 1)]
+    assert {log["event"] for log in logs} == {"groups_take_turns"}
