@@ -16,7 +16,7 @@ from replicator.failover.failback import (
     START_FORWARD,
     START_REVERSE,
 )
-from replicator.failover.planned import COPY_HEAD, DRAIN, FENCE_SOURCE, SURVEY_BOTH
+from replicator.failover.planned import COPY_HEAD, DRAIN, FENCE_SOURCE, SURVEY_BOTH, SURVEY_WHOLE
 from replicator.failover.steps import (
     COMMIT,
     CUT,
@@ -52,7 +52,7 @@ SWITCHOVER: Runbook[World] = Runbook(
     kind=OperationKind.SWITCHOVER,
     steps=(
         HOLD_LEASE,
-        SURVEY_BOTH,
+        SURVEY_WHOLE,
         FENCE_SOURCE,
         DRAIN,
         STOP_FLOW,

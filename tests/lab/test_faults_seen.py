@@ -13,6 +13,7 @@ from replicator.api.server import serve
 from replicator.api.wiring import SupervisorSource
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.connect import ConnectClient
+from replicator.errors import PreflightBlocked
 from replicator.http import HttpClient
 from replicator.lab import Lab
 from replicator.model.flow import FlowState
@@ -22,7 +23,7 @@ from replicator.model.supervision.status import FlowStatus, Role
 from replicator.settings import load_settings
 from replicator.supervisor import World
 from replicator.supervisor.daemon import Supervisor
-from tests.lab.stage import ORDERS, OVERTAKEN, PERIOD_SECONDS, SHOP, Stage, flow_of, open_stage, wait_until
+from tests.lab.stage import ORDERS, OVERTAKEN, PERIOD_SECONDS, SHOP, Stage, flow_of, open_stage, run_cli, wait_until
 from tests.promql import Scraped, evaluate, parse_scrape, shipped_rules
 
 RPO_SECONDS = 2.0
@@ -177,7 +178,8 @@ def test_what_failed_is_restarted_and_what_was_changed_by_hand_is_drift(watched:
 
 
 def test_a_connector_stopped_by_hand_and_overtaken_by_retention(watched: Watched) -> None:
-    """Stopped by hand is told as such while lag rises; what retention deleted meanwhile degrades the flow for good."""
+    """Stopped by hand is told as such while lag rises; what retention deleted meanwhile degrades the flow for good, and
+    a planned move without it has to be asked for by name."""
     stage, tp, connector = watched.stage, TopicPartition(OVERTAKEN, 0), f"{SHOP}.source"
     stage.produce(20, topic=tp.topic, partition=0)
     wait_until(lambda: stage.mirrored_position(tp) == 20, what="20 records mirrored")
@@ -194,3 +196,12 @@ def test_a_connector_stopped_by_hand_and_overtaken_by_retention(watched: Watched
     watched.wait_state(FlowState.DEGRADED)
     assert f"{tp}: offsets 20 to 59 were deleted" in (watched.flow.cause or "")
     watched.wait_alert("ReplicatorFlowDegraded")
+    wait_until(lambda: stage.observed().topics[OVERTAKEN].overtaken, what="the standby knows what was deleted")
+    arguments = ("-c", str(stage.config), "switchover", SHOP, "--dry-run", "--fence", "attested")
+    refused = run_cli(*arguments)
+    assert refused.returncode == PreflightBlocked.exit_status, refused.stderr
+    told = " ".join(refused.stderr.split())
+    assert f"40 offsets of east went before the flow could mirror them ({tp} 20-59)" in told
+    accepted = run_cli(*arguments, "--accept", "loss")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "40 offsets were deleted on the source before they were mirrored" in " ".join(accepted.stdout.split())

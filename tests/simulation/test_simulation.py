@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from replicator.journal import journal_topic
-from replicator.model.operations import OperationKind
+from replicator.errors import OperationHalted, PreflightBlocked
+from replicator.failover import Choices, OperationReport, Order, Override, run_operation
+from replicator.journal import journal_topic, observations_topic
+from replicator.journal.observations import encode_observation
+from replicator.model.names import OperationId, TopicPartition
+from replicator.model.observations import OvertakenSpan, TopicObservation
+from replicator.model.operations import OperationKind, OperationState
 from tests.simulation.homeward_plants import HOMEWARD_PLANTS
 from tests.simulation.plants import PLANTS
 from tests.simulation.play import Theatre, draw_faults, play
 from tests.simulation.stage import FLOW, make_stage
-from tests.simulation.wires import Fault
+from tests.simulation.wires import Fault, Process
 
 SEEDS = 240
 CHUNKS = 6
@@ -66,6 +71,69 @@ def test_two_names_of_one_cluster_are_refused_before_a_word_is_written(kind: Ope
     assert told == f"PreflightBlocked: {FLOW.source} and {FLOW.target} are one and the same cluster (west-id)"
     assert journal_topic() not in stage.target.topics
     assert stage.standing() == before
+
+
+def ordered(theatre: Theatre, choices: Choices, number: int, *, hold_before: str | None = None) -> OperationReport:
+    """Return the report of a switchover that somebody orders now."""
+    process = Process(theatre.wires, f"process-{number}")
+    with theatre._patched():
+        world, epoch = theatre._world(process)
+        world.choices = choices
+        order = Order(
+            kind=OperationKind.SWITCHOVER,
+            actor="simulation",
+            commanded_at=theatre.stage.clock.now(),
+            fresh_id=OperationId(f"switchover-{number}"),
+            hold_before=hold_before,
+        )
+        return run_operation(world, order, announce=lambda _id: None, epoch_elsewhere=epoch)
+
+
+@pytest.mark.parametrize("is_told_by_a_supervisor", [False, True])
+def test_what_was_deleted_before_it_was_mirrored_keeps_a_planned_move_from_its_fence(
+    is_told_by_a_supervisor: bool,
+) -> None:
+    """Nothing is changed and nothing is fenced; accepted by name it moves, and the loss holds every offset of it."""
+    stage = next(
+        stage
+        for stage in map(make_stage, range(40))
+        if stage.kind is OperationKind.SWITCHOVER and len(stage.partitions) == 1
+    )
+    (tp,) = stage.partitions
+    stage.app_writes, stage.mirror_rate = 0, 0.0
+    while stage.unmirrored():
+        stage.worker.mirror()
+    position = stage.worker.position(tp)
+    stage.write(tp, 30)
+    stage.source.log(tp).log_start = start = stage.source.log(tp).end - 5
+    if is_told_by_a_supervisor:
+        stage.target.create(observations_topic(), 1)
+        span = OvertakenSpan(partition=tp.partition, from_offset=position, to_offset=start, seen_at=stage.clock.now())
+        seen = TopicObservation(
+            cluster=FLOW.source,
+            topic=tp.topic,
+            topic_id=stage.source.topics[tp.topic].topic_id,
+            observed_at=stage.clock.now(),
+            partitions=(stage.source.ends(tp),),
+            overtaken=(span,),
+        )
+        stage.target.write(TopicPartition(observations_topic(), 0), *encode_observation(FLOW.name, seen))
+        while stage.unmirrored():
+            stage.worker.mirror()
+        assert stage.worker.position(tp) > start
+    before, theatre = stage.standing(), Theatre(stage, 0, {})
+    with pytest.raises(PreflightBlocked, match=f"{start - position} offsets of east went before") as caught:
+        ordered(theatre, Choices(), 1)
+    assert "--accept loss" in (caught.value.hint or "")
+    assert stage.standing() == before
+    with pytest.raises(OperationHalted, match="held before fence_source"):
+        ordered(theatre, Choices(accepted=frozenset({Override.LOSS})), 2, hold_before="fence_source")
+    stage.mirror_rate = 0.25
+    report = ordered(theatre, Choices(), 3)
+    assert report.state is OperationState.DONE_WITH_EXCEPTIONS
+    assert report.loss is not None
+    assert (report.loss.known_lost, report.loss.possible_lost_max) == (0, start - position)
+    assert any(f"{tp}: {start - position} offsets were deleted on the source" in told for told in report.exceptions)
 
 
 def test_there_are_as_many_plants_as_promised() -> None:

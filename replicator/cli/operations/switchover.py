@@ -18,7 +18,7 @@ FENCES = click.Choice(["acl", "hook", "attested", "none"])
 @click.option(
     "--fence", type=FENCES, help="How the source is kept from taking writes (failover.fence). attested: you say so."
 )
-@click.option("--accept", multiple=True, metavar="WHAT", help="split-brain; comma-separated.")
+@click.option("--accept", multiple=True, metavar="WHAT", help="split-brain, loss; comma-separated.")
 @click.option("--hold-before", metavar="STEP", help="Stop before this step; `op resume` goes on, `op abort` goes back.")
 @click.option("--plan-out", type=click.Path(path_type=Path), metavar="FILE", help="With --dry-run: keep the plan.")
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE", help="Refuse where the world has drifted.")

@@ -7,6 +7,6 @@ takes an operator's word for a proof, and never lifts a rule that it did not put
 from replicator.failover.planned.copy_head import COPY_HEAD
 from replicator.failover.planned.drain import DRAIN
 from replicator.failover.planned.fence_source import FENCE_SOURCE
-from replicator.failover.planned.survey import SURVEY_BOTH
+from replicator.failover.planned.survey import SURVEY_BOTH, SURVEY_WHOLE
 
-__all__ = ["COPY_HEAD", "DRAIN", "FENCE_SOURCE", "SURVEY_BOTH"]
+__all__ = ["COPY_HEAD", "DRAIN", "FENCE_SOURCE", "SURVEY_BOTH", "SURVEY_WHOLE"]

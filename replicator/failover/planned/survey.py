@@ -5,6 +5,8 @@ from __future__ import annotations
 from replicator.errors import ReplicatorError
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Survey
+from replicator.failover.steps.gaps import ITEM as GAPS
+from replicator.failover.steps.gaps import find_gap_blocker, gaps_to_fact, read_gaps, tell_gaps
 from replicator.failover.steps.stop_flow import ask_connect
 from replicator.failover.steps.survey import do_survey, summarise, take_survey, tell_survey
 from replicator.failover.world import World
@@ -66,6 +68,35 @@ def _find_standstill(world: World) -> Blocked | None:
         return Blocked(f"connector {name} {told}: what is left cannot be mirrored", again)
     return None
 
+
+def check_whole(world: World) -> Finding:
+    """Done as `check_both_sides`, and nothing was deleted at the source before it was mirrored, or it was accepted."""
+    found = check_both_sides(world)
+    if isinstance(found, Blocked):
+        return found
+    if world.log is not None and isinstance(found, Done):
+        return found  # told, accepted and journaled by this process
+    gaps = read_gaps(world)
+    blocked = find_gap_blocker(world, gaps)
+    if blocked is not None or not gaps or not isinstance(found, Ready):
+        return blocked or found
+    return Ready(f"{found.says}; {tell_gaps(gaps)}, which was accepted")
+
+
+def do_survey_whole(world: World) -> None:
+    """Journal what was found, and what the standby lacks."""
+    world.logbook.add_fact(NAME, GAPS, gaps_to_fact(read_gaps(world)))
+    do_survey(world)
+
+
+SURVEY_WHOLE = Step(
+    name=NAME,
+    says="Look at both sides: both alive, the flow mirrors, and nothing was deleted before it was mirrored",
+    check=check_whole,
+    do=do_survey_whole,
+    is_read_only=True,
+    proof_seconds=0.0,
+)
 
 SURVEY_BOTH = Step(
     name=NAME,

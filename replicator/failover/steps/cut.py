@@ -9,6 +9,7 @@ from replicator.failover.copies import take_cut
 from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import Cut, cut_from_facts, cut_to_facts, to_body
+from replicator.failover.steps.gaps import find_gap_blocker, read_gaps, tell_gaps, with_gaps
 from replicator.failover.steps.limit import account_flow, find_excess, tell_loss
 from replicator.failover.steps.survey import take_survey
 from replicator.failover.tails import planned_loss
@@ -51,7 +52,16 @@ def find_breach(world: World, cut: Cut, now: Cut, loss: LossReport) -> Blocked |
         told = f"{sum(grown.values())} offsets were written to {world.flow.source} after the cut, first to {min(grown)}"
     elif loss.known_lost:
         told = f"{show_count(loss.known_lost)} records of {world.flow.source} were not mirrored when the flow stopped"
-    return None if told is None else Blocked(f"{told}: a planned move loses none", "stop every producer, then abort")
+    if told is None:
+        return _find_torn(world, loss)
+    return Blocked(f"{told}: a planned move loses none", "stop every producer, then abort")
+
+
+def _find_torn(world: World, loss: LossReport) -> Blocked | None:
+    """Return why what the standby lacks forbids to go on, where nobody accepted it: it may have been torn since the
+    survey."""
+    missing = sum(one.overtaken_offsets for one in loss.partitions)
+    return find_gap_blocker(world, read_gaps(world)) if missing else None
 
 
 def late_writes(cut: Cut, now: Cut) -> dict[TopicPartition, int]:
@@ -80,7 +90,9 @@ def foresee_cut(world: World) -> str:
     """Return what would be lost if the cut were taken now."""
     loss = compute_loss(world, take_cut(world))
     if world.is_planned:
-        return f"{show_count(loss.known_lost)} records are not mirrored yet: they are drained first"
+        told = f"{show_count(loss.known_lost)} records are not mirrored yet: they are drained first"
+        gaps = read_gaps(world)
+        return f"{told}; {tell_gaps(gaps)}" if gaps else told
     blocked = _find_excess(world, loss)
     return blocked.reason if blocked else tell_loss(loss)
 
@@ -88,7 +100,7 @@ def foresee_cut(world: World) -> str:
 def compute_loss(world: World, cut: Cut) -> LossReport:
     """Return what is lost when the flow ends at this cut."""
     if world.is_planned:
-        return planned_loss(world, cut.mirrored)
+        return with_gaps(planned_loss(world, cut.mirrored), read_gaps(world))
     return account_flow(world, world.survey or take_survey(world), cut.mirrored, now=cut.taken_at)
 
 
