@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 OFFSETS_MODULES: tuple[str, ...] = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
 OFFSETS_MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules", "spot"))
 OFFSETS_MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
-OFFSETS_TABLES = ("test_points", "test_ranks", "test_rules", "test_runs", "test_proofs")
-OFFSETS_TESTS = (*OFFSETS_TABLES, "test_kept", "test_inverse", "test_sync_store", "test_warm", "test_worlds")
+OFFSETS_TABLES = ("test_points", "test_ranks", "test_ground", "test_rules", "test_runs", "test_proofs", "test_kept")
+OFFSETS_TESTS = (*OFFSETS_TABLES, "test_inverse", "test_sync_store", "test_warm", "test_worlds")
 FAILOVER_TESTS = {
     "facts": ("test_plans", "test_decisions"),
     "failback.seams": ("test_seams",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import with_proof, with_proofs
 from replicator.offsets.incarnations import COPY_ID
 from replicator.offsets.proofs import STORED_AGAIN
+from replicator.offsets.warm import Placed, PlacedGroup
 from tests.unit.offsets.test_points import ORDERS
 from tests.unit.offsets.test_rules import COPY
 from tests.unit.offsets.test_worlds import SHAPES, world_of
@@ -94,6 +96,8 @@ def altered(found: Translation, **evidence: int | str) -> Translation:
 @pytest.mark.parametrize(
     "other",
     [
+        altered(answer(50, 49, 0), **{FORMER_TOPIC: "gone"}),
+        altered(answer(50, 49, 0), **{SOURCE_ID: "another"}),
         altered(answer(50, 49, 0), **{STORED_AGAIN: "many"}),
         replace(answer(50, 49, 0), evidence={}),
         replace(answer(50, 49, 0), target_partition=TopicPartition(COPY.topic, 1)),
@@ -103,6 +107,8 @@ def altered(found: Translation, **evidence: int | str) -> Translation:
         answer(50, 49, 9),
     ],
     ids=[
+        "former topic",
+        "another source topic",
         "evidence of another kind",
         "no copy named",
         "another partition",
@@ -113,8 +119,8 @@ def altered(found: Translation, **evidence: int | str) -> Translation:
     ],
 )
 def test_what_is_no_better_proof_changes_nothing(other: Translation) -> None:
-    """Of another incarnation, of another partition, without numbers, or of no more worth."""
-    fresh = answer(50, 40, 9)
+    """Of another incarnation on either side, of another partition, without numbers, or of no more worth."""
+    fresh = altered(answer(50, 40, 9), **{SOURCE_ID: "one"})
     assert with_proof(fresh, other) is fresh
     assert with_proof(fresh, answer(50, 49, 0)).target_offset == 49
 
@@ -123,6 +129,8 @@ def test_a_fresh_answer_without_numbers_takes_what_can_be_proven() -> None:
     """Where nothing is placed a proof places nothing; where only the bound is missing the proof brings it."""
     nowhere = replace(answer(50, 40, 9), target_offset=None)
     assert with_proof(nowhere, answer(50, 49, 0)) is nowhere
+    former = altered(answer(50, 40, 9), **{FORMER_TOPIC: "gone"})
+    assert with_proof(former, answer(50, 49, 0)) is former
     unbounded = replace(answer(50, 40, 9), reread_records_max=None)
     assert with_proof(unbounded, answer(50, 49, 3)).reread_records_max == 3
 
@@ -136,6 +144,49 @@ def test_what_was_stored_again_since_the_proof_is_added(again: int, known: int, 
     """Only what came since: the proof's own bound held what was known then."""
     found = with_proof(answer(50, 40, 30, again=again), answer(50, 49, 2, again=known))
     assert (found.target_offset, found.reread_records_max, found.grade) == (49, rereads, Grade.BOUNDED)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "proven", "place", "rereads"),
+    [
+        (answer(50, 49, 5), answer(50, 49, 2), 49, 2),
+        (answer(50, 40, 5, again=3), answer(50, 49, 2), 40, 5),
+        (answer(50, 40, 6, again=3), answer(50, 49, 2), 49, 5),
+    ],
+    ids=["the same place", "as dear with what came since", "one dearer"],
+)
+def test_the_smaller_bound_answers(fresh: Translation, proven: Translation, place: int, rereads: int) -> None:
+    """A proof need not resume later to be worth more; what was stored again since counts on its side."""
+    found = with_proof(fresh, proven)
+    assert (found.target_offset, found.reread_records_max) == (place, rereads)
+
+
+def test_a_group_in_columns_takes_proofs_for_rows_that_cost_something() -> None:
+    """Rows that cost nothing stay as they are, also where the proofs are in columns themselves."""
+    tps = [TopicPartition(ORDERS.topic, number) for number in range(3)]
+
+    def row(number: int, target: int, rereads: int) -> Translation:
+        found = answer(50, target, rereads)
+        return replace(found, partition=tps[number], target_partition=TopicPartition(COPY.topic, number))
+
+    def group(told: dict[int, Translation]) -> PlacedGroup:
+        places = array("q", [49, 49, 49])
+        placed = Placed(tps, array("q", [50, 50, 50]), places, told, lambda tp, _at, place: row(tp.partition, place, 0))
+        return PlacedGroup(FlowName("orders"), GroupName("billing"), placed)
+
+    costly = group({1: row(1, 40, 9)})
+    plain = GroupTranslation(FlowName("orders"), GroupName("billing"), (row(0, 45, 0), row(1, 48, 1)))
+    for proven, place in (
+        (plain, 48),
+        (group({}), 49),
+        (group({1: row(1, 44, 5)}), 44),
+        (group({0: row(0, 1, 5)}), 49),
+    ):
+        found = with_proofs(costly, proven)
+        assert isinstance(found, PlacedGroup)
+        assert [one.target_offset for one in found.translations] == [49, place, 49]
+    untold = with_proofs(group({}), plain)
+    assert [one.target_offset for one in untold.translations] == [49, 49, 49]
 
 
 def test_a_proof_says_when_it_was_made_and_from_where() -> None:
