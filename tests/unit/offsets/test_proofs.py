@@ -12,6 +12,7 @@ from replicator.model.names import FlowName, GroupName, Offset, TopicPartition
 from replicator.model.offsets import Grade, GroupTranslation, Translation
 from replicator.offsets import with_proof, with_proofs
 from replicator.offsets.incarnations import COPY_ID
+from replicator.offsets.incarnations.copies import FORMER_TOPIC, SOURCE_ID
 from replicator.offsets.proofs import STORED_AGAIN
 from replicator.offsets.warm import Placed, PlacedGroup
 from tests.unit.offsets.test_points import ORDERS
