@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 OFFSETS_MODULES: tuple[str, ...] = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
 OFFSETS_MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules", "spot"))
 OFFSETS_MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
-OFFSETS_TABLES = ("test_points", "test_ranks", "test_ground", "test_rules", "test_runs", "test_proofs", "test_kept")
+OFFSETS_TABLES = tuple(
+    f"test_{name}" for name in ("points", "ranks", "ground", "rules", "runs", "way_home", "proofs", "kept")
+)
 OFFSETS_TESTS = (*OFFSETS_TABLES, "test_inverse", "test_sync_store", "test_warm", "test_worlds")
 FAILOVER_TESTS = {
     "facts": ("test_plans", "test_decisions"),
@@ -111,7 +113,7 @@ def judge_mutants(
     suspects = [
         Suspect(one, path_of(room, one.module), texts[one.module], frozenset(tests_of[one.module])) for one in mutants
     ]
-    judge = Judge(suspects, jobs=jobs, seconds=seconds, tell=tell)
+    judge = Judge(suspects, frozenset(ROOMS[room].tables), jobs=jobs, seconds=seconds, tell=tell)
     names = dict.fromkeys(test for one in mutants for test in tests_of[one.module])
     pytest.main([*OPTIONS, *(str(ROOT / "tests" / "unit" / room / f"{name}.py") for name in names)], plugins=[judge])
     os.dup2(out.fileno(), 1)

@@ -1,8 +1,8 @@
 """One warm process judges every mutant: tests are imported and collected once, each mutant lives in a fork of it.
 
 A mutant is put in place by giving the functions of its module other code, so that nothing is imported again. Of the
-tests only those run that call the changed function, those first that have noticed a change of it before, then the
-quickest; the first that fails ends the mutant. What a test may use is CPU time of its own, many times what it needs
+tests only those run that call the changed function, those first that have noticed a change of it before, then tables,
+the quickest first; the first that fails ends the mutant. What a test may use is CPU time of its own, many times what it needs
 without a mutant: a busy machine makes no mutant look endless.
 """
 
@@ -69,6 +69,7 @@ class Judge:
     """A plugin of pytest that judges mutants where the tests would run."""
 
     suspects: Sequence[Suspect]
+    tables: frozenset[str]
     jobs: int
     seconds: float
     tell: Callable[[Verdict], None]
@@ -139,7 +140,12 @@ class Judge:
         places = {(str(suspect.path), line) for line in suspect.mutant.functions}
         where = suspect.path, suspect.mutant.functions
         calling = [item for item in items if item.path.stem in suspect.tests and places & known[item.nodeid].calls]
-        calling.sort(key=lambda item: (-self._noticed[*where, item.nodeid], known[item.nodeid].cpu_seconds))
+
+        def unlikeliness(item: pytest.Item) -> tuple[int, bool, float]:
+            noticed = self._noticed[*where, item.nodeid]
+            return -noticed, item.path.stem not in self.tables, known[item.nodeid].cpu_seconds
+
+        calling.sort(key=unlikeliness)
         return [(item, max(CPU_SECONDS_MIN, CPU_FACTOR * known[item.nodeid].cpu_seconds)) for item in calling]
 
     def _begin(
