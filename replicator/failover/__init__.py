@@ -5,10 +5,12 @@ journal. It never acts without the lease, never guesses what it could not read, 
 override that nobody named.
 """
 
+from replicator.failover.access import application_rules
 from replicator.failover.engine.crash import crashpoint_from, never_crash
 from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
 from replicator.failover.engine.runbook import Runbook, Step
 from replicator.failover.failback.seams import reverse_of
+from replicator.failover.fences import standing_fences
 from replicator.failover.forecasting import (
     Asking,
     Forecast,
@@ -71,6 +73,7 @@ __all__ = [
     "World",
     "abort_operation",
     "account_loss",
+    "application_rules",
     "ask_sides",
     "crashpoint_from",
     "decide_gates",
@@ -88,5 +91,6 @@ __all__ = [
     "rto_told",
     "run_operation",
     "runbook_of",
+    "standing_fences",
     "unknown_window_seconds",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from replicator.clock import from_rfc3339
 from replicator.errors import DataCorrupt
+from replicator.failover.access import access_exceptions, rights_told
 from replicator.failover.facts import Survey, cut_from_facts
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
 from replicator.failover.world import Override
@@ -287,7 +288,7 @@ def _exceptions_of(
     ]
     if survey is not None:
         found += [f"observation left out: {told}" for told in survey.unreadable]
-    found += _cut_exceptions(records) + _failback_exceptions(records)
+    found += _cut_exceptions(records) + _failback_exceptions(records) + access_exceptions(records)
     verified = facts_of(records, "verify").get("verified")
     return (*found, *(verified["findings"] if verified else ()))
 
@@ -405,6 +406,7 @@ def _evidence_of(records: Sequence[JournalRecord], survey: Survey | None) -> dic
         "target_cluster_id": survey.target_cluster_id if survey else None,
         "canary_offset": verified.get("canary_offset"),
         "compared": verified.get("compared"),
+        "rights_given": rights_told(records),
         "journal_digest": records[-1].digest,
         "journal_records": len(records),
     }

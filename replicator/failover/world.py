@@ -126,6 +126,7 @@ class World:
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
     says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot, and `keep_head` the end of the
     journal, where there is a store; `plan_digest` is that of the plan which is carried out, where one was given.
+    `activates_rules`: a promotion gives applications the rights on the target that they have on the source.
     `takes_over` is the open operation that a failover which begins now goes on in the place of.
     `read_facts` keeps the moves that were read from the journal, each beside the fact it was read from.
     """
@@ -147,6 +148,7 @@ class World:
     capture: Capture | None = None
     keep_head: KeepHead | None = None
     plan_digest: str | None = None
+    activates_rules: bool = True
     takes_over: OperationId | None = None
     log: Logbook | None = None
     clock: Clock = SYSTEM_CLOCK

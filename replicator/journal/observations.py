@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from replicator.clock import Deadline
@@ -18,20 +18,21 @@ from replicator.journal.log import internal_topic
 from replicator.kafka import KafkaCluster, Outgoing, Record, Writer
 from replicator.model.forms.plain import to_json
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName
-from replicator.model.observations import ClusterObservation, GroupObservation, TopicObservation
+from replicator.model.observations import AccessObservation, ClusterObservation, GroupObservation, TopicObservation
 from replicator.model.offsets import GroupTranslation
 
 VERSION = 1
 UNREADABLE_MAX = 100
 """How many unreadable records are told of one by one."""
 
-Observation = ClusterObservation | TopicObservation | GroupObservation | GroupTranslation
+Observation = ClusterObservation | TopicObservation | GroupObservation | GroupTranslation | AccessObservation
 
 _KINDS: dict[str, type[Any]] = {
     "cluster": ClusterObservation,
     "topic": TopicObservation,
     "group": GroupObservation,
     "translation": GroupTranslation,
+    "access": AccessObservation,
 }
 _CONFIGS = {
     "cleanup.policy": "compact",
@@ -52,6 +53,7 @@ class Observed:
     topics: dict[TopicName, TopicObservation] = field(default_factory=dict)
     groups: dict[GroupName, GroupObservation] = field(default_factory=dict)
     translations: dict[GroupName, GroupTranslation] = field(default_factory=dict)
+    access: dict[str, AccessObservation] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -132,6 +134,8 @@ def _kind_and_name(item: Observation) -> tuple[str, str]:
             return "group", item.group
         case GroupTranslation():
             return "translation", item.group
+        case AccessObservation():
+            return "access", item.principal
 
 
 def decode_observation(value: bytes) -> Observation:
@@ -173,9 +177,7 @@ def _gather(newest: dict[str, Record]) -> Observed:
                 _put(observed, decode_observation(record.value))
         except DataCorrupt as exc:
             unreadable.append(f"{key} at offset {record.offset}: {exc.message}")
-    return Observed(
-        observed.clusters, observed.topics, observed.groups, observed.translations, tuple(unreadable[:UNREADABLE_MAX])
-    )
+    return replace(observed, unreadable=tuple(unreadable[:UNREADABLE_MAX]))
 
 
 def _put(observed: Observed, item: Observation) -> None:
@@ -188,3 +190,5 @@ def _put(observed: Observed, item: Observation) -> None:
             observed.groups[item.group] = item
         case GroupTranslation():
             observed.translations[item.group] = item
+        case AccessObservation():
+            observed.access[item.principal] = item

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 CLUSTER_RESOURCE_NAME = "kafka-cluster"
 """The one name a resource of type CLUSTER has."""
+EVERYBODY = "User:*"
+"""The principal that is each of them."""
 
 
 class ResourceType(StrEnum):
@@ -59,3 +62,23 @@ class AclBinding:
     right: Right
     permission: Permission = Permission.ALLOW
     host: str = "*"
+
+
+def is_covered(rule: AclBinding, wider: Iterable[AclBinding]) -> bool:
+    """Whether one of the others, of the same permission, says all that the rule says."""
+    return any(_covers(other, rule) for other in wider)
+
+
+def _covers(wide: AclBinding, narrow: AclBinding) -> bool:
+    if wide.resource_type is not narrow.resource_type or wide.permission is not narrow.permission:
+        return False
+    if wide.principal not in (narrow.principal, EVERYBODY) or wide.host not in (narrow.host, "*"):
+        return False
+    return wide.right in (narrow.right, Right.ALL) and _reaches(wide, narrow)
+
+
+def _reaches(wide: AclBinding, narrow: AclBinding) -> bool:
+    """Whether every name of the one is a name of the other."""
+    if wide.pattern is PatternType.PREFIXED:
+        return narrow.name.startswith(wide.name) and narrow.name != "*"
+    return wide.name == "*" or (wide.name == narrow.name and narrow.pattern is PatternType.LITERAL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from replicator.model.acls import AclBinding
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 
 
@@ -158,6 +159,16 @@ class GroupObservation:
     type: GroupType = GroupType.UNKNOWN
     static_members: int | None = None
     metadata: Mapping[TopicPartition, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessObservation:
+    """The access rules of one principal (`User:name`) that concern what the flow carries. None: it had some before."""
+
+    cluster: ClusterName
+    principal: str
+    observed_at: datetime
+    rules: tuple[AclBinding, ...]
 
 
 def as_listed(seen: GroupObservation, listed: ListedGroup | None) -> GroupObservation:

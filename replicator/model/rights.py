@@ -50,8 +50,9 @@ class RightsGround:
     """What decides the rights besides the flow.
 
     `group_id` and the three topics are the worker's beside the target. `can_fence` whether an old active is fenced
-    by a rule, `has_snapshots` whether records may be restored, `is_way_home` whether this is the direction of a
-    failback: orphans of its target are kept in topics beside their own.
+    by a rule, `can_give` whether applications are given their rights at promote, `has_snapshots` whether records may
+    be restored, `is_way_home` whether this is the direction of a failback: orphans of its target are kept in topics
+    beside their own.
     """
 
     topic_prefix: str
@@ -61,6 +62,7 @@ class RightsGround:
     offsets_topic: str
     status_topic: str
     can_fence: bool = True
+    can_give: bool = True
     has_snapshots: bool = False
     is_way_home: bool = False
 
@@ -226,6 +228,8 @@ def _supervisor_anywhere(place: _Place, ground: RightsGround) -> Iterator[Needed
     yield from place.on(ResourceType.CLUSTER, cluster, Right.DESCRIBE, why="to list groups, and rules")
     if ground.can_fence:
         yield from place.on(ResourceType.CLUSTER, cluster, Right.ALTER, why="to fence by a rule (failover.fence: acl)")
+    elif ground.can_give:
+        yield from place.on(ResourceType.CLUSTER, cluster, Right.ALTER, why="to give applications their rights")
     own = [_prefixed(f"{ground.topic_prefix}.")]
     keeping = (Right.READ, Right.WRITE, Right.CREATE, Right.DESCRIBE_CONFIGS, Right.ALTER_CONFIGS)
     yield from place.on(ResourceType.TOPIC, own, *keeping, why="journal, observations, probe")

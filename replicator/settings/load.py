@@ -189,6 +189,11 @@ class Settings:
         mirror = self.cluster_section(name).mirror
         return self.cluster_access(name) if mirror is None else self._access(name, mirror, "mirror")
 
+    def house_principals(self, flow: Flow) -> frozenset[str]:
+        """Return the principals on the flow's clusters that are no application's: ours and MirrorMaker's."""
+        ways = [read(name) for name in (flow.source, flow.target) for read in (self.cluster_access, self.mirror_access)]
+        return frozenset(f"User:{way.security.username}" for way in ways if way.security.username is not None)
+
     def application_access(self, name: str) -> ClusterAccess | None:
         """Return how an application reaches the cluster; None where none is configured.
 

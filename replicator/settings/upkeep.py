@@ -149,6 +149,11 @@ class FailoverSettings(Section):
     fence: Literal["acl", "hook", "attested", "none"] = Field(
         default="acl", description="How the old active is kept from accepting writes while it still answers."
     )
+    access_rules: Literal["activate", "leave"] = Field(
+        default="activate",
+        description="activate: at promote, applications get the rights on the new active that they have on the "
+        "old one; leave: you see to that.",
+    )
     outage_seconds: float = Field(
         default=60.0,
         ge=1,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from replicator.failover import MissingRight, Sides
-from replicator.journal import merge_records
+from replicator.journal import Observed, merge_records
 from replicator.model.names import ClusterName, GroupName, OperationId, TopicName
-from replicator.model.observations import GroupObservation, TopicObservation
+from replicator.model.observations import AccessObservation, GroupObservation, TopicObservation
 from replicator.model.operations import JournalRecord
 from replicator.supervisor.decide.changes import Peaks, join_peaks, note_peaks, remembered_peaks
 from replicator.supervisor.decide.pairing import keep_mirrored
@@ -50,6 +51,7 @@ class FlowBoard:
         self.home_at: datetime | None = None
         self.sides: Sides | None = None
         self.missing_rights: tuple[MissingRight, ...] | None = None
+        self.access: Mapping[str, AccessObservation] = {}
         self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}
         self.heartbeat_sent_at: datetime | None = None
         self.remembered_topics: tuple[TopicObservation, ...] = ()
@@ -88,15 +90,20 @@ class FlowBoard:
             self._known_groups = with_departed(self._known_groups, current, at=sample.began_at)
             self.groups = sample
 
+    def put_access(self, found: Mapping[str, AccessObservation], *, at: datetime) -> None:
+        """Make these the newest access rules; a principal that has none any more is kept, without rules."""
+        with self._lock:
+            gone = {name: replace(seen, rules=(), observed_at=at) for name, seen in self.access.items()}
+            self.access = {**gone, **found}
+
     def groups_to_record(self) -> Mapping[GroupName, GroupObservation]:
         """Return the groups as the standby should know them."""
         return self._known_groups
 
-    def remember(
-        self, topics: Mapping[TopicName, TopicObservation], groups: Mapping[GroupName, GroupObservation]
-    ) -> None:
-        """Take over what a supervisor before us recorded: topics, peak rates, and the groups it knew."""
+    def remember(self, observed: Observed) -> None:
+        """Take over what a supervisor before us recorded: topics, peak rates, the groups and the rules it knew."""
         with self._lock:
-            self.remembered_topics = tuple(topics.values())
-            self.peaks = join_peaks(remembered_peaks(topics), self.peaks)
-            self._known_groups = {**groups, **self._known_groups}
+            self.remembered_topics = tuple(observed.topics.values())
+            self.peaks = join_peaks(remembered_peaks(observed.topics), self.peaks)
+            self._known_groups = {**observed.groups, **self._known_groups}
+            self.access = {**observed.access, **self.access}

@@ -105,6 +105,7 @@ def _open_one(desk: Desk, flow: Flow, choices: Choices, *, is_planned: bool, fen
             keep_head=_keep_head(desk) if settings.store else None,
             is_planned=is_planned,
             fencing=_fencing(settings, flow, fence),
+            activates_rules=settings.failover.access_rules == "activate",
             clock=desk.clock,
             crashpoint=crashpoint_from(desk.environ),
             budget=Deadline.after(desk.budget_seconds, clock=desk.clock) if desk.budget_seconds else None,
@@ -181,18 +182,10 @@ def _fencing(settings: Settings, flow: Flow, fence: str | None) -> Fencing:
         is_asked=fence is not None,
         fence_hooks=_commands(hooks.fence),
         unfence_hooks=_commands(hooks.unfence),
-        exempt=_exempt(settings, flow),
+        exempt=settings.house_principals(flow),
         probe_source=settings.application_access(flow.source),
         probe_target=settings.application_access(flow.target),
     )
-
-
-def _exempt(settings: Settings, flow: Flow) -> frozenset[str]:
-    """Return the principals that no fence denies: ours and MirrorMaker's."""
-    ways = [
-        read(name) for name in (flow.source, flow.target) for read in (settings.cluster_access, settings.mirror_access)
-    ]
-    return frozenset(f"User:{way.security.username}" for way in ways if way.security.username is not None)
 
 
 def _worker(settings: Settings, flow: Flow) -> Worker:

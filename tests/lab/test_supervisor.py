@@ -214,6 +214,39 @@ def test_a_killed_supervisor_started_again_knows_the_state_at_once(stage: Stage,
             wait_until(lambda: is_recent(stage), seconds=60, what="observations of the second")
 
 
+def test_lag_goes_on_over_a_restart(stage: Stage, tmp_path: Path) -> None:
+    """What was not mirrored yet when a supervisor left is as old to the next one as it was to the first."""
+    config = ("-c", str(stage.config))
+    with running(stage, tmp_path, "first") as first:
+        first.wait_for_event("flow_state_changed", seconds=60, flow=SHOP, state="HEALTHY")
+        stopped = run_cli(*config, "flow", "stop", SHOP, "--yes")
+        assert stopped.returncode == 0, stopped.stderr
+        ends = wait_recent(stage).topics[ORDERS].partitions
+        stage.produce(50)
+        written_at = datetime.now(UTC)
+
+        def is_behind_recorded() -> bool:
+            seen = stage.observed().topics[ORDERS]
+            return sum(part.end for part in seen.partitions) == sum(part.end for part in ends) + 50
+
+        wait_until(is_behind_recorded, what="the 50 records observed")
+    try:
+        with running(stage, tmp_path, "second") as second:
+
+            def told() -> Any:
+                answer = run_cli(*config, "lag", SHOP, "--by", "topic", "-o", "json", listen=second.listen)
+                rows = json.loads(answer.stdout)["items"] if answer.returncode == 0 else []
+                (row,) = [row for row in rows if row["topic"] == ORDERS] or [{"lag_seconds": None}]
+                return row if row["lag_seconds"] is not None and not row["is_seconds_minimum"] else None
+
+            row = wait_until(told, what="a lag whose age is known")
+            assert row["lag_records"] == 50
+            assert row["lag_seconds"] >= (datetime.now(UTC) - written_at).total_seconds() - 2 * PERIOD_SECONDS
+    finally:
+        resumed = run_cli(*config, "flow", "resume", SHOP)
+    assert resumed.returncode == 0, resumed.stderr
+
+
 def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> None:
     """The same answers, from memory: no second look at the clusters, and not a word on stderr."""
     with running(stage, tmp_path) as daemon:

@@ -61,6 +61,7 @@ def _facts(report: OperationReport) -> list[tuple[str, str]]:
         ("recovery time", f"{show_seconds(report.rto_seconds)} from command to verified"),
         ("no writes", f"{show_seconds(report.unwritable_seconds)} from fence to promotion"),
         *([] if report.kind is OperationKind.DRILL else [("loss", tell_loss(report.loss))]),
+        *([("rights given", str(given))] if (given := report.evidence.get("rights_given")) else []),
         *([("orphans", _tell_orphans(report.orphans))] if report.orphans else []),
         *([] if report.kind is OperationKind.DRILL else _tell_fences(report.fence)),
     ]

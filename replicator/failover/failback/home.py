@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from replicator.connect import ConnectClient
 from replicator.errors import OperationHalted
+from replicator.failover.access import withdraw_rules
 from replicator.failover.engine.runbook import Step
 from replicator.failover.failback.reconcile import forward_of
 from replicator.failover.failback.reverse import connect_of
 from replicator.failover.fences import LIFTED_ITEM, rule_to_row, standing_fences
-from replicator.failover.fences.rules import EVERYBODY
 from replicator.failover.steps.cut import read_cut
 from replicator.failover.steps.stop_flow import ask_connect, connector_names
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
 from replicator.journal import merge_records
-from replicator.model.acls import AclBinding
+from replicator.model.acls import EVERYBODY, AclBinding
 from replicator.model.connectors import ConnectorState
 from replicator.model.names import TopicPartition
 from replicator.model.operations import Done, Finding, Ready
@@ -86,9 +86,11 @@ def check_started(world: World) -> Finding:
 
 
 def do_start(world: World) -> None:
-    """Resume the configured flow; a rule that would deny everybody, MirrorMaker too, is lifted before."""
+    """Resume the configured flow. Before that a rule that would deny everybody, MirrorMaker too, is lifted, and what
+    applications were given there is taken back: it is a standby again."""
     forward = forward_of(world)
     _lift_for_mirror(world)
+    withdraw_rules(world, world.source, world.flow.source, step=START_NAME)
     west: ConnectClient = connect_of(forward)
     for name in connector_names(forward):
         if west.find(name, world.deadline(ACT_SECONDS)) is None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
+from replicator.model.acls import EVERYBODY, AclBinding, PatternType, Permission, ResourceType, Right
 from replicator.model.names import ClusterName, GroupName, TopicName
 from replicator.model.operations import JournalRecord, StepPhase
 
 FENCE_STEP = "fence_source"
 RULES_ITEM = "rules"
 LIFTED_ITEM = "lifted"
-EVERYBODY = "User:*"
 _WRITES = (Right.WRITE, Right.ALL)
 _READS = (Right.READ, Right.ALL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from replicator.failover.access import activate_rules
 from replicator.failover.copies import take_cut
 from replicator.failover.engine.runbook import Step
 from replicator.failover.fences import LIFTED_ITEM, call_hooks, rule_to_row, standing_fences
@@ -31,9 +32,11 @@ def _find_late_breach(world: World) -> Blocked | None:
 
 
 def do_promote(world: World) -> None:
-    """Open the target to applications and run the hooks, each of which may be repeated; then journal the active
-    cluster: that publishes it."""
+    """Open the target to applications, with the rights they have on the source, and run the hooks, each of which may
+    be repeated; then journal the active cluster: that publishes it."""
     _lift_standing_fence(world)
+    activate_rules(world)
+    world.crashpoint(f"{PROMOTE_STEP}.before_hooks")
     call_hooks(world, world.hooks, step=PROMOTE_STEP)
     world.crashpoint(f"{PROMOTE_STEP}.before_fact")
     world.logbook.add_fact(
@@ -64,5 +67,5 @@ PROMOTE = Step(
     check=check_promoted,
     do=do_promote,
     is_point_of_no_return=True,
-    kill_points=("before_fact",),
+    kill_points=("before_hooks", "before_fact"),
 )

@@ -25,6 +25,8 @@ from replicator.wire import WriteProbe
 NAME = "verify"
 ITEM = "verified"
 PROBE_RETENTION_MS = 24 * 3600 * 1000
+RIGHTS_SECONDS = 5.0
+"""Rules that were given just now reach every broker within this."""
 UNSTOPPED = "Connect does not answer: the flow is fenced until a worker starts; stop it before one does"
 
 
@@ -119,9 +121,13 @@ def _find_leaks(world: World) -> list[str]:
 def _find_closed(world: World) -> list[str]:
     """Return the topics that an application cannot write on the new active cluster."""
     access = world.fencing.probe_target
-    if not world.is_planned or access is None:
+    if access is None:
         return []
-    answers = probe_topics(world, access, sorted(describe_copies(world)))
+    topics, deadline = sorted(describe_copies(world)), world.deadline(RIGHTS_SECONDS)
+    answers = probe_topics(world, access, topics)
+    while any(answer is not WriteProbe.OPEN for answer, _ in answers.values()) and not deadline.is_over:
+        world.clock.sleep(0.2)
+        answers = probe_topics(world, access, topics)
     return [
         f"topic {topic}: an application cannot write it on {world.flow.target}: {word}"
         for topic, (answer, word) in answers.items()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from replicator.flow import PeakTrail
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import (
+    AccessObservation,
     ClusterObservation,
     CopyHistory,
     GroupObservation,
@@ -25,7 +26,7 @@ from replicator.supervisor.samples import MirroredSample, SourceSample, Tails
 
 Peaks = Mapping[TopicName, PeakTrail]
 Name = TypeVar("Name", bound=str)
-Item = TypeVar("Item", TopicObservation, GroupObservation)
+Item = TypeVar("Item", TopicObservation, GroupObservation, AccessObservation)
 
 TOLD_COUNTS_MAX = 2000
 """Counts in one topic's observation: some 200 kB, well below a record's limit."""
@@ -144,11 +145,12 @@ def _is_worth_writing(before: Item | None, item: Item, *, refresh: timedelta) ->
     return _without_times(before) != _without_times(item)
 
 
-def _without_times(item: TopicObservation | GroupObservation) -> TopicObservation | GroupObservation:
+def _without_times(item: Item) -> Item:
     """Return what is to be told again when it differs: that time went on is not, that a time became known is."""
-    if isinstance(item, GroupObservation):
-        return replace(item, observed_at=_NO_TIME)
-    return replace(item, observed_at=_NO_TIME, unmirrored_since=None if item.unmirrored_since is None else _NO_TIME)
+    timeless = replace(item, observed_at=_NO_TIME)
+    if isinstance(timeless, TopicObservation):
+        return replace(timeless, unmirrored_since=None if timeless.unmirrored_since is None else _NO_TIME)
+    return timeless
 
 
 def changed_translations(

@@ -71,6 +71,7 @@ def _ground(settings: Settings, flow: Flow, *, is_way_home: bool) -> RightsGroun
         offsets_topic=worker.offsets_topic,
         status_topic=worker.status_topic,
         can_fence=settings.failover.fence == "acl",
+        can_give=settings.failover.access_rules == "activate",
         has_snapshots=settings.store is not None,
         is_way_home=is_way_home,
     )

@@ -24,6 +24,7 @@ from typing import Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import ReplicatorError
+from replicator.failover import standing_fences
 from replicator.flow import FlowHeartbeat
 from replicator.model.names import ClusterName, TopicPartition
 from replicator.model.observations import Reachability
@@ -37,6 +38,7 @@ from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.flows.upkeep import GroupUpkeep
 from replicator.supervisor.leadership import Leadership
 from replicator.supervisor.loop import REST_SHARE, Loop
+from replicator.supervisor.observe.access import AccessObserver
 from replicator.supervisor.observe.sides import SidesObserver
 from replicator.supervisor.observe.source import SWEEP_SECONDS_MAX
 from replicator.supervisor.observe.stall import stalled_partitions
@@ -74,6 +76,10 @@ class FlowLoops:
             self.flow, parts.connect, sample=lambda: self.board.connect, facts=self._heal_facts, clock=clock
         )
         self._upkeep = GroupUpkeep(self.flow, parts.target, self.board, clock=clock)
+        self._gives_rights = world.settings.failover.access_rules == "activate"
+        self._access = AccessObserver(
+            self.flow, parts.source, exempt=world.settings.house_principals(self.flow), clock=clock
+        )
         self._sides = SidesObserver(world, parts, self.board, clock=clock)
         self._record_loop = self._dear(
             "record", self.record, period_seconds=1.0, budget_seconds=5.0, is_enabled=self._may_act
@@ -87,6 +93,7 @@ class FlowLoops:
             self._dear("source", self.sweep, period_seconds=1.0, budget_seconds=SWEEP_SECONDS_MAX, is_enabled=reading),
             self._dear("tails", self.count_tails, period_seconds=1.0, budget_seconds=2.0, is_enabled=asking),
             self._dear("groups", self.read_groups, period_seconds=2.0, budget_seconds=20.0, is_enabled=asking),
+            self._dear("access", self.read_access, period_seconds=30.0, budget_seconds=10.0, is_enabled=self._may_give),
             self._loop(
                 "journal-source",
                 steps.read_source_journal,
@@ -174,6 +181,13 @@ class FlowLoops:
         """While the source is silent one loop asks it whether it is back; the others would only pile questions up."""
         return self._may_observe() and not self.board.source_watch.is_silent
 
+    def _may_give(self) -> bool:
+        """Rights are given as the active cluster has them: those of a source that was left say nothing any more."""
+        board = self.board
+        is_source_active = board.active in (None, self.flow.source)
+        is_swept = board.source is not None and board.groups is not None
+        return self._gives_rights and is_source_active and is_swept and self._may_ask_source()
+
     def _may_act(self) -> bool:
         return self.leadership.is_held
 
@@ -216,6 +230,15 @@ class FlowLoops:
     def explain_stall(self, deadline: Deadline) -> None:
         """Leave the board knowing why partitions stand still that stood still in the last status."""
         self.steps.explain_stall(self._stalled, deadline)
+
+    def read_access(self, deadline: Deadline) -> None:
+        """Put on the board which rights applications have on the source, without what keeps them out for a move."""
+        sample, groups = self.board.source, self.board.groups
+        if sample is None or groups is None:
+            return
+        fences = standing_fences(self.board.records(), self.flow.source)
+        found = self._access.observe(topics=sample.topics, groups=groups.groups, fences=fences, deadline=deadline)
+        self.board.put_access(found, at=self._clock.now())
 
     def read_sides(self, deadline: Deadline) -> None:
         """Put on the board what the gates of a failover need to know of both clusters."""

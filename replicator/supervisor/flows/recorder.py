@@ -10,6 +10,7 @@ from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
 from replicator.model.observations import (
+    AccessObservation,
     ClusterObservation,
     CopyHistory,
     GroupObservation,
@@ -24,7 +25,10 @@ from replicator.supervisor.samples import SourceSample
 REFRESH_SECONDS = 10.0
 """What did not change is written again after this long, so that its age tells that it was looked at."""
 
-Item = TopicObservation | GroupObservation | GroupTranslation | ClusterObservation
+ACCESS_REFRESH_SECONDS = 600.0
+"""Access rules change seldom, and grow with the principals."""
+
+Item = AccessObservation | TopicObservation | GroupObservation | GroupTranslation | ClusterObservation
 
 
 class WriteObservations(Protocol):
@@ -63,11 +67,12 @@ class Recorder:
         self._topics: Mapping[TopicName, TopicObservation] = {}
         self._groups: Mapping[GroupName, GroupObservation] = {}
         self._translations: Mapping[GroupName, GroupTranslation] = {}
+        self._access: Mapping[str, AccessObservation] = {}
         self.recorded_at: datetime | None = None
 
     def forget(self) -> None:
         """Write everything at the next call: another supervisor may have written in between."""
-        self._topics, self._groups, self._translations = {}, {}, {}
+        self._topics, self._groups, self._translations, self._access = {}, {}, {}, {}
 
     def record(self, deadline: Deadline) -> None:
         """Leave the standby knowing what the board knows.
@@ -79,13 +84,15 @@ class Recorder:
         topics = changed_items(self._topics, self._current_topics(sample), refresh_seconds=REFRESH_SECONDS)
         groups = changed_items(self._groups, self._board.groups_to_record(), refresh_seconds=REFRESH_SECONDS)
         source = honest_contact(self._board.source_watch.observation, sample)
+        access = changed_items(self._access, self._board.access, refresh_seconds=ACCESS_REFRESH_SECONDS)
         if not self._is_allowed():
             return
         translations = changed_translations(self._translations, self._current_translations())
-        self._write([*topics.values(), *groups.values(), *translations.values(), source], deadline)
+        self._write([*topics.values(), *groups.values(), *access.values(), *translations.values(), source], deadline)
         self._translations = {**self._translations, **translations}
         self._topics = {**self._topics, **topics}
         self._groups = {**self._groups, **groups}
+        self._access = {**self._access, **access}
         self.recorded_at = began_at
 
     def _current_translations(self) -> Mapping[GroupName, GroupTranslation]:

@@ -182,7 +182,7 @@ class FlowSteps:
         observed = self.parts.observations.read(self.flow.name, deadline)
         if self.flow.source in observed.clusters:
             self.board.source_watch.remember(observed.clusters[self.flow.source])
-        self.board.remember(observed.topics, observed.groups)
+        self.board.remember(observed)
         self.lag.remember(observed)
         self.damage.remember(observed.topics)
         self._translations.remember(observed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -9,9 +10,11 @@ import pytest
 
 from replicator.cli.demo.secured import replace_rules, to_binding
 from replicator.clock import Deadline
+from replicator.journal import Observations
 from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
-from replicator.model.acls import AclBinding
+from replicator.model.acls import AclBinding, ResourceType
+from replicator.model.names import FlowName
 
 from .conftest import RECORDS, Face, make_face, use_own_worker
 
@@ -108,16 +111,45 @@ def test_there_and_back_with_least_rights(secured: Face) -> None:
     assert [(one["group"], one["grade"]) for one in done["groups"]] == [(secured.group, "EXACT")]
 
 
+@pytest.fixture
+def closed_west(admins: dict[str, KafkaCluster]) -> Iterator[set[AclBinding]]:
+    """The applications' rights on west, which has none of them: a standby takes nothing."""
+    app = {rule for rule in admins["west"].acls.list(Deadline.after(30)) if rule.principal == "User:app"}
+    assert app
+    admins["west"].acls.delete(app, Deadline.after(30))
+    try:
+        yield app
+    finally:
+        admins["west"].acls.create(app, Deadline.after(30))
+
+
+def wait_staged(secured: Face) -> None:
+    """Return once the standby knows what applications may do on east."""
+    deadline = Deadline.after(60)
+    with KafkaCluster(secured.lab.access("west", "admin")) as west:
+        while "User:app" not in Observations(west).read(FlowName(secured.flow), deadline).access:
+            deadline.check("the applications' rights are on the standby")
+            time.sleep(0.5)
+
+
 @pytest.mark.security
-def test_a_failover_with_least_rights_moves_the_group(secured: Face) -> None:
-    """The runbook passes every step as `replicator`, the group stands on west where it stood on east, and the API
-    tells over TLS who is active."""
+def test_a_failover_with_least_rights_moves_the_group(
+    secured: Face, admins: dict[str, KafkaCluster], closed_west: set[AclBinding]
+) -> None:
+    """The runbook passes every step as `replicator`, the group stands on west where it stood on east, applications have
+    the rights there that the supervisor saw on east, and the API tells over TLS who is active."""
+    wait_staged(secured)
     done = secured.answer("failover", secured.flow, "--confirm", secured.flow, "--accept", "split-brain", status=None)[
         "item"
     ]
     moved = {group["group"]: group for group in done["groups"]}
     assert set(moved) == {secured.group}
     assert moved[secured.group]["grade"] == "EXACT"
+    given = {rule for rule in admins["west"].acls.list(Deadline.after(30)) if rule.principal == "User:app"}
+    assert f"{len(given)} rules" in done["evidence"]["rights_given"]
+    topics = {rule for rule in given if rule.resource_type is ResourceType.TOPIC}
+    assert {rule.right for rule in topics} == {r.right for r in closed_west if r.resource_type is ResourceType.TOPIC}
+    assert {rule.name for rule in topics} == {secured.topic}, "and none on what is west's own"
     with KafkaCluster(secured.lab.access("west", "app")) as west:
         found = west.groups.committed([secured.group], Deadline.after(30))[secured.group].committed
     assert set(found.values()) == {RECORDS // 4}

@@ -22,14 +22,14 @@ from confluent_kafka import Producer
 
 from replicator.clock import Deadline
 from replicator.connect import ConnectClient, secret_text, secrets_path
-from replicator.errors import ReplicatorError
+from replicator.errors import AccessDenied, ReplicatorError
 from replicator.failover.fences import standing_fences
 from replicator.journal import Journal, active_cluster, merge_records
 from replicator.jvm import write_private
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.kafka.connection import security_properties
 from replicator.lab import Lab
-from replicator.model.acls import AclBinding, Permission
+from replicator.model.acls import AclBinding, Permission, ResourceType, Right
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupState
@@ -147,7 +147,10 @@ class Scene:
     def probe(self, cluster: str) -> tuple[WriteProbe, str]:
         """Return what a write of the application would be answered."""
         with RawClient(self.lab.access(cluster, "app")) as client:
-            return probe_write(client, self.partitions[0], deadline=Deadline.after(20))
+            try:
+                return probe_write(client, self.partitions[0], deadline=Deadline.after(20))
+            except AccessDenied as error:  # it may not even see the topic
+                return WriteProbe.FENCED, error.message
 
     def active(self) -> str | None:
         """Return the active cluster as both journals together tell it."""
@@ -238,7 +241,31 @@ def write_config(lab: Lab, path: Path, flow: str, topic: TopicName) -> None:
 
 
 @pytest.fixture(scope="module")
-def scene(secure_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def closed_west(secure_lab: Lab) -> Iterator[None]:
+    """West as a standby should be: applications may do nothing there."""
+    with KafkaCluster(secure_lab.access("west", "admin")) as admin:
+        before = rights_of_app(admin)
+        assert before
+        admin.acls.delete(before, Deadline.after(30))
+        try:
+            yield
+        finally:
+            admin.acls.delete(rights_of_app(admin), Deadline.after(30))
+            admin.acls.create(before, Deadline.after(30))
+
+
+def rights_of_app(cluster: KafkaCluster) -> set[AclBinding]:
+    """Return what the applications' principal is allowed on a cluster."""
+    rules = cluster.acls.list(Deadline.after(30), principal="User:app")
+    return {rule for rule in rules if rule.permission is Permission.ALLOW}
+
+
+@pytest.fixture(scope="module")
+def scene(
+    secure_lab: Lab,
+    closed_west: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Scene]:
     """The flow applied and everything loaded so far mirrored; `behind` has read a part of it."""
     suffix = f"{time.time_ns() % 10**9:x}"
     flow, topic = f"there-{suffix}", TopicName(f"there-{suffix}")
@@ -320,6 +347,7 @@ def test_a_switchover_under_live_traffic_loses_nothing(scene: Scene) -> None:
     """Applications are refused, all they were acknowledged is on the target once, and no group skips."""
     traffic = Traffic(scene, "east")
     wait_until(lambda: len(scene.ledger.handed.get("live", ())) > LOADED + 100, what="live traffic")
+    assert scene.probe("west")[0] is WriteProbe.FENCED, "a standby takes nothing from applications"
     report = scene.answer(*said("a-planned-move", 1, flow=scene.flow))
     traffic.stop()
 
@@ -333,6 +361,10 @@ def test_a_switchover_under_live_traffic_loses_nothing(scene: Scene) -> None:
     answer, word = scene.probe("east")
     assert (answer, "29" in word) == (WriteProbe.FENCED, True)
     assert scene.probe("west")[0] is WriteProbe.OPEN
+    given = rights_of_app(scene.clusters["west"])
+    assert {rule.name for rule in given if rule.resource_type is ResourceType.TOPIC} == {scene.topic}
+    assert {(r.right, r.name) for r in given if r.resource_type is ResourceType.GROUP} >= {(Right.READ, "*")}
+    assert f"{len(given)} rules for 1 principal" in report["evidence"]["rights_given"]
 
     acked = set(scene.ledger.acked["east"])
     on_west = scene.numbers("west")
@@ -382,6 +414,7 @@ def test_the_way_home_moves_only_the_difference(scene: Scene) -> None:
     assert scene.active() == "east"
     assert scene.probe("east")[0] is WriteProbe.OPEN
     assert scene.probe("west")[0] is WriteProbe.FENCED
+    assert rights_of_app(scene.clusters["west"]) == set(), "what was given is taken back from a standby"
     own = Journal(scene.clusters["west"]).read(Deadline.after(30))
     assert set(standing_fences(own, ClusterName("west"))) == scene.denials("west"), "west alone knows what fences it"
     for name in ("behind", "live", "fresh"):

@@ -78,10 +78,13 @@ def test_mirror_maker_reads_on_the_source_and_writes_on_the_target() -> None:
 
 
 def test_snapshots_and_fencing_cost_rights_only_where_they_are_wanted() -> None:
-    """ALTER on the cluster is for fencing by a rule, WRITE on copies for restoring."""
-    plain = held(needed_rights(FLOW, replace(GROUND, can_fence=False)), "west", Holder.SUPERVISOR)
+    """ALTER on the cluster is for fencing by a rule and for giving rights, WRITE on copies for restoring."""
+    plain = held(needed_rights(FLOW, replace(GROUND, can_fence=False, can_give=False)), "west", Holder.SUPERVISOR)
     assert "ALTER on cluster kafka-cluster" not in plain
     assert "WRITE on topic orders" not in plain
+    for one in (replace(GROUND, can_fence=False), replace(GROUND, can_give=False)):
+        told = held(needed_rights(FLOW, one), "west", Holder.SUPERVISOR)
+        assert "ALTER on cluster kafka-cluster" in told
     full = held(needed_rights(FLOW, replace(GROUND, has_snapshots=True)), "west", Holder.SUPERVISOR)
     assert {"ALTER on cluster kafka-cluster", "WRITE on topic orders", "READ on group app.*"} <= full
 

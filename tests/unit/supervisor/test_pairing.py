@@ -110,7 +110,7 @@ def test_partitions_that_are_known_of_are_told_of_before_lag_can_be(clock: Any) 
     feed = Feed(clock)
     assert feed.lag.measure(at(0)).topics == ()
     observed = remembered()
-    feed.board.remember(observed.topics, {})
+    feed.board.remember(observed)
     told = feed.lag.measure(at(1))
     assert [(one.partition, one.lag_records) for topic in told.topics for one in topic.partitions] == [(TP, None)]
     assert told.lag_records is None
