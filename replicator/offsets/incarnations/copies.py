@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from replicator.model.names import TopicName
 from replicator.model.observations import CopyHistory, PartitionEnds, TopicObservation
-from replicator.offsets.points import OffsetMap, PartitionMap
+from replicator.offsets.points import BreakKind, OffsetMap, PartitionMap
 
 SOURCE_ID = "source_topic_id"
 """The evidence that says which incarnation of the source's topic a translation is of."""
@@ -109,7 +109,15 @@ def narrow_map(offset_map: OffsetMap, copies: Mapping[TopicName, CopyHistory]) -
 
 
 def narrow_points(points: PartitionMap, history: CopyHistory, number: int) -> PartitionMap:
-    """Return the points that are proven to be of the topic as it is; all, where there is no sign of another one."""
+    """Return the points that are proven to be of the topic as it is; all, where there is no sign of another one.
+
+    A step back in what was stored since the source was last seen may be the beginning of another topic: the map ends
+    before it.
+    """
+    seen_to = history.settled_to.get(number)
+    if seen_to is not None:
+        unseen = (start for start in points.starts_of(BreakKind.REWIND) if points.targets[start] >= seen_to)
+        points = points.until_index(min(unseen, default=len(points)))
     if number not in history.former_to:
         return points
     start = history.proven_from.get(number, 0)

@@ -246,6 +246,25 @@ def test_a_position_on_the_former_topic_never_skips_it(seed: int) -> None:
             assert misjudged(past, former, found) is None
 
 
+@settings(max_examples=examples(200), deadline=None)
+@given(seed=st.integers(0, 2**40), written=st.integers(1, 90), mirrored=st.integers(1, 90))
+def test_a_topic_made_again_just_before_the_source_died_is_not_skipped(seed: int, written: int, mirrored: int) -> None:
+    """Nobody saw the new topic, and MM2 began it at 0: positions on the former one resume before all that it wrote."""
+    past = Past(random.Random(seed))
+    past.write(50)
+    past.mirror(50)
+    known, translator = look(past, {})
+    read_at = past.now()
+    assert translator.translate(group_at(50, read_at)).translations[0].rule == "end_of_mirror"
+    past.source_id, past.source_end, past.mirrored = 1, written, 0
+    past.syncs.append(OffsetSync(TP, 0, past.copy_end))
+    past.mirror(mirrored)
+    translator = look(past, known, is_source_alive=False)[1]
+    for offset in range(51):
+        found = translator.translate(group_at(offset, read_at)).translations[0]
+        assert misjudged(past, 0, found) is None
+
+
 @settings(max_examples=examples(400), deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_the_way_back_never_leads_past_what_a_group_has_read(seed: int) -> None:
