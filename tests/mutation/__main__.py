@@ -154,6 +154,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--tables", action="store_true", help="the tables alone: quicker, and a lower bound of the score"
     )
+    parser.add_argument("--again", type=Path, metavar="FILE", help="only what survived in a result kept with --json")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     asked = parser.parse_args(argv)
     name, room = asked.room, ROOMS[asked.room]
@@ -162,6 +163,9 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"no module of {name} that is mutated: {', '.join(sorted(unknown))}")
     texts = {module: path_of(name, module).read_text("utf-8") for module in modules}
     every = [mutant for module, text in texts.items() for mutant in find_mutants(module, text)]
+    if asked.again is not None:
+        survived = set(json.loads(asked.again.read_text(encoding="utf-8"))["survivors"])
+        every = [mutant for mutant in every if mutant.told in survived]
     mutants = drawn(every, count=asked.sample, seed=asked.seed)
     tests_of = dict.fromkeys(modules, room.tables) if asked.tables else room.tests_of
     found = summarize(

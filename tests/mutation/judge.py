@@ -2,8 +2,8 @@
 
 A mutant is put in place by giving the functions of its module other code, so that nothing is imported again. Of the
 tests only those run that call the changed function, those first that have noticed a change of it before, then tables,
-the quickest first; the first that fails ends the mutant. What a test may use is CPU time of its own, many times what it needs
-without a mutant: a busy machine makes no mutant look endless.
+the quickest first; the first that fails ends the mutant. What a test may use is CPU time of its own, many times what
+it needs without a mutant: a busy machine makes no mutant look endless.
 """
 
 from __future__ import annotations

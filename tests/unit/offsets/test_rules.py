@@ -294,3 +294,62 @@ def test_every_answer_carries_its_numbers() -> None:
         "place_low": 2,
         "place_high": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("offset", "points", "expected"),
+    [
+        (0, map_of((0, 0), None, (10, 12), None, (20, 25)), (0, "BOUNDED", 23, "sync_point")),
+        (5, map_of((0, 0), None, (10, 12), None, (20, 25)), (1, "BOUNDED", 23, "bracket")),
+        (10, map_of((0, 0), None, (10, 12), None, (20, 25)), (12, "BOUNDED", 12, "sync_point")),
+        (11, map_of((0, 0), None, (10, 12), None, (20, 25)), (13, "BOUNDED", 12, "bracket")),
+        (20, map_of((0, 0), None, (10, 12), None, (20, 25)), (25, "EXACT", 0, "sync_point")),
+        (2, map_of(None, (5, 5), None, (10, 12)), (0, "FLOOR", 11, "floor")),
+    ],
+)
+def test_where_syncs_are_missing_the_flow_may_have_gone_back(
+    offset: int, points: PartitionMap, expected: tuple[object, ...]
+) -> None:
+    """Each gap at or behind the place may hide as many records stored again as it has room for, counted once."""
+    assert answer(ask(offset, points, PLAIN, target=ends(100), mirrored=90)) == expected
+
+
+def test_a_stretch_that_was_ended_is_open_up_to_the_next() -> None:
+    """Behind its last point nothing but the order is sure, up to the point that begins the next stretch."""
+    for later in ((), ((60, 71),)):
+        found = ask(45, map_of((0, 0), (40, 40), (50, 61), *later, ends=(41,)), PLAIN, target=ends(100), mirrored=90)
+        # twenty records before the next stretch, and what that may have stored again until it had passed them
+        assert answer(found) == (41, "BOUNDED", 20 + 41, "bracket")
+        assert found.evidence["target_to"] == 61
+        assert found.evidence["stored_again_max"] == 41
+
+
+def test_a_step_back_before_the_first_point_counts_what_it_stored_again() -> None:
+    """Even where retention has deleted all that was stored before it."""
+    points = map_of((5, 5), (9, 9), ends=(0,))
+    assert answer(ask(2, points, PLAIN, target=ends(99, start=5), mirrored=90)) == (5, "FLOOR", 1, "floor")
+
+
+def test_a_copy_that_begins_up_the_source_is_counted_from_above() -> None:
+    """Where on the source the copy begins nobody told: a flow may have begun anywhere."""
+    begun_at_three = Logs({at: at + 3 for at in range(20)}, source=range(30))
+    found = ask(5, map_of((8, 5)), begun_at_three, target=ends(20), mirrored=23)
+    assert answer(found) == (2, "EXACT", 0, "counted_at_source")
+
+
+@pytest.mark.parametrize(
+    ("offset", "start", "expected"),
+    [
+        (10, 15, (15, "BOUNDED", 5, "sync_point")),
+        (10, 10, (10, "EXACT", 0, "sync_point")),
+        (15, 14, (14, "BOUNDED", 6, "bracket")),
+        (45, 60, (60, "BOUNDED", 40, "bracket")),
+    ],
+)
+def test_at_least_once_what_lies_above_the_log_start_may_be_older(
+    offset: int, start: int, expected: tuple[object, ...]
+) -> None:
+    """Up to a point at or above the position, or to the end: a restart may have stored again what was deleted."""
+    points = map_of((0, 0), (10, 10), (20, 20), (40, 40))
+    found = ask(offset, points, PLAIN, target=ends(100, start=start), is_exactly_once=False)
+    assert answer(found) == expected
