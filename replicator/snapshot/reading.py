@@ -10,7 +10,7 @@ from replicator.model.names import TopicName
 from replicator.snapshot.facts import Treatment, is_in_ranges, treat_batch
 from replicator.snapshot.repository import Repository
 from replicator.wire.format.batches import Batch, prove_batch, walk_batches
-from replicator.wire.format.records import RawRecord, decode_records
+from replicator.wire.format.records import RawRecord, walk_records
 
 
 def visible_records(data: memoryview, chunk: Chunk) -> Iterator[RawRecord]:
@@ -59,7 +59,7 @@ def _visible_batches(data: memoryview, chunk: Chunk) -> Iterator[tuple[Batch, Tr
 
 
 def _inside(batch: Batch, chunk: Chunk) -> Iterator[RawRecord]:
-    return (record for record in decode_records(batch) if chunk.start <= record.offset < chunk.stop)
+    return (record for record in walk_records(batch) if chunk.start <= record.offset < chunk.stop)
 
 
 def leave_out_shredded(

@@ -25,7 +25,7 @@ from replicator.model.flow import Selection
 from replicator.model.names import FlowName, TopicName, TopicPartition
 from replicator.snapshot.capture.copying import CopiedPartition, copy_partitions
 from replicator.snapshot.capture.cutting import weigh_consistency
-from replicator.snapshot.capture.increments import Base
+from replicator.snapshot.capture.increments import Base, PartitionPlan
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place
 from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
 from replicator.snapshot.capture.surroundings import NEVER_CAPTURED, MirrorSource, mirror_to_json
@@ -38,6 +38,7 @@ from replicator.snapshot.capture.survey import (
     survey_cluster,
 )
 from replicator.snapshot.capture.throttle import Throttle
+from replicator.snapshot.capture.unfinished import NoteTaker, Unfinished, find_unfinished
 from replicator.snapshot.keeping.claims import Claim, Purpose, claimed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository, new_snapshot_id
@@ -122,9 +123,12 @@ def _create(
     )
     repository.vault.make_topic_keys(survey.topics)
     bases, warnings = find_bases(repository, survey)
-    writer = PackWriter(repository, _known_chunks(bases), request.compression)
+    unfinished = find_unfinished(repository, survey)
+    plans = unfinished.shorten(plan_copying(survey, bases))
+    known = _known_chunks(bases, plans)
+    notes = NoteTaker(repository, survey, plans, {**_base_sizes(bases), **unfinished.pack_sizes})
+    writer = PackWriter(repository, known, request.compression, tell=notes.take)
     try:
-        plans = plan_copying(survey, bases)
         copied = copy_partitions(raw, plans, writer, throttle=throttle, clock=clock, deadline=deadline, report=report)
         report(Progress(stage=Stage.STORE))
         writer.finish()
@@ -133,12 +137,14 @@ def _create(
     missing = _find_missing(cluster, survey.topics, copied, deadline)
     survey = end_survey(survey, request.mirror, deadline=deadline)
     topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing}, repository)
+    warnings += unfinished.warnings
     manifest = _write_manifest(
         cluster,
         repository,
         request,
         survey=survey,
         bases=bases,
+        unfinished=unfinished,
         topics=topics,
         missing=missing,
         writer=writer,
@@ -148,6 +154,7 @@ def _create(
     report(Progress(stage=Stage.PUBLISH))
     claim.confirm()
     repository.publish(manifest)
+    unfinished.forget(manifest, own=notes.keys)
     get_logger().info("snapshot_published", snapshot=manifest.id, cluster=cluster.name, records=manifest.totals.records)
     return manifest
 
@@ -159,6 +166,7 @@ def _write_manifest(
     *,
     survey: Survey,
     bases: Mapping[str, Base],
+    unfinished: Unfinished,
     topics: tuple[CapturedTopic, ...],
     missing: tuple[MissingTopic, ...],
     writer: PackWriter,
@@ -182,7 +190,7 @@ def _write_manifest(
         consistency=_weigh(survey, request, topics, clock),
         states=_put_states(repository, topics, survey, request.mirror),
         topics=topics,
-        pack_sizes=_pack_sizes(topics, bases, writer),
+        pack_sizes=_pack_sizes(topics, {**_base_sizes(bases), **unfinished.pack_sizes, **writer.pack_sizes}),
         missing=missing,
         warnings=(*warnings, *survey.stillness.warnings, *find_positions_ahead(survey.groups, ends)),
         not_captured=_list_not_captured(survey),
@@ -204,13 +212,14 @@ def _weigh(survey: Survey, request: SnapshotRequest, topics: Sequence[CapturedTo
     )
 
 
-def _known_chunks(bases: Mapping[str, Base]) -> dict[str, Place]:
-    return {
-        chunk.stored.id: Place(chunk.stored, chunk.pack, chunk.offset)
-        for base in bases.values()
-        for partition in base.topic.partitions
-        for chunk in partition.chunks
-    }
+def _known_chunks(bases: Mapping[str, Base], plans: Sequence[PartitionPlan]) -> dict[str, Place]:
+    of_bases = [chunk for base in bases.values() for p in base.topic.partitions for chunk in p.chunks]
+    kept = [chunk for plan in plans for chunk in plan.kept_chunks]
+    return {chunk.stored.id: Place(chunk.stored, chunk.pack, chunk.offset) for chunk in [*kept, *of_bases]}
+
+
+def _base_sizes(bases: Mapping[str, Base]) -> dict[str, int]:
+    return {pack: size for base in bases.values() for pack, size in base.pack_sizes.items()}
 
 
 def _find_missing(
@@ -308,8 +317,7 @@ def _put_states(
     return {kind: repository.put_state(kind, content) for kind, content in contents.items()}
 
 
-def _pack_sizes(topics: Sequence[CapturedTopic], bases: Mapping[str, Base], writer: PackWriter) -> dict[str, int]:
-    known = {pack: size for base in bases.values() for pack, size in base.pack_sizes.items()} | writer.pack_sizes
+def _pack_sizes(topics: Sequence[CapturedTopic], known: Mapping[str, int]) -> dict[str, int]:
     used = {chunk.pack for topic in topics for partition in topic.partitions for chunk in partition.chunks}
     return {pack: known[pack] for pack in sorted(used)}
 

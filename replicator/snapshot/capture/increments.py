@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from replicator.model.archive.snapshots import CapturedPartition, CapturedTopic, Chunk, Gap
 from replicator.model.names import SnapshotId, TopicPartition
 from replicator.model.observations import PartitionEnds
 from replicator.snapshot.facts import AbortedRange
+from replicator.snapshot.repository.notes import NotedChunk
 from replicator.wire.reading import Span
 
 SMALL_TAIL_BYTES = 256 * 1024
@@ -51,7 +52,13 @@ def must_read_fully(
     *, base: Base, now: datetime, is_compacted: bool, delete_retention: timedelta = DEFAULT_DELETE_RETENTION
 ) -> bool:
     """Whether tombstones may have come and gone since the base: a key deleted in between would rise again."""
-    return (is_compacted or base.topic.is_compacted) and now - base.cut_at > delete_retention * TOMBSTONE_MARGIN
+    is_compacted = is_compacted or base.topic.is_compacted
+    return is_compacted and may_lack_tombstones(base.cut_at, now=now, delete_retention=delete_retention)
+
+
+def may_lack_tombstones(read_at: datetime, *, now: datetime, delete_retention: timedelta) -> bool:
+    """Whether of a compacted topic, read at or after a time, tombstones may have gone since."""
+    return now - read_at > delete_retention * TOMBSTONE_MARGIN
 
 
 def delete_retention_of(configs: Mapping[str, str]) -> timedelta:
@@ -109,3 +116,48 @@ def _uncovered(
     if position < end:
         spans.append(Span(partition, position, end))
     return tuple(spans)
+
+
+def go_on_from(plan: PartitionPlan, noted: Sequence[NotedChunk]) -> PartitionPlan:
+    """Return the plan less what captures that never finished had stored of it: whole chunks inside its spans.
+
+    A noted chunk beyond the cut proves a log that became shorter: nothing noted is trusted then. A small one
+    with offsets to read right behind it is read anew with them.
+    """
+    if any(one.chunk.stop > plan.end for one in noted):
+        return plan
+    fitting = sorted(noted, key=lambda one: (one.chunk.start, -one.chunk.stop))
+    used: list[NotedChunk] = []
+    spans: list[Span] = []
+    for span in plan.spans:
+        position = span.start
+        for one in _pick(fitting, span, undecided=min((low for _, low, _ in plan.left_out), default=plan.end)):
+            if position < one.chunk.start:
+                spans.append(Span(plan.partition, position, one.chunk.start))
+            used.append(one)
+            position = one.chunk.stop
+        if position < span.stop:
+            spans.append(Span(plan.partition, position, span.stop))
+    if not used:
+        return plan
+    kept = tuple(sorted([*plan.kept_chunks, *(one.chunk for one in used)], key=lambda chunk: chunk.start))
+    is_newest = used[-1].chunk is kept[-1]
+    return replace(
+        plan, kept_chunks=kept, spans=tuple(spans),
+        leader_epoch=used[-1].leader_epoch if is_newest else plan.leader_epoch,
+    )  # fmt: skip
+
+
+def _pick(noted: Sequence[NotedChunk], span: Span, *, undecided: int) -> list[NotedChunk]:
+    """The chunks that lie in a span one after another, of two that overlap the first and longer one."""
+    starts = {one.chunk.start for one in noted}
+    picked: list[NotedChunk] = []
+    position = span.start
+    for one in noted:
+        chunk = one.chunk
+        is_inside = position <= chunk.start and chunk.stop <= min(span.stop, undecided)
+        is_last = chunk.stop < span.stop and chunk.stop not in starts
+        if is_inside and not (is_last and chunk.stored.plain_bytes < SMALL_TAIL_BYTES):
+            picked.append(one)
+            position = chunk.stop
+    return picked

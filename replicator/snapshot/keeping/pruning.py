@@ -16,6 +16,7 @@ from replicator.snapshot.keeping.claims import Claim, Purpose, claimed, look_at_
 from replicator.snapshot.keeping.marks import HOLDS, VERIFICATIONS, read_candidates, read_holds
 from replicator.snapshot.keeping.retention import decide_retention
 from replicator.snapshot.repository import Listed, Repository
+from replicator.snapshot.repository.notes import UNFINISHED
 from replicator.snapshot.repository.packs import pack_key
 from replicator.snapshot.repository.repository import MANIFESTS, PACKS, STATES
 from replicator.storage import StoredObject
@@ -23,6 +24,8 @@ from replicator.storage import StoredObject
 GRACE_SECONDS = 24 * 3600.0
 """An object younger than this is never garbage: its snapshot may be about to be published."""
 DELETED_AT_ONCE = 500
+DATA_FOLDERS = (PACKS, STATES, UNFINISHED)
+"""What lies there is garbage unless a manifest names it; none names the note of an unfinished capture."""
 
 
 def plan_prune(
@@ -36,7 +39,7 @@ def plan_prune(
     decisions = decide_retention(read_candidates(repository), rules, now=now)
     kept = {one.id for one in decisions if one.is_kept}
     remaining = [one.manifest for one in listed if one.id in kept and one.manifest is not None]
-    objects = [*repository.store.list(PACKS), *repository.store.list(STATES)]
+    objects = [entry for folder in DATA_FOLDERS for entry in repository.store.list(folder)]
     young_from = now - timedelta(seconds=grace_seconds)
     return PrunePlan(
         decisions=decisions,
@@ -148,7 +151,7 @@ def check_repository(repository: Repository, *, now: datetime) -> RepositoryChec
     Raises: DataCorrupt when a key object is not whole; the store's errors.
     """
     listed = repository.list_snapshots()
-    objects = {e.key: e for folder in (PACKS, STATES) for e in repository.store.list(folder)}
+    objects = {e.key: e for folder in DATA_FOLDERS for e in repository.store.list(folder)}
     manifests = [one.manifest for one in listed if one.manifest is not None]
     problems = [f"snapshot {one.id}: {one.problem}" for one in listed if one.manifest is None]
     for manifest in manifests:
@@ -190,7 +193,7 @@ def count_repository(repository: Repository, *, clock: Clock) -> RepositoryStats
     """Return what the repository holds, and who is at work in it."""
     listed = repository.list_snapshots()
     manifests = [one.manifest for one in listed if one.manifest is not None]
-    objects = [entry for folder in (PACKS, STATES) for entry in repository.store.list(folder)]
+    objects = [entry for folder in DATA_FOLDERS for entry in repository.store.list(folder)]
     named = named_objects(manifests)
     return RepositoryStats(
         snapshots=len(listed),

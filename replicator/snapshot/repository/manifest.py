@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any
@@ -30,34 +30,38 @@ from replicator.model.names import FlowName, SnapshotId, TopicName
 from replicator.snapshot.repository.ciphers import OVERHEAD_BYTES
 
 SNAPSHOT_ID = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TOPIC_NAME = r"^(?:\.{0,2}[a-zA-Z0-9_-][a-zA-Z0-9._-]*|\.{3}[a-zA-Z0-9._-]*)$"
 """As Kafka has it: `.` and `..` are none."""
-_KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 _Offset = _Count
 MAX_PARTITIONS = 200_000
 MAX_CHUNK_BYTES = 1 << 30
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """What every part of a manifest has in common: no key that is not known."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class _Gap(_Document):
+class _Gap(Document):
     start: _Offset = Field(validation_alias="from", serialization_alias="from")
     stop: _Offset = Field(validation_alias="to", serialization_alias="to")
     reason: GapReason
 
 
-class _Chunk(_Document):
-    id: _Sha256
+class ChunkDocument(Document):
+    """A chunk reference (FORMAT.md); `pack` is a place in the list of packs beside it."""
+
+    id: Sha256
     pack: _Count
     offset: _Count
     encoding: ChunkEncoding
     plain_bytes: Annotated[int, Field(ge=0, le=MAX_CHUNK_BYTES)]
     stored_bytes: Annotated[int, Field(ge=0, le=MAX_CHUNK_BYTES)]
-    stored_sha256: _Sha256
+    stored_sha256: Sha256
     start: _Offset = Field(validation_alias="from", serialization_alias="from")
     stop: _Offset = Field(validation_alias="to", serialization_alias="to")
     batches: _Count
@@ -71,37 +75,39 @@ class _Chunk(_Document):
     aborted: tuple[tuple[int, int, int], ...]
 
 
-class _Partition(_Document):
+class _Partition(Document):
     partition: Annotated[int, Field(ge=0, lt=MAX_PARTITIONS)]
     start: _Offset
     end: _Offset
     high_watermark: _Offset
     leader_epoch: Annotated[int, Field(ge=-1)]
-    chunks: tuple[_Chunk, ...]
+    chunks: tuple[ChunkDocument, ...]
     gaps: tuple[_Gap, ...]
     left_out: tuple[tuple[int, int, int], ...] = ()
 
 
-class _Topic(_Document):
+class _Topic(Document):
     name: TopicName = Field(min_length=1, max_length=249, pattern=TOPIC_NAME)
     topic_id: str = Field(min_length=1, max_length=64)
     replication_factor: Annotated[int, Field(ge=1, le=32767)]
     is_compacted: bool
     partitions: tuple[_Partition, ...] = Field(min_length=1)
-    key: _KeyId | None = None
+    key: KeyId | None = None
 
 
-class _Pack(_Document):
-    id: _Sha256
+class PackDocument(Document):
+    """A pack that chunk references name."""
+
+    id: Sha256
     size_bytes: _Count
 
 
-class _Selection(_Document):
+class _Selection(Document):
     include: tuple[str, ...]
     exclude: tuple[str, ...]
 
 
-class _Manifest(_Document):
+class _Manifest(Document):
     id: SnapshotId = Field(pattern=SNAPSHOT_ID)
     repository: str
     parent: SnapshotId | None
@@ -112,14 +118,14 @@ class _Manifest(_Document):
     flow: FlowName | None
     selection: _Selection
     consistency: Consistency
-    states: dict[str, _Sha256]
+    states: dict[str, Sha256]
     topics: tuple[_Topic, ...]
-    packs: tuple[_Pack, ...]
+    packs: tuple[PackDocument, ...]
     missing: tuple[MissingTopic, ...]
     warnings: tuple[str, ...]
     not_captured: tuple[NotCaptured | str, ...]
     totals: Totals
-    encryption: _KeyId | None = None
+    encryption: KeyId | None = None
 
 
 _ADAPTER = TypeAdapter(_Manifest)
@@ -144,7 +150,7 @@ def write_manifest(manifest: Manifest) -> bytes:
         selection=_Selection(include=manifest.include, exclude=manifest.exclude),
         consistency=manifest.consistency, states=dict(manifest.states),
         topics=tuple(_to_topic(topic, places) for topic in manifest.topics),
-        packs=tuple(_Pack(id=pack, size_bytes=manifest.pack_sizes[pack]) for pack in places),
+        packs=tuple(PackDocument(id=pack, size_bytes=manifest.pack_sizes[pack]) for pack in places),
         missing=manifest.missing, warnings=manifest.warnings, not_captured=manifest.not_captured,
         totals=manifest.totals, encryption=manifest.encryption,
     )  # fmt: skip
@@ -209,12 +215,13 @@ def _check_partition(partition: CapturedPartition, manifest: Manifest) -> Iterat
     if any(left[1] != right[0] for left, right in pairwise(edges)) or any(start >= stop for start, stop in spans):
         yield f"chunks and gaps do not tile [{partition.start}, {partition.end})"
     for chunk in partition.chunks:
-        yield from _check_chunk(chunk, manifest)
+        yield from check_chunk(chunk, manifest.pack_sizes)
 
 
-def _check_chunk(chunk: Chunk, manifest: Manifest) -> Iterator[str]:
+def check_chunk(chunk: Chunk, pack_sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield every way in which a chunk reference contradicts itself or its pack."""
     stored = chunk.stored
-    if chunk.offset + stored.stored_bytes > manifest.pack_sizes[chunk.pack]:
+    if chunk.offset + stored.stored_bytes > pack_sizes[chunk.pack]:
         yield f"chunk {stored.id} lies outside its pack"
     if stored.encoding is not ChunkEncoding.NONE:
         return
@@ -233,7 +240,7 @@ def _to_topic(topic: CapturedTopic, places: dict[str, int]) -> _Topic:
             _Partition(
                 partition=p.partition, start=p.start, end=p.end, high_watermark=p.high_watermark,
                 leader_epoch=p.leader_epoch,
-                chunks=tuple(_to_chunk(chunk, places) for chunk in p.chunks),
+                chunks=tuple(chunk_to_document(chunk, places) for chunk in p.chunks),
                 gaps=tuple(_Gap(start=gap.start, stop=gap.stop, reason=gap.reason) for gap in p.gaps),
                 left_out=p.left_out,
             )
@@ -243,9 +250,10 @@ def _to_topic(topic: CapturedTopic, places: dict[str, int]) -> _Topic:
     )  # fmt: skip
 
 
-def _to_chunk(chunk: Chunk, places: dict[str, int]) -> _Chunk:
+def chunk_to_document(chunk: Chunk, places: Mapping[str, int]) -> ChunkDocument:
+    """Return a chunk reference; `places` says where in the list of packs each pack is."""
     stored, facts = chunk.stored, chunk.facts
-    return _Chunk(
+    return ChunkDocument(
         id=stored.id, pack=places[chunk.pack], offset=chunk.offset, encoding=stored.encoding,
         plain_bytes=stored.plain_bytes, stored_bytes=stored.stored_bytes, stored_sha256=stored.stored_sha256,
         start=chunk.start, stop=chunk.stop, batches=facts.batches, records=facts.records, markers=facts.markers,
@@ -280,7 +288,7 @@ def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:
             CapturedPartition(
                 partition=p.partition, start=p.start, end=p.end, high_watermark=p.high_watermark,
                 leader_epoch=p.leader_epoch,
-                chunks=tuple(_from_chunk(chunk, packs, topic.key) for chunk in p.chunks),
+                chunks=tuple(chunk_from_document(chunk, packs, topic.key) for chunk in p.chunks),
                 gaps=tuple(Gap(gap.start, gap.stop, gap.reason) for gap in p.gaps),
                 left_out=p.left_out,
             )
@@ -290,7 +298,8 @@ def _from_topic(topic: _Topic, packs: list[str]) -> CapturedTopic:
     )  # fmt: skip
 
 
-def _from_chunk(chunk: _Chunk, packs: list[str], key: str | None) -> Chunk:
+def chunk_from_document(chunk: ChunkDocument, packs: list[str], key: str | None) -> Chunk:
+    """Return the chunk of a reference, encrypted under `key`."""
     return Chunk(
         start=chunk.start, stop=chunk.stop, pack=packs[chunk.pack], offset=chunk.offset, aborted=chunk.aborted,
         stored=StoredChunk(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from replicator.clock import Clock
 from replicator.errors import DataCorrupt, NotFound, OperationFailed, PreflightBlocked, UsageError
-from replicator.model.archive.snapshots import ORPHANS_TAG, Chunk, Manifest
+from replicator.model.archive.snapshots import ORPHANS_TAG, Chunk, Manifest, StoredChunk
 from replicator.model.archive.unlocking import ShreddedKey
 from replicator.model.names import SnapshotId, TopicName
 from replicator.snapshot.repository.manifest import SNAPSHOT_ID, read_manifest, version_of, write_manifest
@@ -304,13 +304,16 @@ class Repository:
                 f"pack {chunk.pack} is missing from {self.url}", hint="replicator snapshot verify latest"
             ) from exc
 
-    def check_pack_index(self, pack_id: str, size_bytes: int) -> None:
-        """Return if a pack's index and trailer are whole and account for its size. Raises: DataCorrupt; NotFound."""
+    def read_pack_index(self, pack_id: str, size_bytes: int) -> list[tuple[int, StoredChunk]]:
+        """Return (offset, chunk) of every chunk of a pack, whose index and trailer are whole and account for its size.
+
+        Raises: DataCorrupt; NotFound.
+        """
         key = pack_key(pack_id)
         trailer = self._store.get_range(key, offset=max(0, size_bytes - TRAILER.size), size_bytes=TRAILER.size)
         length = index_bytes(trailer, pack_id=pack_id) + TRAILER.size
         tail = self._store.get_range(key, offset=max(0, size_bytes - length), size_bytes=length)
-        read_index(tail, pack_id=pack_id, size_bytes=size_bytes)
+        return read_index(tail, pack_id=pack_id, size_bytes=size_bytes)
 
 
 def new_snapshot_id(moment: datetime) -> SnapshotId:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import cramjam
 
@@ -15,7 +16,13 @@ from replicator.errors import DataCorrupt
 from replicator.wire.format.batches import Codec
 
 MAX_INFLATED_BYTES = 512 * 1024 * 1024
-"""No batch inflates beyond this; brokers refuse batches long before."""
+"""No batch inflates beyond this, and no memory beyond it is taken to find out; brokers refuse batches long before."""
+_FIRST_BYTES = 64 * 1024
+_FIRST_RATIO = 4
+_GROWTH = 4
+"""A batch does not say how large it will be: room for four times its size is tried first, then for four times that."""
+_NO_ROOM = "failed to write whole buffer"
+"""How the library says that the room it was given is too small."""
 
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = _XERIAL_MAGIC + struct.pack(">ii", 1, 1)
@@ -33,8 +40,8 @@ def inflate(codec: int, data: memoryview) -> memoryview:
         plain = _INFLATERS[Codec(codec)](data)
     except (ValueError, KeyError, zlib.error, struct.error, cramjam.DecompressionError) as exc:
         raise DataCorrupt(f"records do not decompress (codec {codec}): {exc}") from exc
-    if len(plain) > MAX_INFLATED_BYTES:
-        raise DataCorrupt(f"records inflate to {len(plain)} bytes, beyond {MAX_INFLATED_BYTES}")
+    if plain is None:
+        raise DataCorrupt(f"records inflate beyond {MAX_INFLATED_BYTES} bytes (codec {codec})")
     return plain
 
 
@@ -43,17 +50,19 @@ def deflate(codec: int, data: bytes | bytearray) -> bytes | bytearray:
     return data if codec == Codec.NONE else _DEFLATERS[Codec(codec)](data)
 
 
-def _inflate_gzip(data: memoryview) -> memoryview:
+def _inflate_gzip(data: memoryview) -> memoryview | None:
     inflater = zlib.decompressobj(wbits=_GZIP_WBITS)
     plain = inflater.decompress(data, MAX_INFLATED_BYTES + 1)
-    if not inflater.eof and len(plain) <= MAX_INFLATED_BYTES:
+    if len(plain) > MAX_INFLATED_BYTES:
+        return None
+    if not inflater.eof:
         raise ValueError("gzip stream ends early")
     return memoryview(plain)
 
 
-def _inflate_snappy(data: memoryview) -> memoryview:
+def _inflate_snappy(data: memoryview) -> memoryview | None:
     if bytes(data[: len(_XERIAL_MAGIC)]) != _XERIAL_MAGIC:
-        return _as_view(cramjam.snappy.decompress_raw(data))
+        return _inflate_block(data, MAX_INFLATED_BYTES)
     plain = bytearray()
     position = len(_XERIAL_HEADER)
     while position < len(data):
@@ -61,23 +70,42 @@ def _inflate_snappy(data: memoryview) -> memoryview:
         position += _BLOCK_LENGTH.size
         if length < 0 or position + length > len(data):
             raise ValueError("snappy block runs past the batch")
-        plain += memoryview(cramjam.snappy.decompress_raw(data[position : position + length]))
-        if len(plain) > MAX_INFLATED_BYTES:
-            break
+        block = _inflate_block(data[position : position + length], MAX_INFLATED_BYTES - len(plain))
+        if block is None:
+            return None
+        plain += block
         position += length
     return memoryview(plain)
 
 
-def _inflate_lz4(data: memoryview) -> memoryview:
-    return _as_view(cramjam.lz4.decompress(data))
+def _inflate_block(data: memoryview, max_bytes: int) -> memoryview | None:
+    """A bare snappy block says first how large it will be, and the library holds it to that."""
+    if cramjam.snappy.decompress_raw_len(data) > max_bytes:
+        return None
+    return memoryview(cramjam.snappy.decompress_raw(data))
 
 
-def _inflate_zstd(data: memoryview) -> memoryview:
-    return _as_view(cramjam.zstd.decompress(data))
+def _inflate_lz4(data: memoryview) -> memoryview | None:
+    return _inflate_into_room(cramjam.lz4.decompress_into, data)
 
 
-def _as_view(buffer: cramjam.Buffer) -> memoryview:
-    return memoryview(buffer)
+def _inflate_zstd(data: memoryview) -> memoryview | None:
+    return _inflate_into_room(cramjam.zstd.decompress_into, data)
+
+
+def _inflate_into_room(decompress_into: Callable[[memoryview, bytearray], int], data: memoryview) -> memoryview | None:
+    """Return the plain bytes, written into room made before; None where the most there may be is too little."""
+    size = max(_FIRST_BYTES, len(data) * _FIRST_RATIO)
+    while True:
+        room = bytearray(min(size, MAX_INFLATED_BYTES))
+        try:
+            return memoryview(room)[: decompress_into(data, room)]
+        except cramjam.DecompressionError as exc:
+            if _NO_ROOM not in str(exc):
+                raise
+        if size >= MAX_INFLATED_BYTES:
+            return None
+        size *= _GROWTH
 
 
 def _deflate_gzip(data: bytes | bytearray) -> bytes:

@@ -8,7 +8,7 @@ append-time bit).
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crc32c import crc32c
@@ -61,20 +61,26 @@ def decode_records(batch: Batch) -> list[RawRecord]:
 
     Raises: DataCorrupt when the bytes do not decode, or decode to another number of records.
     """
+    return list(walk_records(batch))
+
+
+def walk_records(batch: Batch) -> Iterator[RawRecord]:
+    """Yield what `decode_records` returns, one by one: small records by the million do not fill the memory.
+
+    Raises: DataCorrupt, as `decode_records`; after the records before the first byte that does not decode.
+    """
     header = batch.header
     plain = bytes(inflate(header.codec, batch.data[HEADER_BYTES : header.size_bytes]))
     append_time = header.max_timestamp if header.is_append_time else None
-    records: list[RawRecord] = []
     position = 0
-    try:
-        for _ in range(header.record_count):
+    for _ in range(header.record_count):
+        try:
             record, position = _decode_record(plain, position, header.base_offset, header.base_timestamp, append_time)
-            records.append(record)
-    except (IndexError, ValueError) as exc:
-        raise DataCorrupt(f"the record batch at offset {header.base_offset} does not decode: {exc}") from exc
+        except (IndexError, ValueError) as exc:
+            raise DataCorrupt(f"the record batch at offset {header.base_offset} does not decode: {exc}") from exc
+        yield record
     if position != len(plain):
         raise DataCorrupt(f"the record batch at offset {header.base_offset} holds {len(plain) - position} stray bytes")
-    return records
 
 
 def _decode_record(

@@ -15,14 +15,17 @@ import pytest
 
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.kafka import Outgoing
+from replicator.model.archive.snapshots import Manifest
+from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
-from replicator.snapshot import verify_snapshot
+from replicator.snapshot import Progress, SnapshotRequest, Stage, create_snapshot, verify_snapshot
+from replicator.snapshot.repository.notes import read_note
 
 pytestmark = pytest.mark.lab
 
 RECORDS = 3000
-PUTS = {"claims": 2, "packs": 7, "states": 4, "manifests": 1}
-"""How often at least a capture of these records puts into each folder: 34 points with those between the slices."""
+PUTS = {"claims": 2, "packs": 7, "unfinished": 7, "states": 4, "manifests": 1}
+"""How often at least a capture of these records puts into each folder: 47 points with those between the slices."""
 DYING = """
 import os, signal, sys
 from replicator.clock import SYSTEM_CLOCK, Deadline
@@ -83,12 +86,14 @@ def points(doors: dict[str, range], often: set[tuple[str, int]]) -> list[Any]:
     return [point if point in often else pytest.param(*point, marks=pytest.mark.long) for point in every]
 
 
+LEFT_NOTED = {("before packs", 4): 6, ("after packs", 5): 8, ("before manifests", 0): 18}
+"""At least so many chunks are noted, and durable, at these points: that much is not read again."""
 CAPTURE_POINTS = points(
     {
         "progress": range(5),
         **{f"{when} {folder}": range(times) for when in ("before", "after") for folder, times in PUTS.items()},
     },
-    {("before packs", 4), ("before manifests", 0), ("after manifests", 0)},
+    {("before packs", 4), ("after packs", 5), ("before manifests", 0), ("after manifests", 0)},
 )
 RESTORE_POINTS = points(
     {"progress": range(0, 150, 8), "before answer": range(0, 150, 12), "after claims": range(1)},
@@ -101,6 +106,40 @@ def run_dying(desk, act: str, on: str, *arguments: str) -> int:
     bootstrap = desk.raw(on).access.bootstrap
     command = [sys.executable, "-c", DYING, act, bootstrap, str(desk.folder), *arguments]
     return subprocess.run(command, timeout=400, check=False).returncode
+
+
+def read_noted(desk) -> set[str]:
+    """The ids of all chunks that captures noted as stored; each is in a pack that is there and whole."""
+    repository, found = desk.repository, set()
+    for entry in repository.store.list("unfinished"):
+        payload = repository.unseal(
+            "unfinished", repository.store.get(entry.key), subject=entry.key.split("/")[1], where=entry.key
+        )
+        for one in read_note(payload, where=entry.key).chunks:
+            repository.prove_chunk(one.chunk)
+            found.add(one.chunk.stored.id)
+    return found
+
+
+def create_counting(desk, topic: str) -> tuple[Manifest, int]:
+    """Take a snapshot; return it with how many bytes of batches came from the cluster for it."""
+    cluster, raw = desk.doors["east"]
+    seen = [0]
+
+    def report(progress: Progress) -> None:
+        if progress.stage is Stage.COPY:
+            seen.append(progress.done_bytes)
+
+    manifest = create_snapshot(
+        cluster,
+        raw,
+        desk.repository,
+        SnapshotRequest(topics=Selection(include=(topic,))),
+        clock=SYSTEM_CLOCK,
+        deadline=Deadline.after(90),
+        report=report,
+    )
+    return manifest, max(seen)
 
 
 def fill(desk, names) -> TopicName:
@@ -116,12 +155,21 @@ def test_killed_capture_is_never_torn(desk, names, door: str, nth: int) -> None:
     """Dead at this point, a capture is there in whole or not at all; the next one is whole, proven and restored."""
     topic = fill(desk, names)
     assert run_dying(desk, "capture", "east", topic, "-", "-", door, str(nth)) == -signal.SIGKILL
+    is_published = bool(desk.repository.list_ids())
     for listed in desk.repository.list_snapshots():
         assert listed.problem is None
         assert verify_snapshot(desk.repository, listed.id, clock=SYSTEM_CLOCK).is_ok
         assert listed.manifest is not None
         assert listed.manifest.totals.records == RECORDS
-    manifest = desk.create(topic)
+    noted = read_noted(desk)
+    manifest, received_bytes = create_counting(desk, topic)
+    stored_before = {chunk.stored.id for _, chunk in manifest.chunks() if chunk.stored.id in noted}
+    kept_bytes = sum(c.stored.plain_bytes for _, c in manifest.chunks() if c.stored.id in stored_before)
+    assert len(stored_before) >= len(noted) - 2, "of each partition the last, small chunk may be read anew"
+    if not is_published:
+        assert len(noted) >= LEFT_NOTED.get((door, nth), 0)
+        assert received_bytes == manifest.totals.new_bytes == manifest.totals.bytes - kept_bytes
+    assert not list(desk.repository.store.list("unfinished")), "its notes go with the capture"
     assert manifest.totals.records == RECORDS
     assert verify_snapshot(desk.repository, manifest.id, clock=SYSTEM_CLOCK).is_ok
     target = names.topic("back")
@@ -142,3 +190,17 @@ def test_killed_restore_writes_nothing_twice(desk, names, door: str, nth: int) -
     parts = [TopicPartition(target, number) for number in range(2)]
     ends = desk.cluster("west").positions.ends(parts, Deadline.after(60))
     assert sum(end.end for end in ends.values()) == RECORDS
+
+
+def test_two_captures_at_once_are_both_whole(desk, names) -> None:
+    """Side by side in one repository they bear each other: two whole snapshots, no note and no claim left behind."""
+    topic = fill(desk, names)
+    command = [sys.executable, "-c", DYING, "capture", desk.raw().access.bootstrap, str(desk.folder), topic]
+    both = [subprocess.Popen([*command, "-", "-", "nowhere", "0"]) for _ in range(2)]
+    assert [one.wait(timeout=300) for one in both] == [0, 0]
+    listed = desk.repository.list_snapshots()
+    assert [one.manifest and one.manifest.totals.records for one in listed] == [RECORDS, RECORDS]
+    for one in listed:
+        assert verify_snapshot(desk.repository, one.id, clock=SYSTEM_CLOCK).is_ok
+    left = [entry.key for folder in ("unfinished", "claims") for entry in desk.repository.store.list(folder)]
+    assert left == []

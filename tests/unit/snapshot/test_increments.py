@@ -25,9 +25,11 @@ from replicator.snapshot.capture.increments import (
     SMALL_TAIL_BYTES,
     Base,
     delete_retention_of,
+    go_on_from,
     must_read_fully,
     plan_partition,
 )
+from replicator.snapshot.repository.notes import NotedChunk
 
 TP = TopicPartition(TopicName("orders"), 0)
 BIG, SMALL = SMALL_TAIL_BYTES * 4, SMALL_TAIL_BYTES // 4
@@ -209,3 +211,77 @@ def test_leader_epoch_of_what_was_kept_stays() -> None:
     """When nothing is read, the partition's epoch is that of its last batch as captured before."""
     plan = plan_partition(TP, ends(0, 100), base=replace(captured(chunk(0, 100)), leader_epoch=9), is_full=False)
     assert plan.leader_epoch == 9
+
+
+def noted(start: int, stop: int, size: int = BIG, epoch: int = 7) -> NotedChunk:
+    """A chunk that a capture had stored when it was killed."""
+    return NotedChunk(
+        partition=TP, topic_id="T", is_compacted=False, leader_epoch=epoch, chunk=chunk(start, stop, size)
+    )
+
+
+GOING_ON = [
+    ("nothing was noted", None, ends(0, 100), [], [], [(0, 100)]),
+    ("the begin was stored", None, ends(0, 100), [noted(0, 40)], [(0, 40)], [(40, 100)]),
+    ("everything was stored", None, ends(0, 100), [noted(40, 100), noted(0, 40)], [(0, 40), (40, 100)], []),
+    ("a hole is read", None, ends(0, 90), [noted(0, 30), noted(60, 90)], [(0, 30), (60, 90)], [(30, 60)]),
+    ("behind what is kept", captured(chunk(0, 50)), ends(0, 90), [noted(50, 70)], [(0, 50), (50, 70)], [(70, 90)]),
+    ("kept already", captured(chunk(0, 50)), ends(0, 90), [noted(0, 50), noted(20, 60)], [(0, 50)], [(50, 90)]),
+    ("below the log start", None, ends(20, 90), [noted(0, 30)], [], [(20, 90)]),
+    ("overlapping", None, ends(0, 90), [noted(0, 30), noted(20, 60), noted(30, 50)], [(0, 30), (30, 50)], [(50, 90)]),
+    ("the longer of two", None, ends(0, 90), [noted(0, 30), noted(0, 60)], [(0, 60)], [(60, 90)]),
+    ("a small tail grows", None, ends(0, 90), [noted(0, 30), noted(30, 40, SMALL)], [(0, 30)], [(30, 90)]),
+    ("a small one between", None, ends(0, 90), [noted(0, 9, SMALL), noted(9, 30)], [(0, 9), (9, 30)], [(30, 90)]),
+    ("a small end", None, ends(0, 90), [noted(0, 80), noted(80, 90, SMALL)], [(0, 80), (80, 90)], []),
+    ("the log became shorter", None, ends(0, 90), [noted(0, 30), noted(30, 91)], [], [(0, 90)]),
+]
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "stored", "kept", "read"), [case[1:] for case in GOING_ON], ids=[case[0] for case in GOING_ON]
+)
+def test_gone_on_from(
+    base: CapturedPartition | None,
+    now: PartitionEnds,
+    stored: list[NotedChunk],
+    kept: list[tuple[int, int]],
+    read: list[tuple[int, int]],
+) -> None:
+    """What a killed capture had stored is kept where it fits between the rest, and is not read again."""
+    plan = go_on_from(plan_partition(TP, now, base=base, is_full=False), stored)
+    assert [(c.start, c.stop) for c in plan.kept_chunks] == kept
+    assert [(span.start, span.stop) for span in plan.spans] == read
+
+
+def test_gone_on_from_keeps_the_newest_leader_epoch() -> None:
+    """The epoch of a partition is that of its last batch, whoever stored it."""
+    plan = plan_partition(TP, ends(0, 90), base=None, is_full=False)
+    assert go_on_from(plan, [noted(0, 30, epoch=4), noted(30, 90, epoch=5)]).leader_epoch == 5
+    grown = plan_partition(TP, ends(0, 90), base=captured(chunk(50, 90)), is_full=False)
+    assert go_on_from(grown, [noted(0, 50, epoch=9)]).leader_epoch == grown.leader_epoch == 3
+
+
+def test_what_is_left_out_is_not_gone_on_from() -> None:
+    """A noted chunk that reaches into a transaction this snapshot leaves out is read anew."""
+    plan = replace(plan_partition(TP, ends(0, 90), base=None, is_full=False), left_out=((1, 40, 41),))
+    plan = go_on_from(plan, [noted(0, 30), noted(30, 60)])
+    assert [(c.start, c.stop) for c in plan.kept_chunks] == [(0, 30)]
+    assert [(span.start, span.stop) for span in plan.spans] == [(30, 90)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 99), st.integers(1, 40), st.booleans())),
+    st.lists(st.tuples(st.integers(0, 99), st.integers(1, 40))),
+)
+def test_going_on_always_tiles(pieces: list[tuple[int, int, bool]], old: list[tuple[int, int]]) -> None:
+    """Whatever was noted, what is kept and what is read cover each offset once."""
+    stored = [noted(low, min(100, low + size), SMALL if small else BIG) for low, size, small in pieces]
+    position, chunks = 0, []
+    for low, size in sorted(old):
+        if low >= position and low + size <= 100:
+            chunks.append(chunk(low, low + size))
+            position = low + size
+    base = captured(*chunks) if chunks else None
+    plan = go_on_from(plan_partition(TP, ends(0, 100), base=base, is_full=False), stored)
+    covered = sorted([(c.start, c.stop) for c in plan.kept_chunks] + [(s.start, s.stop) for s in plan.spans])
+    assert [n for low, high in covered for n in range(low, high)] == list(range(100))
