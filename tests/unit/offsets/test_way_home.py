@@ -153,6 +153,7 @@ def test_what_a_restart_may_have_left_behind(
         (spot_at(8, map_of(*BACK)), [5, 2]),
         (spot_at(15, map_of(*BACK)), []),
         (spot_at(3, map_of((5, 5), ends=(0,))), [5, 3]),
+        (spot_at(0, map_of((5, 5), ends=(0,))), [5, 0]),
         (spot_at(12, map_of((0, 0), (10, 10)), target=ends(20), now=ends(23), mirrored=40, is_ended=True), [29]),
         (spot_at(12, map_of((0, 0), (10, 10)), target=ends(20), mirrored=40, is_ended=True), [32]),
         (spot_at(5, map_of((0, 0), (10, 10)), target=ends(20), mirrored=40, is_ended=True), [31]),
