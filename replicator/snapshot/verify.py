@@ -267,6 +267,10 @@ def _check_records(data: memoryview, where: str) -> None:
         for record in walk_records(batch):
             if record.offset <= last:
                 raise DataCorrupt(f"{where}: the offsets of the batch at {header.base_offset} do not rise")
+            if record.timestamp_ms > header.max_timestamp:
+                raise DataCorrupt(
+                    f"{where}: the batch at {header.base_offset} holds a record later than its header says"
+                )
             last = record.offset
         if last >= header.next_offset:
             raise DataCorrupt(f"{where}: the batch at {header.base_offset} holds a record beyond its end")

@@ -112,7 +112,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkFacts:
-    """What the batches of a chunk amount to, within the offsets it covers. See FORMAT.md, Chunk reference."""
+    """What the batches of a chunk amount to, within the offsets it covers. See FORMAT.md, Chunk reference.
+
+    No record is later than `max_timestamp_ms`; records may be earlier than `min_base_timestamp_ms`.
+    """
 
     batches: int = 0
     records: int = 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 
 from replicator.errors import DataCorrupt, PreflightBlocked, WrongCluster
 from replicator.model.archive.diffs import PartitionDiff
@@ -143,12 +145,19 @@ def test_a_batch_written_wrong_is_found_by_decoding_only(shop: Workshop) -> None
     assert verify_snapshot(shop.repository, whole.id, level=VerifyLevel.RECORDS, clock=clock).is_ok
 
 
+def test_a_record_later_than_its_header_says_is_found(shop: Workshop) -> None:
+    """The greatest time of the index is true of every record: a look-up by time builds on it."""
+    bad = bytearray(encode_batch([RawRecord(n, 5 + n, b"k", b"x") for n in range(3)]))
+    struct.pack_into(">q", bad, 35, 6)
+    struct.pack_into(">I", bad, 17, crc32c(bytes(bad[21:])))
+    manifest = shop.take(FIRST, [make_slice(bytes(bad), start=0, stop=3)], stop=3)
+    assert verify_snapshot(shop.repository, manifest.id, level=VerifyLevel.BATCHES, clock=FixedClock()).is_ok
+    report = verify_snapshot(shop.repository, manifest.id, level=VerifyLevel.RECORDS, clock=FixedClock())
+    assert "later than its header says" in report.findings[0].problem
+
+
 def encode_batch_as_is(records: list[RawRecord]) -> bytes:
     """A batch of records whose offsets are swapped inside, with the CRC of just these bytes."""
-    import struct
-
-    from crc32c import crc32c
-
     raw = bytearray(encode_batch([RawRecord(n, 1, r.key, r.value) for n, r in enumerate(records)]))
     body = bytes(raw[61:])
     step = len(body) // 3

@@ -34,8 +34,10 @@ class ExactLine:
     head: ReadyBatch | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        times = [chunk.facts.min_base_timestamp_ms for chunk in self.captured.chunks]
-        self.newest_ms = next((time for time in times if time is not None), 0)
+        # A base timestamp may be a delete horizon in the future; no filler is later than the records around it.
+        facts = (chunk.facts for chunk in self.captured.chunks)
+        times = ((one.min_base_timestamp_ms, one.max_timestamp_ms) for one in facts)
+        self.newest_ms = next((min(low, high) for low, high in times if low is not None and high is not None), 0)
         self.position = self.ends.end
 
     def look(self) -> ReadyBatch | None:
