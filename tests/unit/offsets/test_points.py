@@ -245,3 +245,34 @@ def test_a_map_of_a_flow_counts_and_ends_by_partition() -> None:
     assert (found.points_count, len(found.of(other))) == (1, 0)
     ended = found.ended([StretchEnd(other, 5)])
     assert (ended.of(other).is_ended, ended.of(ORDERS).is_ended) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("points", "misses"),
+    [
+        ([None, (5, 5), None, (10, 12), (20, 25)], {3: True, 5: True, 9: True, 10: False, 19: False, 30: False}),
+        ([(5, 5), None, (10, 12)], {0: False, 4: False, 5: True, 10: False}),
+        ([(50, 0), (60, 10), (4, 20), (8, 25)], {3: False, 4: False, 55: False}),
+        ([None, (50, 0), (60, 10), (4, 20), (8, 25)], {3: True, 4: False, 55: False}),
+        ([(0, 0), (9, 9), None, (12, 0), (13, 1)], {11: True, 12: False}),
+        ([(0, 0), (9, 9), (12, 9), (13, 10)], {11: False, 12: False}),
+        ([None, (0, 0), (9, 9), (12, 0)], {11: False}),
+        ([], {0: False}),
+    ],
+    ids=[
+        "before and between",
+        "between",
+        "a step back",
+        "before a step back",
+        "before a copy made anew",
+        "a copy made anew",
+        "long before a copy made anew",
+        "no point",
+    ],
+)
+def test_where_history_is_missing_is_known(points: list[tuple[int, int] | None], misses: dict[int, bool]) -> None:
+    """Between the points around a source offset; below the first one where syncs before it are missing."""
+    found = map_of(*points)
+    assert {at: found.misses_history_at(at) for at in misses} == misses
+    assert found.without_older_than(0).is_after_gap == found.is_after_gap
+    assert not found.without_older_than(1).is_after_gap
