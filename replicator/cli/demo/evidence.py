@@ -11,7 +11,7 @@ from replicator.cli.demo.report import DemoReport, GroupLine
 from replicator.cli.demo.traffic import read_all, read_numbers
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster, Record
-from replicator.model.forms.figures import show_seconds
+from replicator.model.forms.figures import show_count, show_seconds
 from replicator.model.names import GroupName, TopicName, TopicPartition
 
 Found = dict[TopicName, set[int]]
@@ -156,17 +156,18 @@ def _judge_loss(
         "lost_seconds_max": loss["lost_seconds_max"],
     }
     is_honest = known <= data.true_lost and possible is not None and data.true_lost <= possible
-    report.promise("Honest loss", f"known {known} ≤ true {data.true_lost} ≤ possible {possible}", is_kept=is_honest)
+    counts = [show_count(count) for count in (known, data.true_lost, possible)]
+    report.promise("Honest loss", "known {} ≤ true {} ≤ possible {}".format(*counts), is_kept=is_honest)
     seconds, told = max(0.0, killed_at - (data.oldest_lost_at or killed_at)), loss["lost_seconds_max"]
     report.promise(
         "Honest about its age",
-        f"the oldest that is lost was written {seconds:.2f} s before the kill, told: {show_seconds(told)} at most",
+        f"the oldest lost was written {show_seconds(seconds)} before the kill, told: {show_seconds(told)} at most",
         is_kept=told is None or seconds <= told,
     )
     limit = WINDOW_PERIODS * period
     report.promise(
         "The window nobody read is short",
-        f"{window} s of at most {limit} s ({WINDOW_PERIODS} observation periods)",
+        f"{show_seconds(window)} of at most {show_seconds(limit)} ({WINDOW_PERIODS} observation periods)",
         is_kept=window is not None and window <= limit,
     )
     report.promise("No ghosts", f"{data.ghosts} records on west that nobody produced", is_kept=data.ghosts == 0)
