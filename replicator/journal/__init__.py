@@ -5,6 +5,7 @@ Owns the chain (canonical JSON, SHA-256, epochs), the views that are computed fr
 observations' topic. It never decides what an operation does next, and never writes without the lease.
 """
 
+from replicator.journal.accepting import accept_breaks
 from replicator.journal.chain import Chain, Entry, prove_prefix
 from replicator.journal.journal import TOPIC_PREFIX, Journal, JournalWriter, journal_topic
 from replicator.journal.lease import SESSION_SECONDS, Hold, has_live_holder, lease_group, take_lease
@@ -53,6 +54,7 @@ __all__ = [
     "Observations",
     "Observed",
     "OperationPhase",
+    "accept_breaks",
     "active_cluster",
     "copy_writer",
     "facts_of",

@@ -5,9 +5,11 @@
 The chain runs per writer (a supervisor id): two supervisors that share a topic never break each other's.
 It shows a changed byte, a missing middle and another order. A cut tail shows only beside a copied head.
 
-A value that is no record at all is a stray: anybody with the right to write can leave one between ours for ever.
+A value that is no record at all, or a copy of an earlier one, is a stray: anybody with the right to write can leave one
+between ours for ever.
 It is named and left out, so that it cannot keep a failover from the journal; one that took a record's place
-breaks the link after it, and that is refused.
+breaks the link after it, and that is refused, until somebody accepts that break by a record of its own
+(`accepting`): from there on the chain is taken up as it stands, and the break is told for ever.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from replicator.model.operations import JournalRecord
 
 VERSION = 1
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+AUDIT_STEP, ACCEPTED_ITEM = "audit", "accepted_break"
+"""Step and item of a record that accepts a break of the chain."""
 GENESIS = "0" * 64
 """What the first record of a writer names as the one before it."""
 
@@ -61,6 +65,31 @@ class Stray:
         return f"the record at offset {self.offset} {self.what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A record that contradicts what stands before it: where it is, which it is (`digest`), and how that shows.
+
+    `is_intruder`: the chain goes on behind it as if it were not there, so that it is left out; otherwise something
+    before it is missing or was changed, and it is the first of what is left.
+    """
+
+    offset: int
+    digest: str
+    what: str
+    is_intruder: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """Somebody's word that the chain goes on behind a break: whose, when and why. `strays_count` were known then."""
+
+    at: Break
+    by: str
+    reason: str
+    accepted_at: datetime
+    strays_count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What somebody wants written; the chain adds sequence, epoch, time and digests."""
@@ -81,7 +110,8 @@ class Chain:
 
     `records` are those this version understands; `newest_version` is the highest `v` met. A journal that
     holds a newer version may be read, never written. `strays` names the first of `strays_count` values that are no
-    records.
+    records; `accepted` are the breaks behind which it was taken up again, `passed` the sequences [from, to) of a writer
+    that are lost by that.
     """
 
     records: tuple[JournalRecord, ...] = ()
@@ -89,6 +119,8 @@ class Chain:
     newest_version: int = VERSION
     strays: tuple[Stray, ...] = ()
     strays_count: int = 0
+    accepted: tuple[Acceptance, ...] = ()
+    passed: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def is_read_only(self) -> bool:
@@ -137,27 +169,98 @@ def next_head(record: JournalRecord) -> Head:
     return Head(sequence=record.sequence + 1, digest=record.digest)
 
 
-def verify(stored: Iterable[Stored]) -> Chain:
+def verify(stored: Iterable[Stored], *, accepting: Iterable[Break] = ()) -> Chain:
     """Return the whole chain, every link of it proven; what is no record at all is named among the strays.
 
     Raises:
-        DataCorrupt: a record contradicts the one before it; the message names the offset and what is wrong there.
+        DataCorrupt: a record contradicts the one before it, and nobody has accepted that, here or in the journal; the
+            message names the offset and what is wrong there.
     """
-    chain, broken = prove_prefix(stored)
+    chain, broken = prove_prefix(stored, accepting=accepting)
     if broken is not None:
         raise broken
     return chain
 
 
-def prove_prefix(stored: Iterable[Stored]) -> tuple[Chain, DataCorrupt | None]:
+def prove_prefix(stored: Iterable[Stored], *, accepting: Iterable[Break] = ()) -> tuple[Chain, DataCorrupt | None]:
     """Return the chain up to the first record that contradicts the one before it, and that contradiction or None."""
-    reader, broken = _ChainReader(), None
-    try:
-        for entry in stored:
-            reader.take(entry)
-    except DataCorrupt as exc:
-        broken = exc
-    return _chain_of(reader), broken
+    chain, broken = _prove_to_break(stored, accepting)
+    return chain, None if broken is None else _corrupt(broken.offset, broken.what)
+
+
+def find_break(stored: Iterable[Stored], *, accepting: Iterable[Break] = ()) -> Break | None:
+    """Return the first break of the chain that nobody has accepted; None where there is none."""
+    values = list(stored)
+    chain, broken = _prove_to_break(values, accepting)
+    if broken is None:
+        return None
+    return replace(broken, is_intruder=_goes_on_without(chain, broken, values))
+
+
+def _goes_on_without(chain: Chain, broken: Break, stored: Iterable[Stored]) -> bool:
+    """Whether a later record names the head before the break as the one before it."""
+    writer: str | None = None
+    for entry in stored:
+        try:
+            fields, _ = _proven_fields(entry.value)
+        except _NoRecordError:
+            continue
+        if entry.offset == broken.offset:
+            writer = fields["writer"]
+        elif entry.offset > broken.offset and fields["writer"] == writer:
+            head = chain.heads.get(fields["writer"], Head())
+            if (fields["sequence"], fields["previous"]) == (head.sequence, head.digest):
+                return True
+    return False
+
+
+def _prove_to_break(stored: Iterable[Stored], accepting: Iterable[Break]) -> tuple[Chain, Break | None]:
+    values = stored if isinstance(stored, list) else list(stored)
+    chain, broken = _walk(values, list(accepting))
+    if broken is None:
+        return chain, None
+    told = _told_acceptances(values)
+    if not told:
+        return chain, broken
+    chain, broken = _walk(values, [*accepting, *(word.at for word in told)])
+    return replace(chain, accepted=tuple(told)), broken
+
+
+def _walk(stored: list[Stored], accepted: list[Break]) -> tuple[Chain, Break | None]:
+    reader = _ChainReader(accepted)
+    for entry in stored:
+        broken = reader.take(entry)
+        if broken is not None:
+            return _chain_of(reader), broken
+    return _chain_of(reader), None
+
+
+def _told_acceptances(stored: Iterable[Stored]) -> list[Acceptance]:
+    """Return every acceptance that the journal holds, of breaks before it. The records are proven like any other when
+    the chain is walked."""
+    found = []
+    for entry in stored:
+        try:
+            fields, _ = _proven_fields(entry.value)
+            acceptance = _to_acceptance(fields)
+        except (_NoRecordError, KeyError, TypeError, ValueError):
+            continue
+        if acceptance is not None and acceptance.at.offset < entry.offset:
+            found.append(acceptance)
+    return found
+
+
+def _to_acceptance(fields: Mapping[str, Any]) -> Acceptance | None:
+    if fields["step"] != AUDIT_STEP or fields["item"] != ACCEPTED_ITEM:
+        return None
+    body = fields["body"]
+    return Acceptance(
+        at=Break(int(body["offset"]), str(body["digest"]), str(body["what"]), body["is_intruder"] is True),
+        by=str(fields["actor"]),
+        reason=str(body["reason"]),
+        accepted_at=from_rfc3339(fields["written_at"]),
+        strays_count=int(body["strays_count"]),
+    )
 
 
 def _chain_of(reader: _ChainReader) -> Chain:
@@ -167,57 +270,76 @@ def _chain_of(reader: _ChainReader) -> Chain:
         newest_version=reader.newest_version,
         strays=tuple(reader.strays),
         strays_count=reader.strays_count,
+        passed=tuple(reader.passed),
     )
 
 
 class _ChainReader:
     """Walks a journal in order and holds each record against the one before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, accepted: Iterable[Break]) -> None:
         self.records: list[JournalRecord] = []
         self.heads: dict[str, Head] = {}
         self.newest_version = VERSION
         self.strays: list[Stray] = []
         self.strays_count = 0
         self._epochs: dict[str, int] = {}
+        self._accepted = {(one.offset, one.digest): one for one in accepted}
+        self._places: dict[str, int] = {}
+        self.passed: list[tuple[str, int, int]] = []
 
-    def take(self, stored: Stored) -> None:
+    def take(self, stored: Stored) -> Break | None:
+        """Return how the value breaks the chain, if it does and that was not accepted; else it is part of it now."""
         try:
             fields, digest = _proven_fields(stored.value)
         except _NoRecordError as exc:
             self._note_stray(Stray(stored.offset, str(exc)))
-            return
-        self._check_link(fields, stored.offset)
+            return None
+        if digest in self._places:
+            self._note_stray(Stray(stored.offset, f"is a copy of the one at {self._places[digest]}"))
+            return None
+        told, accepted = self._contradiction(fields), self._accepted.get((stored.offset, digest))
+        if told is not None and accepted is None:
+            return Break(stored.offset, digest, told)
+        if accepted is not None and accepted.is_intruder:
+            return None
+        self._places[digest] = stored.offset
+        if told is not None:
+            before = self.heads.get(fields["writer"], Head()).sequence
+            self.passed.append((fields["writer"], before, fields["sequence"]))
         self.heads[fields["writer"]] = Head(sequence=fields["sequence"] + 1, digest=digest)
         if fields["v"] > VERSION:
             self.newest_version = max(self.newest_version, fields["v"])
-        else:
-            self._keep(fields, digest, stored.offset)
+            return None
+        odd = self._keep(fields, digest, stored.offset, is_accepted=accepted is not None)
+        return None if odd is None or accepted is not None else Break(stored.offset, digest, odd)
 
     def _note_stray(self, stray: Stray) -> None:
         self.strays_count += 1
         if len(self.strays) < STRAYS_MAX:
             self.strays.append(stray)
 
-    def _check_link(self, fields: Mapping[str, Any], offset: int) -> None:
+    def _contradiction(self, fields: Mapping[str, Any]) -> str | None:
         head = self.heads.get(fields["writer"], Head())
         if fields["sequence"] != head.sequence:
             told = f"sequence {fields['sequence']} of {fields['writer']} follows {head.sequence - 1}"
         elif fields["previous"] != head.digest:
             told = f"names {fields['previous'][:12]} as the record before it, which is {head.digest[:12]}"
         else:
-            return
-        raise _corrupt(offset, told + (f"; {self.strays[0]}" if self.strays else ""))
+            return None
+        return told + (f"; {self.strays[0]}" if self.strays else "")
 
-    def _keep(self, fields: Mapping[str, Any], digest: str, offset: int) -> None:
+    def _keep(self, fields: Mapping[str, Any], digest: str, offset: int, *, is_accepted: bool) -> str | None:
+        """Return what is odd about a record, which is left out then; None once it is kept."""
         try:
             record = _to_record(fields, digest=digest, offset=offset)
         except (KeyError, TypeError, ValueError) as exc:
-            raise _corrupt(offset, f"a field is missing or odd: {exc!r}") from exc
-        if record.epoch < self._epochs.get(record.writer, 0):
-            raise _corrupt(offset, f"epoch {record.epoch} follows {self._epochs[record.writer]}")
+            return f"a field is missing or odd: {exc!r}"
+        if record.epoch < self._epochs.get(record.writer, 0) and not is_accepted:
+            return f"epoch {record.epoch} follows {self._epochs[record.writer]}"
         self._epochs[record.writer] = record.epoch
         self.records.append(record)
+        return None
 
 
 class _NoRecordError(Exception):
@@ -297,5 +419,5 @@ def _fields(record: JournalRecord) -> dict[str, Any]:
 def _corrupt(offset: int, what: str) -> DataCorrupt:
     return DataCorrupt(
         f"journal: the record at offset {offset} {what}",
-        hint="somebody else changed the journal: `replicator audit verify` proves what is left of it",
+        hint="somebody else changed the journal: `replicator audit verify` tells where, and how to go on",
     )

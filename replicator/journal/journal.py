@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import Fenced, LimitExceeded, OutcomeUnknown, PreflightBlocked
-from replicator.journal.chain import VERSION, Chain, Entry, Head, Stored, encode, next_head, seal, verify
+from replicator.journal.chain import VERSION, Break, Chain, Entry, Head, Stored, encode, next_head, seal, verify
 from replicator.journal.log import RECORD_BYTES_MAX, KafkaLog, LogWriter, RecordLog
 from replicator.journal.operations import list_operations
 from replicator.kafka import KafkaCluster
@@ -67,12 +67,13 @@ class Journal:
         is_allowed: Callable[[], bool],
         deadline: Deadline,
         epoch_elsewhere: int = 0,
+        accepting: Sequence[Break] = (),
     ) -> JournalWriter:
         """Return the only writer of this id, with an epoch above every one seen here and elsewhere.
 
         Call it only after the lease is won; `is_allowed` says whether it still is, and is asked before
         each append. The former writer is fenced first and the chain read afterwards, so nothing can
-        come in between.
+        come in between. `accepting` are breaks of the chain that this writer is about to accept by a record.
 
         Raises:
             PreflightBlocked: a newer version of this program has written here; the journal is read-only.
@@ -80,7 +81,7 @@ class Journal:
         """
         writer = self._log.open_writer(writer_id, deadline)
         try:
-            chain = self.read_chain(deadline)
+            chain = verify(self._log.read(deadline), accepting=accepting)
             _refuse_newer(chain, self.topic)
         except BaseException:
             writer.close()

@@ -6,11 +6,13 @@ refusable. A newcomer opens it only after it has won.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from replicator.clock import Clock, Deadline
 from replicator.errors import DeadlineExceeded, LockHeld
+from replicator.journal.chain import Break
 from replicator.journal.journal import Journal, JournalWriter
 from replicator.journal.operations import running_operation
 from replicator.kafka import KafkaCluster, Lease
@@ -68,6 +70,7 @@ def take_lease(
     deadline: Deadline,
     session_seconds: float = SESSION_SECONDS,
     epoch_elsewhere: int = 0,
+    accepting: Sequence[Break] = (),
 ) -> Hold:
     """Return the lease with the journal open, its topic made if it was missing.
 
@@ -83,7 +86,11 @@ def take_lease(
     try:
         _win(lease, cluster, journal, supervisor_id=supervisor_id, session_seconds=session_seconds, deadline=deadline)
         writer = journal.open_writer(
-            supervisor_id, is_allowed=lambda: lease.is_held, epoch_elsewhere=epoch_elsewhere, deadline=deadline
+            supervisor_id,
+            is_allowed=lambda: lease.is_held,
+            epoch_elsewhere=epoch_elsewhere,
+            deadline=deadline,
+            accepting=accepting,
         )
     except BaseException:
         lease.release()

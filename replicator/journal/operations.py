@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from replicator.errors import DataCorrupt, NotFound
+from replicator.journal.chain import AUDIT_STEP
 from replicator.model.names import ClusterName, FlowName, OperationId
 from replicator.model.operations import JournalRecord, Operation, OperationKind, OperationState, StepPhase
 
@@ -52,7 +53,7 @@ def untold_operations(records: Iterable[JournalRecord]) -> dict[OperationId, str
 def _list_told(records: Iterable[JournalRecord]) -> tuple[dict[OperationId, Operation], dict[OperationId, str]]:
     told: dict[OperationId, Operation] = {}
     untold: dict[OperationId, str] = {}
-    for id_, own in _group(records).items():
+    for id_, own in _group(record for record in records if record.step != AUDIT_STEP).items():
         try:
             told[id_] = to_operation(own)
         except DataCorrupt as exc:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import DataCorrupt
-from replicator.journal.chain import Chain, Stored, verify
+from replicator.journal.chain import Acceptance, Break, Chain, Stored, find_break, verify
 from replicator.journal.operations import is_head, untold_operations
 from replicator.model.names import ClusterName
 from replicator.model.operations import JournalRecord
@@ -21,7 +21,8 @@ from replicator.model.operations import JournalRecord
 class JournalProof:
     """What was found of one cluster's journal. `witnesses` counts heads kept elsewhere that it was held against;
     without any, a cut tail would not show. `findings` empty: nothing is wrong. `is_readable`: operations can be begun
-    and shown, whatever was found."""
+    and shown, whatever was found. `accepted` tells each break that somebody has accepted: it is wrong no more, and
+    told for ever. `next_command` is the way on where the chain is broken."""
 
     cluster: ClusterName
     records: int
@@ -29,6 +30,8 @@ class JournalProof:
     witnesses: int
     findings: tuple[str, ...] = ()
     is_readable: bool = True
+    accepted: tuple[str, ...] = ()
+    next_command: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -52,16 +55,17 @@ def prove_journals(
 ) -> tuple[JournalProof, ...]:
     """Return the proof of every journal, each held against the heads that the others, and others still, have kept."""
     chains: dict[ClusterName, Chain] = {}
-    broken: dict[ClusterName, str] = {}
+    broken: dict[ClusterName, JournalProof] = {}
     for name, values in stored.items():
+        rows = list(values)
         try:
-            chains[name] = verify(values)
+            chains[name] = verify(rows)
         except DataCorrupt as exc:
-            broken[name] = exc.message
+            broken[name] = _broken(name, exc.message, find_break(rows))
     heads = [record for chain in chains.values() for record in chain.records if is_head(record)]
     kept = [head for record in heads if (head := to_kept(record)) is not None]
     kept += kept_elsewhere
-    return tuple(_broken(name, broken[name]) if name in broken else _prove(name, chains[name], kept) for name in stored)
+    return tuple(broken[name] if name in broken else _prove(name, chains[name], kept) for name in stored)
 
 
 def to_kept(record: JournalRecord) -> KeptHead | None:
@@ -79,14 +83,24 @@ def to_kept(record: JournalRecord) -> KeptHead | None:
     )
 
 
-def _broken(name: ClusterName, finding: str) -> JournalProof:
-    return JournalProof(cluster=name, records=0, heads={}, witnesses=0, findings=(finding,), is_readable=False)
+def _broken(name: ClusterName, finding: str, at: Break | None) -> JournalProof:
+    command = None if at is None else f"replicator audit accept {name} --offset {at.offset} --reason TEXT"
+    return JournalProof(
+        cluster=name,
+        records=0,
+        heads={},
+        witnesses=0,
+        findings=(finding,),
+        is_readable=False,
+        next_command=command,
+    )
 
 
 def _prove(name: ClusterName, chain: Chain, kept: Iterable[KeptHead]) -> JournalProof:
     witnesses = [head for head in kept if head.cluster == name]
     digests = {(record.writer, record.sequence): record.digest for record in chain.records}
-    findings = [found for witness in witnesses if (found := _contradiction(witness, digests)) is not None]
+    held = [witness for witness in witnesses if not _is_passed(witness, chain)]
+    findings = [found for witness in held if (found := _contradiction(witness, digests)) is not None]
     findings += tell_strays(chain)
     findings += [
         f"the record at offset {r.offset} keeps no head" for r in chain.records if is_head(r) and not to_kept(r)
@@ -98,7 +112,15 @@ def _prove(name: ClusterName, chain: Chain, kept: Iterable[KeptHead]) -> Journal
         heads={writer: head.digest for writer, head in chain.heads.items()},
         witnesses=len(witnesses),
         findings=tuple(dict.fromkeys(findings)),
+        accepted=tuple(tell_accepted(one) for one in chain.accepted),
     )
+
+
+def tell_accepted(one: Acceptance) -> str:
+    """Return who has accepted which break of the chain, when and why, in one line."""
+    how = "which is left out" if one.at.is_intruder else "from which on the chain is taken up again"
+    when = f"{one.accepted_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{one.by} accepted at {when} the break at offset {one.at.offset}, {how}: {one.reason} ({one.at.what})"
 
 
 def tell_strays(chain: Chain) -> list[str]:
@@ -107,10 +129,18 @@ def tell_strays(chain: Chain) -> list[str]:
     >>> tell_strays(Chain())
     []
     """
-    if not chain.strays_count:
+    known = max((one.strays_count for one in chain.accepted), default=0)
+    count = chain.strays_count - known
+    if count <= 0:
         return []
-    number = "1 value is no record" if chain.strays_count == 1 else f"{chain.strays_count} values are no records"
-    return [f"{number} and left out, written by somebody else: {chain.strays[0]}"]
+    number = "1 value is no record" if count == 1 else f"{count} values are no records"
+    first = chain.strays[known] if known < len(chain.strays) else "the first of them is not named any more"
+    return [f"{number} and left out, written by somebody else: {first}"]
+
+
+def _is_passed(witness: KeptHead, chain: Chain) -> bool:
+    """Whether what a kept head names is lost at a break that was accepted: it is told there."""
+    return any(writer == witness.writer and start <= witness.sequence < stop for writer, start, stop in chain.passed)
 
 
 def _contradiction(witness: KeptHead, digests: Mapping[tuple[str, int], str]) -> str | None:

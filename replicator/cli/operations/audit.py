@@ -10,13 +10,14 @@ from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
 from replicator.errors import DataCorrupt, ReplicatorError, Unreachable
 from replicator.model.forms.figures import show_count, show_moment, show_seconds
+from replicator.model.names import ClusterName
 
 if TYPE_CHECKING:
     from replicator.journal import KeptHead
     from replicator.journal.chain import Stored
-    from replicator.model.names import ClusterName
 
 READ_SECONDS = 30.0
+ACCEPT_SECONDS = 120.0
 
 
 @click.group()
@@ -40,6 +41,7 @@ def verify(app: App) -> None:
         for one in proofs
         if one.records and not one.witnesses
     ]
+    warnings += [f"{one.cluster}: {told}" for one in proofs for told in one.accepted]
     emit(
         "JournalProof",
         output=app.output,
@@ -49,16 +51,63 @@ def verify(app: App) -> None:
             Column("RECORDS", lambda one: show_count(one.records), is_number=True),
             Column("WITNESSES", lambda one: show_count(one.witnesses), is_number=True),
             Column("FINDING", lambda one: "; ".join(one.findings) or "whole"),
+            Column("ACCEPTED", lambda one: "; ".join(one.accepted) or "nothing"),
         ),
         warnings=warnings,
     )
     broken = [f"{one.cluster}: {finding}" for one in proofs for finding in one.findings]
+    ways = [f"`{one.next_command}` goes on behind the break" for one in proofs if one.next_command is not None]
     if broken:
         raise DataCorrupt(
             f"the audit trail is not whole: {broken[0]}",
             detail="\n".join(broken),
-            hint="`replicator audit export` prints what is left; the other cluster's journal is the witness",
+            hint="; ".join(["`replicator audit export` prints what is left", *ways]),
         )
+
+
+@audit.command()
+@click.argument("cluster_name", metavar="CLUSTER")
+@click.option("--offset", "offsets", type=click.IntRange(min=0), multiple=True, required=True, help="Where; repeat it.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why what is left holds: it stays in the journal.")
+@click.option("--confirm", metavar="CLUSTER", help="Type the cluster's name: what stood at the break is gone for good.")
+@pass_app
+def accept(app: App, cluster_name: str, *, offsets: tuple[int, ...], reason: str, confirm: str | None) -> None:
+    """Go on behind a break of a cluster's journal, as `audit verify` names it: operations can run again.
+
+    What the changed or missing records said is lost. The break is told by every audit from then on.
+    """
+    from replicator.cli.operations.doors import actor
+    from replicator.cli.operations.op import open_cluster
+    from replicator.journal import accept_breaks
+
+    supervisor = app.settings.supervisor
+    app.confirm_severe(
+        f"accepting {len(offsets)} breaks of the journal on {cluster_name}", name=cluster_name, given=confirm
+    )
+    with open_cluster(app, ClusterName(cluster_name)) as cluster:
+        records = accept_breaks(
+            cluster,
+            offsets,
+            topic_prefix=supervisor.topic_prefix,
+            supervisor_id=supervisor.id,
+            session_seconds=supervisor.session_seconds,
+            actor=actor(),
+            reason=reason,
+            command=f"replicator audit accept {cluster_name} --reason TEXT",
+            deadline=app.deadline(ACCEPT_SECONDS),
+        )
+    emit(
+        "JournalRecord",
+        output=app.output,
+        items=records,
+        columns=(
+            Column("OFFSET", lambda r: show_count(r.offset), is_number=True),
+            Column("ACCEPTED", lambda r: show_count(r.body["offset"]), is_number=True),
+            Column("WHAT", lambda r: r.body["what"]),
+            Column("BY", lambda r: r.actor),
+        ),
+    )
+    app.tell("operations go on; see that each flow is active where the journal says: `replicator flow show FLOW`")
 
 
 @audit.command()

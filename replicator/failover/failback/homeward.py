@@ -75,9 +75,9 @@ def _not_below_base(answer: Translation, ways: Ways) -> Translation:
     base = ways.bases.get(answer.partition)
     if base is None or answer.target_offset is None or answer.target_offset >= base[1]:
         return answer
-    points = ways.reverse_map.of(answer.partition)
-    first = next((d for _, d in points.points() if d >= base[1]), None)
-    rereads = None if first is None else max(0, first - base[1])
+    first = next(((u, d) for u, d in ways.reverse_map.of(answer.partition).points() if d >= base[1]), None)
+    is_before = first is not None and answer.source_offset <= first[0]
+    rereads = max(0, first[1] - base[1]) if first is not None and is_before else None
     grade = Grade.EXACT if rereads == 0 else Grade.BOUNDED if rereads is not None else Grade.FLOOR
     return replace(answer, target_offset=Offset(base[1]), grade=grade, reread_records_max=rereads, rule="reverse_base")
 

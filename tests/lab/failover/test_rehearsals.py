@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replicator.api.views import status_view
 from replicator.api.wiring import SupervisorSource
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
+from replicator.errors import DataCorrupt, PreflightBlocked
 from replicator.failover import DRILL
+from replicator.failover.engine.logbook import Logbook, Request
 from replicator.journal import Journal, Observations, list_operations
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
-from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
-from replicator.model.operations import OperationKind
+from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicName, TopicPartition
+from replicator.model.operations import OperationKind, OperationState
 from replicator.model.supervision.overview import Overview
 from replicator.settings import Settings, load_settings
 from replicator.supervisor.assemble import World
@@ -274,6 +276,57 @@ def test_foreign_records_in_our_topics_stop_nothing(scene: Scene) -> None:
     assert told.returncode == 0, told.stderr
     assert scene.flow in scene.run("op", "list").stdout
     assert "no records and left out" in " ".join(scene.run("doctor", "-o", "json").stdout.split())
+
+
+def end_a_drill(journal: Journal, id_: str, *, flow: str, writer: str) -> None:
+    """Leave the records of a drill that was begun and is over."""
+    opened = journal.open_writer(writer, is_allowed=lambda: True, deadline=Deadline.after(30))
+    request = Request(operation_id=OperationId(id_), flow=FlowName(flow), kind=OperationKind.DRILL, actor="ann@host")
+    log = Logbook(opened, request)
+    log.begin({"source": "east", "target": "west"})
+    log.end(OperationState.ABORTED)
+    opened.close()
+
+
+def test_behind_a_broken_journal_operations_go_on_once_that_is_accepted(scene: Scene, tmp_path: Path) -> None:
+    """Retention was set on the journal and its beginning is gone: nothing may run, and `audit verify` names the way on;
+    accepted by name it runs again, and every audit tells it."""
+    sections = [
+        line for line in scene.config.read_text().splitlines() if not line.startswith(("snapshots", "supervisor"))
+    ]
+    prefix = f"__{scene.flow}"
+    supervisor: dict[str, Any] = {"session_seconds": 6, "id": f"{scene.flow}-b", "topic_prefix": prefix}
+    config = tmp_path / "replicator.yaml"
+    config.write_text("\n".join([*sections, f"supervisor: {json.dumps(supervisor)}", ""]))
+    other = replace(scene, config=config)
+    journal, tp = Journal(scene.west, prefix), TopicPartition(TopicName(f"{prefix}.journal"), 0)
+    journal.ensure_topic(Deadline.after(30))
+    for number in range(2):
+        end_a_drill(journal, f"drill-{number}", flow=scene.flow, writer=supervisor["id"])
+    records = journal.read(Deadline.after(30))
+    first = next(record for record in records if record.operation_id == "drill-1")
+    assert first.offset is not None
+    scene.west.positions.delete_records({tp: first.offset}, Deadline.after(30))
+    (broken,) = [one for one in journal.read_stored(Deadline.after(30)) if one.offset == first.offset]
+    refused = other.run("drill", scene.flow, "--yes")
+    assert refused.returncode == DataCorrupt.exit_status, refused.stderr
+    assert "replicator audit verify" in refused.stderr
+    proved = other.run("audit", "verify")
+    assert proved.returncode == DataCorrupt.exit_status, proved.stdout
+    command = ["audit", "accept", "west", "--offset", str(broken.offset), "--reason", "retention was set on it"]
+    assert " ".join(command[:5]) in " ".join(proved.stderr.split())
+    wrong = other.run(*command[:4], str(broken.offset + 1), *command[5:], "--confirm", "west")
+    assert wrong.returncode == PreflightBlocked.exit_status, wrong.stderr
+    assert journal.read_stored(Deadline.after(30))[-1].offset == records[-1].offset
+    accepted = other.run(*command, "--confirm", "west")
+    assert accepted.returncode == 0, accepted.stderr
+    again = other.answer("drill", scene.flow, "--yes")
+    assert again["state"] == "done"
+    proved = other.run("audit", "verify")
+    assert proved.returncode == 0, proved.stderr
+    assert f"the break at offset {broken.offset}" in " ".join(proved.stderr.split())
+    assert "retention was set on it" in proved.stderr
+    assert set(journal.operations(Deadline.after(30))) == {"drill-1", again["operation_id"]}
 
 
 def test_a_stranger_who_writes_a_copy_is_seen(scene: Scene) -> None:
