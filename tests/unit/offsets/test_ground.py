@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from dataclasses import replace
+
 import pytest
 
 from replicator.model.observations import PartitionEnds
-from replicator.offsets import OffsetMapBuilder
 from replicator.offsets.ground import Ground, count_visible, prepare
 from replicator.offsets.points import PartitionMap
 from replicator.offsets.reads import Standing
-from tests.unit.offsets.test_points import ORDERS, OffsetSync, map_of
+from tests.unit.offsets.test_points import ORDERS, map_of
 from tests.unit.offsets.test_rules import COPY, LogReads, Logs, ends
 
 WHOLE = Logs({at: at for at in range(400)})
@@ -42,11 +45,7 @@ def ground_of(
 
 def made_anew(*points: tuple[int, int]) -> PartitionMap:
     """Return the map of a copy that was made anew while the flow was under way."""
-    builder = OffsetMapBuilder()
-    builder.note_anew(ORDERS.topic)
-    for point in points:
-        builder.add(OffsetSync(ORDERS, *point))
-    return builder.build().of(ORDERS)
+    return map_of((0, 10**6), *points) if points else replace(map_of(), is_anew=True)
 
 
 @pytest.mark.parametrize(
