@@ -269,7 +269,7 @@ def _check_records(data: memoryview, where: str) -> None:
                 raise DataCorrupt(f"{where}: the offsets of the batch at {header.base_offset} do not rise")
             if record.timestamp_ms > header.max_timestamp:
                 raise DataCorrupt(
-                    f"{where}: the batch at {header.base_offset} holds a record later than its header says"
+                    f"{where}: a record of the batch at {header.base_offset} is later than its header says"
                 )
             last = record.offset
         if last >= header.next_offset:

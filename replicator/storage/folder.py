@@ -18,12 +18,11 @@ from pathlib import Path
 
 from replicator.errors import AccessDenied, DataCorrupt, NotFound, OperationFailed, ReplicatorError, Unreachable
 from replicator.storage.base import Content, StoredObject, check_key
+from replicator.storage.writing import write_synced
 
 _TEMPORARY = ".part-"
 WHOLE_BYTES_MAX = 1024 * 1024 * 1024
 """No object is read at once beyond this; those that are read so are documents, and packs are read in ranges."""
-_WRITE_PARTS = 64
-"""Parts handed to one writev call; systems refuse more than IOV_MAX (1024)."""
 
 
 class FolderStore:
@@ -47,7 +46,7 @@ class FolderStore:
                 return False
             temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
             try:
-                _write_synced(temporary, parts)
+                write_synced(temporary, parts)
                 if not _name(temporary, path, is_create_only=is_create_only):
                     return False
             finally:
@@ -144,25 +143,6 @@ def _stat(path: Path) -> os.stat_result | None:
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-def _write_synced(path: Path, parts: Sequence[Content]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        for start in range(0, len(parts), _WRITE_PARTS):
-            _write_all(descriptor, [memoryview(part) for part in parts[start : start + _WRITE_PARTS] if len(part)])
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, views: list[memoryview]) -> None:
-    while views:
-        written = os.writev(descriptor, views)
-        while views and written >= len(views[0]):
-            written -= len(views.pop(0))
-        if written:
-            views[0] = views[0][written:]
 
 
 def _name(temporary: Path, path: Path, *, is_create_only: bool) -> bool:

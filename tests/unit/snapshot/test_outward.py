@@ -153,7 +153,7 @@ def test_a_record_later_than_its_header_says_is_found(shop: Workshop) -> None:
     manifest = shop.take(FIRST, [make_slice(bytes(bad), start=0, stop=3)], stop=3)
     assert verify_snapshot(shop.repository, manifest.id, level=VerifyLevel.BATCHES, clock=FixedClock()).is_ok
     report = verify_snapshot(shop.repository, manifest.id, level=VerifyLevel.RECORDS, clock=FixedClock())
-    assert "later than its header says" in report.findings[0].problem
+    assert "is later than its header says" in report.findings[0].problem
 
 
 def encode_batch_as_is(records: list[RawRecord]) -> bytes:
