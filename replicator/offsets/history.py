@@ -9,8 +9,7 @@ from replicator.connect import decode_offset_sync
 from replicator.errors import DataCorrupt
 from replicator.kafka import KafkaCluster, Record
 from replicator.model.flow import Delivery, Flow
-from replicator.model.names import TopicName, TopicPartition
-from replicator.model.offsets import OffsetSync
+from replicator.model.names import TopicPartition
 from replicator.offsets.points import OffsetMap, OffsetMapBuilder
 
 POINTS_MAX = 4_000_000
@@ -23,9 +22,8 @@ class OffsetHistory:
     """The offset map of one flow, from the whole of its offset-syncs topic. One thread at a time.
 
     The first `refresh` reads the topic from its start, every later one only what is new. Where the topic is
-    not whole (compacted, trimmed, an unreadable record), the map says so. `since` gives, by source topic, the
-    offset of the syncs topic from which on syncs tell of the topics that exist now: what was stored before the
-    source's or the target's topic was made anew is left out.
+    not whole (compacted, trimmed, an unreadable record), the map says so. Which of its points tell of the topics that
+    exist now is for `incarnations` to say.
     """
 
     def __init__(self, cluster: KafkaCluster, flow: Flow) -> None:
@@ -36,10 +34,9 @@ class OffsetHistory:
         self._builder = OffsetMapBuilder()
         self._next = 0
         self._pruned: set[TopicPartition] = set()
-        self._since: dict[TopicName, int] = {}
         self.unreadable_count = 0
 
-    def refresh(self, deadline: Deadline, *, since: Mapping[TopicName, int] | None = None) -> OffsetMap:
+    def refresh(self, deadline: Deadline) -> OffsetMap:
         """Return the map as of now; an empty one when the topic does not exist.
 
         Raises:
@@ -47,11 +44,8 @@ class OffsetHistory:
         """
         described = self._cluster.topics.describe([self._partition.topic], deadline)
         topic = described.get(self._partition.topic)
-        if topic is None or topic.topic_id != self._topic_id or self._since != (since or {}):
+        if topic is None or topic.topic_id != self._topic_id:
             self._begin_anew(None if topic is None else topic.topic_id)
-            self._since = dict(since or {})
-            for made_anew in self._since:
-                self._builder.note_anew(made_anew)
         if topic is not None:
             self._read_on(deadline)
         return self._builder.build()
@@ -109,9 +103,5 @@ class OffsetHistory:
             self.unreadable_count += 1
             self._builder.note_gap()
             return
-        if sync is not None and self._is_meant(sync, record.offset):
+        if sync is not None and self._flow.carries_topic(sync.partition.topic):
             self._builder.add(sync)
-
-    def _is_meant(self, sync: OffsetSync, at: int) -> bool:
-        topic = sync.partition.topic
-        return self._flow.carries_topic(topic) and at >= self._since.get(topic, 0)

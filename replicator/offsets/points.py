@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import TopicPartition
 from replicator.model.offsets import OffsetSync
 
 
@@ -247,18 +247,12 @@ class OffsetMapBuilder:
         self._columns: dict[TopicPartition, _Columns] = {}
         self._frozen: dict[TopicPartition, PartitionMap] = {}
         self._gaps_seen = 0
-        self._anew: set[TopicName] = set()
-
-    def note_anew(self, topic: TopicName) -> None:
-        """Note that copies of the source topic were made anew before the next sync."""
-        self._anew.add(topic)
 
     def add(self, sync: OffsetSync) -> None:
         """Take the next sync."""
         columns = self._columns.get(sync.partition)
         if columns is None:
             columns = self._columns[sync.partition] = _Columns(gaps_seen=self._gaps_seen)
-        columns.is_anew = columns.is_anew or sync.partition.topic in self._anew
         columns.add(sync.source_offset, sync.target_offset, gaps_seen=self._gaps_seen)
         self._frozen.pop(sync.partition, None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,16 @@ from replicator.model.flow import Flow, Selection
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import CopyHistory, TopicObservation
 from replicator.model.offsets import Grade, GroupTranslation, Translation
-from replicator.offsets import OffsetHistory, copies_observed, survey_groups, with_proofs
+from replicator.offsets import (
+    OffsetHistory,
+    SourceView,
+    TargetView,
+    Translator,
+    copies_observed,
+    examine_copies,
+    survey_groups,
+    with_proofs,
+)
 from replicator.supervisor.observe.translations import TranslationObserver
 from replicator.supervisor.samples import GroupsSample
 from tests.lab.flows.conftest import OpenFlow, open_flow_on, wait_until
@@ -129,6 +138,28 @@ class Stage:
         )
         return answer
 
+    def way_back(self, offset: int) -> Translation:
+        """Return where at home a group resumes that stands at an offset of the copy."""
+        handles, flow, deadline = self.opened.handles, self.opened.flow, Deadline.after(60)
+        offset_map = OffsetHistory(handles.target, flow).refresh(deadline)
+        target = TargetView.open(handles.target, [self.topic], deadline)
+        mirrored = read_positions(handles.target, handles.offsets_topic, flow.source_connector, deadline)
+        source = SourceView.open(handles.source, [self.topic], deadline)
+        copies = examine_copies(
+            flow, self.observer.copies, offset_map=offset_map, target=target, source=source, deadline=deadline
+        )
+        translator = Translator(
+            flow,
+            offset_map=offset_map,
+            mirrored=mirrored,
+            target=target,
+            source=source,
+            deadline=deadline,
+            copies=copies,
+        )
+        (seen,) = handles.source.groups.committed([self.group], deadline).values()
+        return translator.translate_back(replace(seen, committed={self.tp: offset})).translations[0]
+
     def judge(self, found: Translation, what: str) -> None:
         """Fail unless nothing of the topic that exists is skipped and the bound of what is read twice holds."""
         copy = self.mirrored_ids()
@@ -189,6 +220,10 @@ def test_a_topic_made_again_beyond_its_former_end_ends_the_map(stage: Stage) -> 
         assert found.grade is not Grade.EXACT
     for offset in (OLD + 150, NEW - 1):
         assert {one.grade for one in stage.judge_both(offset, "new")} == {Grade.EXACT}
+    places = {one: at for at, one in stage.mirrored_ids()}
+    among_old, among_new = stage.way_back(places["old-100"]), stage.way_back(places["new-650"])
+    assert (among_old.target_offset, among_old.grade) == (0, Grade.FLOOR)
+    assert (among_new.target_offset, among_new.grade) == (650, Grade.EXACT)
 
 
 def test_a_topic_made_again_that_is_shorter_is_exact_from_its_first_mirrored_record_on(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
@@ -89,8 +89,6 @@ class World:
     def points(self, *, is_whole: bool = False) -> PartitionMap:
         """Return the map that the syncs topic and the journal give, pruned as a long-lived one is; or whole."""
         builder = OffsetMapBuilder()
-        if self.is_anew:
-            builder.note_anew(SOURCE.topic)
         for sync in self.syncs[self.syncs_since :]:
             builder.note_gap() if sync is None else builder.add(sync)
         if self.copy_start % 2 and not is_whole:  # every other copy that retention has shortened
@@ -98,7 +96,8 @@ class World:
         if self.slowest is not None and self.swept is not None:
             builder.prune_behind({SOURCE: self.slowest}, visible_to={SOURCE: self.swept.last_stable})
         builder.keep_within(self.points_max)
-        return builder.build().ended(self.ends).of(SOURCE)
+        points = builder.build().ended(self.ends).of(SOURCE)
+        return replace(points, is_anew=True) if self.is_anew and len(points) else points
 
     def translate_all(self) -> list[Translation]:
         """Return the translation of every source offset."""
