@@ -20,14 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from replicator.api.views import status_view
 from replicator.api.wiring import SupervisorSource
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.errors import DataCorrupt, PreflightBlocked
+from replicator.errors import DataCorrupt, PartlyDone, PreflightBlocked
 from replicator.failover import DRILL
 from replicator.failover.engine.logbook import Logbook, Request
-from replicator.journal import Journal, Observations, list_operations
+from replicator.journal import Journal, Observations, active_cluster, list_operations, observations_topic
+from replicator.journal.observations import encode_observation
 from replicator.kafka import KafkaCluster, Outgoing
 from replicator.lab import Lab
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicName, TopicPartition
+from replicator.model.observations import OvertakenSpan, TopicObservation
 from replicator.model.operations import OperationKind, OperationState
 from replicator.model.supervision.overview import Overview
 from replicator.settings import Settings, load_settings
@@ -201,7 +203,7 @@ def test_a_schedule_drills_and_its_report_is_signed(scene: Scene) -> None:
         assert datetime.now(UTC) - last < timedelta(minutes=10)
     assert scene.traces() == []
 
-    kept = scene.answer(*said("a-planned-move", 3, flow=scene.flow, operation=drill))
+    kept = scene.answer(*said("a-planned-move", 5, flow=scene.flow, operation=drill))
     assert kept["is_passed"] is True
     assert kept["signed_by"] is not None
     report = kept["report"]
@@ -278,6 +280,16 @@ def test_foreign_records_in_our_topics_stop_nothing(scene: Scene) -> None:
     assert "no records and left out" in " ".join(scene.run("doctor", "-o", "json").stdout.split())
 
 
+def with_own_journal(scene: Scene, folder: Path, *, prefix: str, **sections: Any) -> Scene:
+    """Return the scene with a journal of its own and no store; `sections` replace those of its configuration."""
+    own = {"supervisor": {"session_seconds": 6, "id": scene.flow, "topic_prefix": prefix}, **sections}
+    names = ("snapshots", *own)
+    kept = [line for line in scene.config.read_text().splitlines() if not line.startswith(names)]
+    config = folder / "replicator.yaml"
+    config.write_text("\n".join([*kept, *(f"{name}: {json.dumps(section)}" for name, section in own.items()), ""]))
+    return replace(scene, config=config)
+
+
 def end_a_drill(journal: Journal, id_: str, *, flow: str, writer: str) -> None:
     """Leave the records of a drill that was begun and is over."""
     opened = journal.open_writer(writer, is_allowed=lambda: True, deadline=Deadline.after(30))
@@ -291,18 +303,12 @@ def end_a_drill(journal: Journal, id_: str, *, flow: str, writer: str) -> None:
 def test_behind_a_broken_journal_operations_go_on_once_that_is_accepted(scene: Scene, tmp_path: Path) -> None:
     """Retention was set on the journal and its beginning is gone: nothing may run, and `audit verify` names the way on;
     accepted by name it runs again, and every audit tells it."""
-    sections = [
-        line for line in scene.config.read_text().splitlines() if not line.startswith(("snapshots", "supervisor"))
-    ]
     prefix = f"__{scene.flow}"
-    supervisor: dict[str, Any] = {"session_seconds": 6, "id": f"{scene.flow}-b", "topic_prefix": prefix}
-    config = tmp_path / "replicator.yaml"
-    config.write_text("\n".join([*sections, f"supervisor: {json.dumps(supervisor)}", ""]))
-    other = replace(scene, config=config)
+    other = with_own_journal(scene, tmp_path, prefix=prefix)
     journal, tp = Journal(scene.west, prefix), TopicPartition(TopicName(f"{prefix}.journal"), 0)
     journal.ensure_topic(Deadline.after(30))
     for number in range(2):
-        end_a_drill(journal, f"drill-{number}", flow=scene.flow, writer=supervisor["id"])
+        end_a_drill(journal, f"drill-{number}", flow=scene.flow, writer=scene.flow)
     records = journal.read(Deadline.after(30))
     first = next(record for record in records if record.operation_id == "drill-1")
     assert first.offset is not None
@@ -313,12 +319,12 @@ def test_behind_a_broken_journal_operations_go_on_once_that_is_accepted(scene: S
     assert "replicator audit verify" in refused.stderr
     proved = other.run("audit", "verify")
     assert proved.returncode == DataCorrupt.exit_status, proved.stdout
-    command = ["audit", "accept", "west", "--offset", str(broken.offset), "--reason", "retention was set on it"]
+    command = [str(broken.offset) if word == "47" else word for word in said("a-planned-move", 4, flow=scene.flow)]
     assert " ".join(command[:5]) in " ".join(proved.stderr.split())
-    wrong = other.run(*command[:4], str(broken.offset + 1), *command[5:], "--confirm", "west")
+    wrong = other.run(*[str(broken.offset + 1) if word == str(broken.offset) else word for word in command])
     assert wrong.returncode == PreflightBlocked.exit_status, wrong.stderr
     assert journal.read_stored(Deadline.after(30))[-1].offset == records[-1].offset
-    accepted = other.run(*command, "--confirm", "west")
+    accepted = other.run(*command)
     assert accepted.returncode == 0, accepted.stderr
     again = other.answer("drill", scene.flow, "--yes")
     assert again["state"] == "done"
@@ -327,6 +333,53 @@ def test_behind_a_broken_journal_operations_go_on_once_that_is_accepted(scene: S
     assert f"the break at offset {broken.offset}" in " ".join(proved.stderr.split())
     assert "retention was set on it" in proved.stderr
     assert set(journal.operations(Deadline.after(30))) == {"drill-1", again["operation_id"]}
+
+
+def test_a_move_without_what_was_deleted_first_is_asked_for_by_name(scene: Scene, tmp_path: Path) -> None:
+    """Nothing is changed before that; then what is left moves, and the report has what was deleted in its
+    bound. That a supervisor notes such a span is shown elsewhere."""
+    name, topic = f"{scene.flow}-torn", TopicName(f"{scene.flow}-torn")
+    flow = {"source": "east", "target": "west", "topics": {"include": [topic]}, "connector": {"tasks.max": 1}}
+    prefix, tp = f"__{name}", TopicPartition(topic, 0)
+    torn = replace(scene, flow=name, topic=topic)
+    torn = with_own_journal(torn, tmp_path, prefix=prefix, flows={name: flow}, failover={"fence": "attested"})
+    scene.east.topics.create([TopicSpec(name=topic, partitions=2)], Deadline.after(30))
+    writer = scene.east.writer("test")
+    for number in range(40):
+        writer.send(Outgoing(topic, None, str(number).encode(), partition=0))
+    writer.flush(Deadline.after(30))
+    writer.close()
+    scene.east.positions.delete_records({tp: 30}, Deadline.after(30))
+    applied = torn.run("apply", name)
+    assert applied.returncode == 0, applied.stderr
+    wait_until(lambda: torn.copies() == 10, what="what is left is mirrored")
+    seen = TopicObservation(
+        cluster=ClusterName("east"),
+        topic=topic,
+        topic_id=scene.east.topics.describe([topic], Deadline.after(30))[topic].topic_id,
+        observed_at=SYSTEM_CLOCK.now(),
+        partitions=tuple(scene.east.positions.ends([tp], Deadline.after(30)).values()),
+        overtaken=(OvertakenSpan(partition=0, from_offset=5, to_offset=30, seen_at=SYSTEM_CLOCK.now()),),
+    )
+    Observations(scene.west, prefix).ensure_topic(Deadline.after(30))
+    key, value = encode_observation(FlowName(name), seen)
+    writer = scene.west.writer("test")
+    writer.send(Outgoing(observations_topic(prefix), key, value, partition=0))
+    writer.flush(Deadline.after(30))
+    writer.close()
+    refused = torn.run(*said("a-planned-move", 1, flow=name))
+    assert refused.returncode == PreflightBlocked.exit_status, refused.stderr
+    assert f"25 offsets of east went before the flow could mirror them ({tp} 5-29)" in " ".join(refused.stderr.split())
+    (begun,) = Journal(scene.west, prefix).operations(Deadline.after(30)).values()
+    assert (begun.state, begun.is_past_promote) == (OperationState.ABORTED, False)
+    moved = torn.run(*said("a-planned-move", 2, flow=name), "-o", "json")
+    assert moved.returncode == PartlyDone.exit_status, moved.stderr
+    item = json.loads(moved.stdout)["item"]
+    assert (item["accepted"], item["loss"]["known_lost"], item["loss"]["possible_lost_max"]) == (["loss"], 0, 25)
+    assert [told for told in item["exceptions"] if told.startswith(f"{tp}: 25 offsets were deleted")]
+    assert torn.copies() == 10
+    records = Journal(scene.west, prefix).read(Deadline.after(30))
+    assert active_cluster(records, FlowName(name)) == "west"
 
 
 def test_a_stranger_who_writes_a_copy_is_seen(scene: Scene) -> None:

@@ -474,7 +474,7 @@ def test_orphans_are_found_to_the_record_and_kept(scene: Scene) -> None:
     for name in ("behind", "live", "fresh"):
         assert_no_skip(scene, "east", "west", name)
 
-    proven = scene.run(*said("a-planned-move", 2, flow=scene.flow), "-o", "json")
+    proven = scene.run(*said("a-planned-move", 3, flow=scene.flow), "-o", "json")
     assert proven.returncode == 0, proven.stderr
     assert all(one["witnesses"] > 0 and not one["findings"] for one in json.loads(proven.stdout)["items"])
 
