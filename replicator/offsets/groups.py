@@ -100,7 +100,7 @@ class Translator:
             found = self._place_former(tp, at, observation.observed_at)
             told[len(places)] = found
             places.append(-1 if found.target_offset is None else found.target_offset)
-        committed = {**committed, **former}
+        committed = {**committed, **former} if former else committed
         make_row = self._rows.seen_at(observation.observed_at)
         placed = Placed(list(committed), array("q", committed.values()), places, told, make_row)
         return PlacedGroup(self._flow.name, observation.group, placed)
