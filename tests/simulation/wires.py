@@ -69,7 +69,8 @@ class SimClock:
 
 @dataclass(slots=True)
 class Wires:
-    """All calls of all processes, counted; `faults` says what happens at which. `trail` tells it afterwards."""
+    """All calls of all processes, counted; `faults` says what happens at which. `trail` tells it afterwards, `places`
+    which calls were at places that the product names as ones where it may die."""
 
     faults: dict[int, Fault]
     rng: random.Random
@@ -81,6 +82,7 @@ class Wires:
     trail: list[str] = field(default_factory=list)
     late: list[tuple[int, Callable[[], object]]] = field(default_factory=list)
     is_pausing: bool = False
+    places: dict[int, str] = field(default_factory=dict)
 
     def land_late(self, *, all_of_them: bool = False) -> None:
         """Let late effects happen whose time has come."""
@@ -129,6 +131,7 @@ class Process:
 
     def crashpoint(self, name: str) -> None:
         """A place that the product itself names as one where it may die."""
+        self._wires.places[self._wires.calls + 1] = name
         self.call(f"at {name}", lambda: None)
 
     def call(
