@@ -124,8 +124,8 @@ def drill(stage: Stage) -> str:
     found = {how: compared.get(how, 0) for how in ("same", "behind")}
     stage.report.promise(
         "A drill passes and leaves nothing",
-        f"{found['same']} clones begin with the source's next record, {found['behind']} a few earlier as was told; "
-        f"{len(traces)} clones left",
+        f"of the clones' positions {found['same']} begin with the source's next record, {found['behind']} "
+        f"before it, within what was told; {len(traces)} clones left",
         is_kept=not told["exceptions"] and sum(found.values()) > 0 and not traces,
     )
     return f"a failover would take {told['rto_seconds']:.1f} s"

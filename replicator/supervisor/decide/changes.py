@@ -140,8 +140,8 @@ def changed_items(
 
 
 def _is_worth_writing(before: Item | None, item: Item, *, refresh: timedelta) -> bool:
-    if before is None or item.observed_at - before.observed_at >= refresh:
-        return True
+    if before is None or not timedelta() <= item.observed_at - before.observed_at < refresh:
+        return True  # new, old, or written by a clock that has stepped back since: its time would stand for an hour
     return _without_times(before) != _without_times(item)
 
 

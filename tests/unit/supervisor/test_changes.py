@@ -120,10 +120,20 @@ def observation(seconds: float, end: int = 10) -> dict[TopicName, TopicObservati
 
 
 @pytest.mark.parametrize(
-    ("seconds", "end", "is_written"), [(1, 10, False), (1, 11, True), (9.9, 10, False), (10, 10, True)]
+    ("seconds", "end", "is_written"),
+    [
+        (0, 10, False),
+        (1, 10, False),
+        (1, 11, True),
+        (9.9, 10, False),
+        (10, 10, True),
+        (-0.1, 10, True),
+        (-3600, 10, True),
+    ],
 )
 def test_only_changes_are_written(seconds: float, end: int, is_written: bool) -> None:
-    """The moment alone is no change; after ten seconds it is one, so that the age can be trusted."""
+    """The moment alone is no change; after ten seconds it is one, so that the age can be trusted; and so it is once the
+    clock has stepped back, for what was written then lies in the future."""
     changed = changed_items(observation(0), observation(seconds, end), refresh_seconds=10)
     assert (ORDERS in changed) is is_written
 
