@@ -74,6 +74,8 @@ def test_progress_counts_within_one_lineage_only() -> None:
     """What a later step back stores is no progress; the lineage behind it may pass both."""
     twice = map_of(*BACK[:4], (6, 24))
     assert ground_of(twice, ends(40)).lineages == ((0, 2),)
+    assert ground_of(map_of(*BACK[:4], (12, 23), (6, 26)), ends(40)).lineages == ((0, 2),)
+    assert ground_of(map_of(*BACK[:4], (12, 24), (6, 26)), ends(40)).lineages == ((0, 2), (2, 5))
     later = map_of(*BACK[:4], (6, 24), (12, 31))
     assert ground_of(later, ends(35)).lineages == ((0, 2), (2, 4), (4, 6))
     # from behind (10, 10) up to the third record behind (12, 31), and from behind (11, 21) to the second

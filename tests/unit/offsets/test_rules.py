@@ -39,7 +39,7 @@ class Logs:
         """Return the visible source records in the range."""
         if self.source is None:
             return None
-        offsets = [at for at in sorted(self.source) if from_offset <= at < (to_offset or 10**9)]
+        offsets = [at for at in sorted(self.source) if from_offset <= at < (10**9 if to_offset is None else to_offset)]
         return Visible(array("q", offsets), array("q", offsets))
 
 

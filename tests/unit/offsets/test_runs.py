@@ -22,7 +22,7 @@ from tests.unit.offsets.test_points import ORDERS, map_of
 from tests.unit.offsets.test_rules import COPY, HOLED, MARKED, LogReads, Logs, ends
 
 OTHER, THIRD = (TopicPartition(TopicName("others"), number) for number in (0, 1))
-LIVELY = Logs(HOLED.copy, source=[0, 1, 2, 5, 6, 9, 10])
+LIVELY = Logs(HOLED.copy, source=[0, 1, 2, 5, 6, 9, 10, 11])
 HOLED_MAP, MARKED_MAP = map_of((0, 0), (10, 6)), map_of((0, 0), (8, 10))
 
 
@@ -65,6 +65,7 @@ def proven(offset: int, points: PartitionMap, logs: Logs, target: PartitionEnds,
         (3, MARKED_MAP, Logs({at: u for at, u in MARKED.copy.items() if at != 10}), []),
         (3, MARKED_MAP, Logs({}, is_copy_readable=False), []),
         (3, map_of((5, 5), (8, 10)), MARKED, []),
+        (6, map_of((5, 0), (8, 4)), Logs({0: 5, 1: 6, 3: 7, 4: 8}), [(5, 0, 2), (7, 3, 2)]),
     ],
     ids=[
         "markers",
@@ -80,6 +81,7 @@ def proven(offset: int, points: PartitionMap, logs: Logs, target: PartitionEnds,
         "the upper point is not visible",
         "copy unread",
         "below the first point",
+        "further up the source",
     ],
 )
 def test_a_closed_bracket_is_proven_by_counting(offset: int, points: PartitionMap, logs: Logs, runs: list[Run]) -> None:

@@ -93,6 +93,7 @@ def test_a_source_that_cannot_be_read_counts_back_to_its_start() -> None:
 def test_what_was_read_from_home_on_in_the_lineage_of_the_position(home: int, at: int, count: int) -> None:
     """Behind the lineage's last point below home; behind the point before it where it has none."""
     assert read_from(home, spot_at(at, map_of(*BACK)), LogReads(WHOLE)) == count
+    assert read_from(12, spot_at(45, map_of(*BACK, (15, 40))), LogReads(WHOLE)) == 14
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,9 @@ def test_what_lies_before_a_step_back_at_the_first_point_counts_whole() -> None:
         (((0, 12), (10, 22), (20, 32)), 25, 37, 12),
         (((0, 12), (10, 22), (20, 32)), 25, 38, 0),
         (((0, 0), (10, 2), (20, 60)), 1, 2, 1),
+        (((0, 0), (10, 2), (20, 30)), 35, 60, 27),
+        (((0, 12),), 15, 27, 12),
+        (((0, 12),), 15, 28, 0),
         (BACK, 12, 30, 20),
         (BACK, 12, 31, 0),
         (BACK, 25, 34, 22),
@@ -130,6 +134,9 @@ def test_what_lies_before_a_step_back_at_the_first_point_counts_whole() -> None:
         "records before the first point",
         "more than those",
         "only brackets up to the next point",
+        "behind the last point",
+        "behind the only point",
+        "behind the only point, and more",
         "before a step back",
         "before a step back that was passed",
         "behind a step back",
@@ -166,6 +173,22 @@ def test_what_a_restart_may_have_left_behind(
 def test_how_far_back_the_flow_may_have_gone(spot: Spot, homes: list[int]) -> None:
     """To each step's first point, and as many records further as may be hidden before it."""
     assert list(went_back_to(spot, LogReads(WHOLE), ends(200))) == homes
+
+
+@pytest.mark.parametrize(
+    ("at", "points", "mirrored", "expected"),
+    [
+        (12, ((0, 0), (10, 10)), 10, (2, "BOUNDED", 10, "bracket")),
+        (12, ((0, 0), (10, 10)), 11, (11, "BOUNDED", 1, "bracket")),
+        (3, ((0, 0),), 0, (0, "BOUNDED", 3, "bracket")),
+    ],
+)
+def test_a_flow_set_back_to_its_last_point_or_before_it_goes_back(
+    at: int, points: tuple[tuple[int, int], ...], mirrored: int, expected: tuple[object, ...]
+) -> None:
+    """As many records as it stored since, before the place where it stands now."""
+    found = ask_back(at, map_of(*points), WHOLE, target=ends(20), mirrored=mirrored, source=ends(200))
+    assert answer(found) == expected
 
 
 def test_a_spot_knows_its_bracket() -> None:
