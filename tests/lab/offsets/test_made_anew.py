@@ -84,7 +84,9 @@ class Stage:
 
     def wait_visible(self, record: str) -> None:
         """Return when the copy shows a record."""
-        wait_until(lambda: any(one == record for _, one in self.mirrored_ids()), what=f"{record} was not mirrored")
+        wait_until(
+            lambda: any(one == record for _, one in self.mirrored_ids()), seconds=180, what=f"{record} was not mirrored"
+        )
 
     def observe(self, offset: int) -> Translation:
         """Return where the group resumes from an offset, as the supervisor proves it while the source lives."""
