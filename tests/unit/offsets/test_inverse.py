@@ -149,7 +149,7 @@ def test_no_world_finds_a_fault_on_the_way_home(shape: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(rng=st.randoms(use_true_random=False))
 def test_no_world_drawn_choice_by_choice_finds_a_fault(shape: str, rng: random.Random) -> None:
     """Holes, aborts, restarts, rewinds, compaction on either side: each is drawn, so that a fault comes out small."""
@@ -162,7 +162,7 @@ def test_no_world_drawn_choice_by_choice_finds_a_fault(shape: str, rng: random.R
 def test_there_and_straight_back_is_never_later_than_the_start(shape: str) -> None:
     """No record of the source lies between a position and the way home from its place, while the copy is whole."""
     compared = 0
-    for seed in range(examples(120)):
+    for seed in range(examples(60)):
         world = world_of(shape, seed)
         if world.is_anew or world.copy_start:
             continue
