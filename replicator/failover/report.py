@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from replicator.clock import from_rfc3339
+from replicator.clock import from_rfc3339, seconds_between
 from replicator.errors import DataCorrupt
 from replicator.failover.access import access_exceptions, rights_told
 from replicator.failover.facts import Survey, cut_from_facts
@@ -82,7 +82,8 @@ class StepReport:
 class OperationReport:
     """All an operator wants to know of an operation. None is unknown, or not reached yet; of `loss_max`: no limit.
 
-    `rto_seconds` runs from the command to the verified target, halts and restarts included;
+    `rto_seconds` runs from the command to the verified target, halts and restarts included (None too where the clock
+    stepped back in between);
     `unwritable_seconds` from the fence of a living source to the promotion: applications can write nowhere.
     """
 
@@ -136,7 +137,7 @@ def _compose_report(
     groups = _groups_of(records, operation.flow)
     commanded_at = from_rfc3339(records[0].body["commanded_at"])
     verified_at = _verified_at(records)
-    rto_seconds = None if verified_at is None else max(0.0, (verified_at - commanded_at).total_seconds())
+    rto_seconds = None if verified_at is None else seconds_between(commanded_at, verified_at)
     promised = Objectives(rto_seconds=objectives.rto_seconds) if operation.kind is OperationKind.DRILL else objectives
     verdicts = judge(promised, rto_seconds=rto_seconds, loss=loss)
     exceptions = (*_exceptions_of(records, groups, survey), *_drill_exceptions(operation.kind, verdicts))
@@ -383,7 +384,7 @@ def _judge_records(promised: int, loss: LossReport | None) -> Verdict:
 def _judge_seconds(promised: float, loss: LossReport | None) -> Verdict:
     """A bound on when the lost was written keeps the promise; one beyond it leaves it unknown, as it may be less."""
     if loss is None or loss.unknown_window_seconds is None:
-        return Verdict("rpo_seconds", None, "the source was never read")
+        return Verdict("rpo_seconds", None, "the source was never read, or a clock stepped since: nobody knows")
     window, told = loss.unknown_window_seconds, f"promised {show_seconds(promised)}"
     if loss.lost_seconds_max is None:
         lost = show_items(loss.known_lost, "record")

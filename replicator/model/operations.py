@@ -79,7 +79,8 @@ class PartitionLoss:
 class LossReport:
     """Always three values: known (read, counted), the window nobody read, and the bound.
 
-    known_lost ≤ true loss ≤ possible_lost_max. `unknown_window_seconds` None: the source was never read.
+    known_lost ≤ true loss ≤ possible_lost_max. `unknown_window_seconds` None: the source was never read,
+    or the clock stepped back since.
     `lost_seconds_max`: whatever is lost was written within so many seconds before the window's end; None: not known.
     """
 

@@ -45,6 +45,7 @@ def find_excess(loss: LossReport, *, flow: Flow, choices: Choices) -> Blocked | 
 
 def tell_loss(loss: LossReport) -> str:
     """Return the loss as one sentence, its three values always together."""
-    window = "never read" if loss.unknown_window_seconds is None else show_seconds(loss.unknown_window_seconds)
+    is_known = loss.unknown_window_seconds is not None
+    window = show_seconds(loss.unknown_window_seconds) if is_known else "longer than anybody knows"
     bound = "unknown" if loss.possible_lost_max is None else show_count(loss.possible_lost_max)
     return f"lost at least {show_items(loss.known_lost, 'record')}, at most {bound} (unread for {window})"

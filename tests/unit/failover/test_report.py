@@ -80,6 +80,21 @@ def test_a_step_took_as_long_as_it_was_at_work() -> None:
     assert took == {"survey": 2.0, "cut": 4.0}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected", "is_held"), [(9.0, 9.0, True), (90.0, 90.0, False), (-3600.0, None, None)]
+)
+def test_a_clock_that_stepped_back_keeps_no_promise(
+    seconds: float, expected: float | None, is_held: bool | None
+) -> None:
+    """What seems to have been verified before it was commanded took nobody knows how long: not 0 s."""
+    clock = Timepiece()
+    log = open_logbook(clock, OperationKind.FAILOVER)
+    clock.seconds = seconds
+    log.add_fact("verify", "verified", {"findings": []})
+    report = report_of(log.records, objectives=Objectives(rto_seconds=60))
+    assert (report.rto_seconds, [verdict.is_held for verdict in report.verdicts]) == (expected, [is_held])
+
+
 def test_a_drill_promises_nothing_of_a_loss_and_fences_nobody() -> None:
     """It is judged by its time alone: a drill loses nothing and moves nobody."""
     log = open_logbook(Timepiece(), OperationKind.DRILL)
