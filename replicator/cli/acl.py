@@ -14,6 +14,7 @@ from replicator.model.forms.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from replicator.model.acls import AclBinding
     from replicator.supervisor.doctor import ClusterRights
 
 HOLDERS = ("supervisor", "mirror")
@@ -46,6 +47,51 @@ def show(app: App, flow_name: str | None, holder: str | None, *, is_as_commands:
             click.echo(safe_text(line))
         return
     emit("Right", items=list(_rows(found)), output=app.output, columns=_COLUMNS, warnings=_warnings(found))
+
+
+@acl.command()
+@click.argument("flow_name", metavar="FLOW")
+@click.option("--commands", "is_as_commands", is_flag=True, help="Print kafka-acls commands for what is missing.")
+@pass_app
+def staged(app: App, flow_name: str, *, is_as_commands: bool) -> None:
+    """Print the rights that `promote` gives applications on the standby of FLOW, and which of them stand there.
+
+    Asked is the standby alone: a supervisor keeps there what applications may do on the active.
+    """
+    from replicator.failover import missing_rules, staged_rules
+    from replicator.supervisor import World
+    from replicator.supervisor.doctor.grants import acl_command
+
+    deadline = app.deadline()
+    with World(app.settings, clock=app.clock) as world:
+        parts = world.flow(flow_name)
+        wanted = staged_rules(parts.flow, parts.observations.read(parts.flow.name, deadline))
+        missing = set(missing_rules(wanted.rules, parts.target.acls.list(deadline)))
+    if is_as_commands:
+        bootstrap = app.settings.document.clusters[parts.flow.target].bootstrap
+        for rule in wanted.rules:
+            if rule in missing:
+                click.echo(safe_text(acl_command(rule, bootstrap=bootstrap)))
+        return
+    rows = [{**rule_row(rule), "stands": rule not in missing} for rule in wanted.rules]
+    left_out = [
+        f"left out, since it denies everybody: {rule.right.value} on {rule.resource_type.value} {safe_text(rule.name)}"
+        for rule in wanted.left_out
+    ]
+    emit("Staged", items=rows, output=app.output, columns=_STAGED_COLUMNS, warnings=left_out)
+
+
+def rule_row(rule: AclBinding) -> dict[str, Any]:
+    """Return a rule as JSON tells it."""
+    return {
+        "principal": rule.principal,
+        "resource_type": rule.resource_type.value,
+        "name": rule.name,
+        "pattern": rule.pattern.value,
+        "right": rule.right.value,
+        "permission": rule.permission.value,
+        "host": rule.host,
+    }
 
 
 def _rows(found: Sequence[ClusterRights]) -> Iterator[dict[str, Any]]:
@@ -90,4 +136,12 @@ _COLUMNS = (
     Column("NAME", _told_name),
     Column("RIGHT", lambda row: row["right"]),
     Column("WHY", lambda row: row["why"]),
+)
+
+_STAGED_COLUMNS = (
+    Column("PRINCIPAL", lambda row: row["principal"]),
+    Column("RESOURCE", lambda row: row["resource_type"]),
+    Column("NAME", _told_name),
+    Column("RIGHT", lambda row: row["right"] if row["permission"] == "allow" else f"not {row['right']}"),
+    Column("STANDS", lambda row: "yes" if row["stands"] else "at promote"),
 )

@@ -5,7 +5,7 @@ journal. It never acts without the lease, never guesses what it could not read, 
 override that nobody named.
 """
 
-from replicator.failover.access import application_rules
+from replicator.failover.access import application_rules, missing_rules, staged_rules
 from replicator.failover.engine.crash import crashpoint_from, never_crash
 from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent, nobody_looks
 from replicator.failover.engine.runbook import Runbook, Step
@@ -81,6 +81,7 @@ __all__ = [
     "forecast_failover",
     "last_drill",
     "make_plan",
+    "missing_rules",
     "never_crash",
     "nobody_looks",
     "plan_from",
@@ -91,6 +92,7 @@ __all__ = [
     "rto_told",
     "run_operation",
     "runbook_of",
+    "staged_rules",
     "standing_fences",
     "unknown_window_seconds",
 ]

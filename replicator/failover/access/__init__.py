@@ -5,6 +5,14 @@ cluster is the standby again. It never touches a rule that it has not made itsel
 """
 
 from replicator.failover.access.activating import access_exceptions, activate_rules, rights_told, withdraw_rules
-from replicator.failover.access.staging import application_rules
+from replicator.failover.access.staging import application_rules, missing_rules, staged_rules
 
-__all__ = ["access_exceptions", "activate_rules", "application_rules", "rights_told", "withdraw_rules"]
+__all__ = [
+    "access_exceptions",
+    "activate_rules",
+    "application_rules",
+    "missing_rules",
+    "rights_told",
+    "staged_rules",
+    "withdraw_rules",
+]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from replicator.errors import AccessDenied, OperationFailed
-from replicator.failover.access.staging import Wanted, application_rules, missing_rules, rules_for_target
+from replicator.failover.access.staging import Wanted, application_rules, missing_rules, rules_for_target, staged_rules
 from replicator.failover.fences.rules import standing_fences
 from replicator.failover.sources import read_source
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, READ_SECONDS, World
@@ -41,7 +41,7 @@ def activate_rules(world: World) -> None:
         wanted, doubts = read_wanted(world)
         _give(world, missing_rules(wanted.rules, world.target.acls.list(world.deadline(ASK_SECONDS))))
     except (AccessDenied, OperationFailed) as error:
-        doubts = (error.message,)
+        doubts = (f"{error.message}; `replicator acl staged {world.name} --commands` grants them",)
     if doubts:
         world.logbook.add_fact(PROMOTE_STEP, UNSURE, {"cluster": world.flow.target, "told": "; ".join(doubts)})
 
@@ -55,16 +55,15 @@ def read_wanted(world: World) -> tuple[Wanted, tuple[str, ...]]:
     """
     observed = world.observed
     if world.is_planned:
-        staged = _read_rules(world, observed)
+        wanted = rules_for_target(world.flow, _read_rules(world, observed), topics=observed.topics)
     elif observed.access:
-        staged = {principal: seen.rules for principal, seen in observed.access.items()}
+        wanted = staged_rules(world.flow, observed)
     elif world.survey is not None and world.survey.is_answering:
         deadline = world.deadline(READ_SECONDS)
         observed = read_source(world.source, world.flow, world.moves_group, world.clock, deadline)
-        staged = _read_rules(world, observed)
+        wanted = rules_for_target(world.flow, _read_rules(world, observed), topics=observed.topics)
     else:
         return Wanted(), (f"nobody has read those on {world.flow.source} while it lived: none were given",)
-    wanted = rules_for_target(world.flow, staged, topics=observed.topics)
     return wanted, _tell_left_out(world, wanted)
 
 

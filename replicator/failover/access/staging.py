@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from replicator.journal import Observed
 from replicator.model.acls import EVERYBODY, AclBinding, PatternType, Permission, ResourceType, Right, is_covered
 from replicator.model.flow import Flow
 from replicator.model.names import GroupName, TopicName
@@ -74,6 +75,12 @@ def _any_begins(names: Sequence[str], prefix: str) -> bool:
 def _goes_along(rule: AclBinding) -> bool:
     is_transactional = rule.resource_type is ResourceType.TRANSACTIONAL_ID
     return is_transactional or (rule.resource_type is ResourceType.CLUSTER and rule.right is Right.IDEMPOTENT_WRITE)
+
+
+def staged_rules(flow: Flow, observed: Observed) -> Wanted:
+    """Return the rules for the target as the standby knows them."""
+    staged = {principal: seen.rules for principal, seen in observed.access.items()}
+    return rules_for_target(flow, staged, topics=observed.topics)
 
 
 def rules_for_target(

@@ -68,16 +68,18 @@ def _compare(rights: ClusterRights, principal: str, probe: ClusterProbe, subject
 
 
 def acl_command(binding: AclBinding, *, bootstrap: str = "$BOOTSTRAP") -> str:
-    """Return the kafka-acls command that adds the rule; names are quoted for a shell."""
+    """Return the kafka-acls command that adds the rule, one that denies too; names are quoted for a shell."""
     where = "--cluster" if binding.resource_type is ResourceType.CLUSTER else None
     resource = [where] if where else [_RESOURCE_FLAGS[binding.resource_type], shlex.quote(binding.name)]
     pattern = ["--resource-pattern-type", "prefixed"] if binding.pattern is PatternType.PREFIXED else []
     server = bootstrap if bootstrap.startswith("$") else shlex.quote(bootstrap)
+    host = [] if binding.host == "*" else [f"--{binding.permission.value}-host", shlex.quote(binding.host)]
     words = [
         "kafka-acls.sh --bootstrap-server",
         server,
-        "--command-config admin.properties --add --allow-principal",
+        f"--command-config admin.properties --add --{binding.permission.value}-principal",
         shlex.quote(binding.principal),
+        *host,
         "--operation",
         _operation(binding),
         *resource,

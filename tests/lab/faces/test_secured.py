@@ -15,6 +15,7 @@ from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding, ResourceType
 from replicator.model.names import FlowName
+from tests.pages import said
 
 from .conftest import RECORDS, Face, make_face, use_own_worker
 
@@ -139,6 +140,11 @@ def test_a_failover_with_least_rights_moves_the_group(
     """The runbook passes every step as `replicator`, the group stands on west where it stood on east, applications have
     the rights there that the supervisor saw on east, and the API tells over TLS who is active."""
     wait_staged(secured)
+    staged = secured.answer(*said("the-active-is-gone", 3, flow=secured.flow))["items"]
+    assert {row["principal"] for row in staged} == {"User:app"}
+    assert not any(row["stands"] for row in staged)
+    commands = secured.run("acl", "staged", secured.flow, "--commands").stdout.splitlines()
+    assert len(commands) == len(staged)
     done = secured.answer("failover", secured.flow, "--confirm", secured.flow, "--accept", "split-brain", status=None)[
         "item"
     ]
@@ -146,6 +152,8 @@ def test_a_failover_with_least_rights_moves_the_group(
     assert set(moved) == {secured.group}
     assert moved[secured.group]["grade"] == "EXACT"
     given = {rule for rule in admins["west"].acls.list(Deadline.after(30)) if rule.principal == "User:app"}
+    assert {(rule.name, rule.right.value) for rule in given} == {(row["name"], row["right"]) for row in staged}
+    assert all(row["stands"] for row in secured.answer("acl", "staged", secured.flow)["items"])
     assert f"{len(given)} rules" in done["evidence"]["rights_given"]
     topics = {rule for rule in given if rule.resource_type is ResourceType.TOPIC}
     assert {rule.right for rule in topics} == {r.right for r in closed_west if r.resource_type is ResourceType.TOPIC}

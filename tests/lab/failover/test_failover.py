@@ -113,7 +113,7 @@ def test_a_flow_hit_in_the_middle_of_traffic_fails_over(stage) -> None:
     again = stage.run(*failover("live"))
     assert again.returncode == 4
     assert report["operation_id"] in again.stderr
-    shown = said("the-active-is-gone", 3, flow="live", operation=report["operation_id"])
+    shown = said("the-active-is-gone", 4, flow="live", operation=report["operation_id"])
     assert stage.answer(*shown)["loss"] == loss
 
 

@@ -13,7 +13,7 @@ from tests.pages import FOLDER, commands_on, said
 
 PAGES = sorted(path.stem for path in FOLDER.glob("*.md"))
 COMMANDS = [(page, place) for page in PAGES for place in range(len(commands_on(page)))]
-LAB = Path(__file__).parents[2] / "lab" / "failover"
+LAB = Path(__file__).parents[2] / "lab"
 
 
 def test_there_is_a_page_for_each_fear() -> None:
@@ -37,7 +37,7 @@ def test_a_command_is_one_that_exists(page: str, place: int) -> None:
 @pytest.mark.parametrize(("page", "place"), COMMANDS)
 def test_a_command_is_run_on_real_brokers(page: str, place: int) -> None:
     """Some test runs exactly this one and asserts what the page claims of it."""
-    text = "".join(path.read_text(encoding="utf-8") for path in LAB.glob("test_*.py"))
+    text = "".join(path.read_text(encoding="utf-8") for path in LAB.rglob("test_*.py"))
     assert f'said("{page}", {place},' in text, f"no test runs `{commands_on(page)[place]}`"
 
 
