@@ -7,15 +7,21 @@ whole: rooms below receive `ClusterAccess`, `Flow` and the like.
 """
 
 from replicator.settings.checks import find_problems
-from replicator.settings.clusters import ClusterSettings, ConnectSettings, Runtime, SecuritySettings
+from replicator.settings.clusters import (
+    ClusterSettings,
+    ConnectAccess,
+    ConnectSettings,
+    ConnectTopics,
+    RegistrySettings,
+    Runtime,
+    SecuritySettings,
+)
 from replicator.settings.document import Document, json_schema
 from replicator.settings.flows import FlowSettings
 from replicator.settings.load import (
     ApiReach,
     ApiServing,
     ApiToken,
-    ConnectAccess,
-    ConnectTopics,
     Origin,
     Settings,
     candidate_paths,
@@ -51,6 +57,7 @@ __all__ = [
     "HookSettings",
     "KeepSettings",
     "Origin",
+    "RegistrySettings",
     "Runtime",
     "ScheduleSettings",
     "SecuritySettings",

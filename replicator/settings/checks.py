@@ -8,7 +8,7 @@ from itertools import combinations
 
 from replicator.model.flow import Flow, Naming
 from replicator.model.names import TopicName
-from replicator.settings.clusters import ClusterSettings, ConnectSettings, Runtime, SecuritySettings
+from replicator.settings.clusters import ClusterSettings, ConnectSettings, RegistrySettings, Runtime, SecuritySettings
 from replicator.settings.document import Document
 from replicator.settings.problems import Problem, nearest
 from replicator.settings.upkeep import ScheduleSettings
@@ -22,6 +22,7 @@ def find_problems(document: Document) -> list[Problem]:
     return [
         *_all_clusters(document),
         *_all_connects(document),
+        *_all_registries(document),
         *_all_flows(document),
         *_flow_pairs(document),
         *_all_schedules(document),
@@ -94,6 +95,25 @@ def _all_connects(document: Document) -> Iterator[Problem]:
                 ("connect", other_name, "url"),
                 f"the same as for cluster {name}: a Connect writes to one cluster, each target has its own",
             )
+
+
+def _all_registries(document: Document) -> Iterator[Problem]:
+    for name, registry in document.registries.items():
+        path = ("registries", name)
+        if name not in document.clusters:
+            yield Problem(path, f"there is no cluster {name}", nearest(name, document.clusters))
+        for key, why in _registry_problems(registry):
+            yield Problem((*path, key), why)
+
+
+def _registry_problems(registry: RegistrySettings) -> Iterator[tuple[str, str]]:
+    if (registry.username is None) != (registry.password is None):
+        yield ("password" if registry.password is None else "username"), "username and password go together"
+    if (registry.certificate_file is None) != (registry.key_file is None):
+        yield ("key_file" if registry.key_file is None else "certificate_file"), "certificate and key go together"
+    for key in ("ca_file", "certificate_file"):
+        if registry.url.startswith("http://") and getattr(registry, key) is not None:
+            yield key, "http uses no certificates: leave it out, or use https"
 
 
 def _connect_problems(connect: ConnectSettings) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,15 @@
-"""The sections `clusters` and `connect`."""
+"""The sections `clusters`, `connect` and `registries`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
-from replicator.model.cluster import SecurityProtocol
+from replicator.model.cluster import Secret, SecurityProtocol
+from replicator.model.names import ClusterName
 from replicator.settings.values import Addresses, FilePath, SecretReference, Section, TopicText, Url
 
 
@@ -134,3 +136,50 @@ class ConnectSettings(Section):
         description="Runtime external: folder, as the worker sees it, with CLUSTER.properties for each secured "
         "cluster: the values of sasl.jaas.config and the like, which connectors name as ${file:...} and never hold.",
     )
+
+
+class RegistrySettings(Section):
+    """The schema registry beside one cluster: what it holds goes into the cluster's snapshots."""
+
+    url: Url = Field(description="Where the registry's REST answers.", examples=["https://registry.example.com:8081"])
+    username: str | None = Field(
+        default=None, min_length=1, pattern=r"^[^:]*$", description="User, where it asks for one; holds no colon."
+    )
+    password: SecretReference | None = Field(default=None, description="Its password, by reference.")
+    ca_file: FilePath | None = Field(default=None, description="PEM file of the authorities to trust for https.")
+    certificate_file: FilePath | None = Field(
+        default=None, description="PEM file of our own certificate, where it asks for one."
+    )
+    key_file: FilePath | None = Field(default=None, description="PEM file of our own key, readable by its owner alone.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectTopics:
+    """What a Connect calls its group and its own topics, every default filled in."""
+
+    group_id: str
+    offsets_topic: str
+    configs_topic: str
+    status_topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectAccess:
+    """The Connect beside one cluster, every default filled in. `folder` is where a worker of ours keeps its files;
+    `secrets_folder` holds what connectors refer to, as the worker sees it."""
+
+    cluster: ClusterName
+    runtime: Runtime
+    url: str
+    group_id: str
+    offsets_topic: str
+    configs_topic: str
+    status_topic: str
+    replication_factor: int
+    heap_mib: int
+    image: str | None
+    username: str | None
+    password: Secret | None
+    ca_file: str | None
+    folder: str
+    secrets_folder: str | None = None

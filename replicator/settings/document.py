@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from replicator.settings.clusters import ClusterSettings, ConnectSettings
+from replicator.settings.clusters import ClusterSettings, ConnectSettings, RegistrySettings
 from replicator.settings.flows import FlowSettings
 from replicator.settings.upkeep import FailoverSettings, SnapshotsSettings, SupervisorSettings
 from replicator.settings.values import Name, Section
@@ -29,6 +29,9 @@ class Document(Section):
     clusters: Mapping[Name, ClusterSettings] = Field(default={}, description="Kafka clusters by name.")
     connect: Mapping[Name, ConnectSettings] = Field(
         default={}, description="The Kafka Connect beside each cluster, by its name."
+    )
+    registries: Mapping[Name, RegistrySettings] = Field(
+        default={}, description="The schema registry beside each cluster, by its name."
     )
     flows: Mapping[Name, FlowSettings] = Field(default={}, description="Replications by name.")
     snapshots: SnapshotsSettings = Field(

@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from replicator.errors import ConfigInvalid, NotFound
+from replicator.model.archive.schemas import RegistryAccess
 from replicator.model.archive.unlocking import Unlock
 from replicator.model.cluster import ClusterAccess, Secret, Security
 from replicator.model.flow import Flow
 from replicator.model.names import ClusterName
 from replicator.settings.checks import find_problems
-from replicator.settings.clusters import ClusterSettings, Runtime, SecuritySettings
+from replicator.settings.clusters import ClusterSettings, ConnectAccess, ConnectTopics, Runtime, SecuritySettings
 from replicator.settings.document import Document
 from replicator.settings.overrides import apply_overrides, override_variables
 from replicator.settings.problems import Sources, config_invalid, nearest, problems_of, show_path
@@ -27,38 +28,6 @@ from replicator.settings.yaml_file import Node, parse_yaml, read_text
 FILE_VARIABLE = "REPLICATOR_CONFIG"
 SECRETS_FOLDER = "secrets"
 """In the folder of a worker of ours: the files that its connectors refer to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectTopics:
-    """What a Connect calls its group and its own topics, every default filled in."""
-
-    group_id: str
-    offsets_topic: str
-    configs_topic: str
-    status_topic: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectAccess:
-    """The Connect beside one cluster, every default filled in. `folder` is where a worker of ours keeps its files;
-    `secrets_folder` holds what connectors refer to, as the worker sees it."""
-
-    cluster: ClusterName
-    runtime: Runtime
-    url: str
-    group_id: str
-    offsets_topic: str
-    configs_topic: str
-    status_topic: str
-    replication_factor: int
-    heap_mib: int
-    image: str | None
-    username: str | None
-    password: Secret | None
-    ca_file: str | None
-    folder: str
-    secrets_folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +237,25 @@ class Settings:
         """Return where the REST of the Connect beside `cluster` answers."""
         self._expect("Connect of cluster", cluster, self.document.connect)
         return self.document.connect[cluster].url
+
+    def registry_access(self, cluster: str) -> RegistryAccess | None:
+        """Return how the schema registry beside `cluster` is reached; None where none is configured.
+
+        Raises:
+            ConfigInvalid: a secret or a certificate cannot be had.
+        """
+        registry, path = self.document.registries.get(cluster), ("registries", cluster)
+        if registry is None:
+            return None
+        return RegistryAccess(
+            cluster=ClusterName(cluster),
+            url=registry.url,
+            username=registry.username,
+            password=self._secret(registry.password, (*path, "password")),
+            ca_file=self._file(registry.ca_file, (*path, "ca_file")),
+            certificate_file=self._file(registry.certificate_file, (*path, "certificate_file")),
+            key_file=self._private(registry.key_file, (*path, "key_file")),
+        )
 
     def api_serving(self) -> ApiServing:
         """Return how the API is served, its tokens fetched now.

@@ -14,6 +14,7 @@ from replicator.cli.output import Column, emit
 from replicator.cli.snapshots.keeping import keep, prune, unkeep
 from replicator.cli.snapshots.outward import diff, export
 from replicator.cli.snapshots.restoring import restore
+from replicator.cli.snapshots.schemas import schemas
 from replicator.errors import AccessDenied, DataCorrupt, NotFound, PartlyDone, Unreachable, UsageError
 from replicator.model.forms.figures import show_bytes, show_count, show_moment
 
@@ -31,7 +32,7 @@ def snapshot() -> None:
     """Take, list, verify and restore snapshots. ID is an id, a unique beginning of one, `latest` or `oldest`."""
 
 
-for _command in (keep, unkeep, prune, diff, export, restore):
+for _command in (keep, unkeep, prune, diff, export, restore, schemas):
     snapshot.add_command(_command)
 
 
@@ -71,7 +72,7 @@ def create(
     )
     from replicator.model.flow import Selection
     from replicator.snapshot import SnapshotRequest, create_snapshot
-    from replicator.supervisor.schedules.snapshots import mirror_of
+    from replicator.supervisor.schedules.snapshots import mirror_of, reading_schemas
 
     name, flow, carried = choose_cluster(app, flow_name, cluster)
     topics = Selection(include=patterns, exclude=carried.exclude) if patterns else carried
@@ -85,13 +86,17 @@ def create(
     repository = open_repository(app, store)
     begun = app.clock.monotonic()
     app.hint_if_interrupted = "no snapshot was published; the same command again uses what was stored already"
-    with open_cluster(app, name) as (door, raw), show_progress(app) as report:
+    with (
+        open_cluster(app, name) as (door, raw),
+        reading_schemas(app.settings, name) as read_schemas,
+        show_progress(app) as report,
+    ):
         mirror = mirror_of(app.settings, app.settings.flow(flow), door) if flow is not None else None
         manifest = create_snapshot(
             door,
             raw,
             repository,
-            replace(request, mirror=mirror),
+            replace(request, mirror=mirror, read_schemas=read_schemas),
             clock=app.clock,
             deadline=app.deadline(LONG_SECONDS),
             report=report,
@@ -261,7 +266,8 @@ def count_states(repository: Repository, manifest: Manifest) -> dict[str, int | 
             continue
         except AccessDenied:
             continue
-        counts[kind] = next((len(value) for value in content.values() if isinstance(value, list | dict)), 0)
+        told = [content["versions"]] if kind == "schemas" and "versions" in content else content.values()
+        counts[kind] = next((len(value) for value in told if isinstance(value, list | dict)), 0)
     return counts
 
 

@@ -28,7 +28,7 @@ from replicator.snapshot.capture.cutting import weigh_consistency
 from replicator.snapshot.capture.increments import Base, PartitionPlan
 from replicator.snapshot.capture.packing import Compression, PackWriter, Place
 from replicator.snapshot.capture.states import find_positions_ahead, groups_to_json
-from replicator.snapshot.capture.surroundings import NEVER_CAPTURED, MirrorSource, mirror_to_json
+from replicator.snapshot.capture.surroundings import NEVER_CAPTURED, MirrorSource, ReadSchemas, mirror_to_json
 from replicator.snapshot.capture.survey import (
     Survey,
     end_survey,
@@ -55,7 +55,7 @@ class SnapshotRequest:
 
     `mirror` tells how far the flow is that fills the cluster, so that the cut maps back to source offsets.
     `bytes_per_second` bounds how fast the cluster is read; None: as fast as it goes. `is_quiescent` pauses the flow
-    for the cut.
+    for the cut. `read_schemas` asks the cluster's registry for all it holds; None: it has none that is known.
     """
 
     topics: Selection = Selection()
@@ -66,6 +66,7 @@ class SnapshotRequest:
     compression: Compression = Compression.AUTO
     bytes_per_second: int | None = None
     is_quiescent: bool = False
+    read_schemas: ReadSchemas | None = None
 
 
 def create_snapshot(
@@ -117,6 +118,7 @@ def _create(
         topics=request.topics,
         groups=request.groups,
         mirror=request.mirror,
+        read_schemas=request.read_schemas,
         is_quiescent=request.is_quiescent,
         clock=clock,
         deadline=soon,
@@ -137,7 +139,6 @@ def _create(
     missing = _find_missing(cluster, survey.topics, copied, deadline)
     survey = end_survey(survey, request.mirror, deadline=deadline)
     topics = _assemble_topics(survey, copied, writer, {topic.name for topic in missing}, repository)
-    warnings += unfinished.warnings
     manifest = _write_manifest(
         cluster,
         repository,
@@ -148,7 +149,7 @@ def _create(
         topics=topics,
         missing=missing,
         writer=writer,
-        warnings=warnings,
+        warnings=[*warnings, *unfinished.warnings],
         clock=clock,
     )
     report(Progress(stage=Stage.PUBLISH))

@@ -8,21 +8,30 @@ from typing import Any
 
 from replicator.clock import Deadline
 from replicator.errors import AccessDenied, NotFound, OperationFailed, Unreachable
+from replicator.model.archive.schemas import RegistryContent
 from replicator.model.archive.snapshots import NotCaptured
 from replicator.model.flow import Delivery
 from replicator.model.names import ClusterName, TopicPartition
 from replicator.snapshot.capture.cutting import Hold
+from replicator.snapshot.schemas.states import content_to_json
 from replicator.wire import RawClient
 from replicator.wire.rules import read_access_rules, read_quotas, read_scram_users
 
 NEVER_CAPTURED = (
     NotCaptured(what="broker_configs", reason="not asked for: they are the target's own business"),
     NotCaptured(what="delegation_tokens", reason="not asked for: they end by themselves"),
-    NotCaptured(what="schemas", reason="not asked for: no registry is read; its topic is, where it is selected"),
     NotCaptured(what="scram_secrets", reason="not told by Kafka to anybody: users, mechanisms and iterations are"),
+)
+NO_REGISTRY = NotCaptured(
+    what="schemas", reason="not asked for: no registry is configured; its topic is captured, where it is selected"
 )
 ASK_SECONDS = 20.0
 """No question about rules, quotas or users takes longer: a snapshot of the data must not fail for them."""
+
+REGISTRY_SECONDS = 60.0
+"""A registry is asked for each version by itself: some thousands of them take no longer."""
+ReadSchemas = Callable[[Deadline], RegistryContent]
+"""Returns all that a registry holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +57,13 @@ class MirrorSource:
 MirroredOffsets = Mapping[TopicPartition, int]
 
 
-def read_surroundings(raw: RawClient, brokers: Iterable[int], *, deadline: Deadline) -> Surroundings:
-    """Return access rules, quotas and SCRAM users as far as we may read them.
+def read_surroundings(
+    raw: RawClient, brokers: Iterable[int], *, read_schemas: ReadSchemas | None = None, deadline: Deadline
+) -> Surroundings:
+    """Return access rules, quotas, SCRAM users and schemas as far as we may read them.
 
     Never raises for what the cluster refuses or does not know: that is listed. `brokers` must be known to `raw`.
+    Asked after the cut, a registry tells every schema that a captured record can name.
     """
     asked = list(brokers)
     questions: tuple[tuple[str, str, Callable[..., Iterable[Any]]], ...] = (
@@ -67,6 +79,14 @@ def read_surroundings(raw: RawClient, brokers: Iterable[int], *, deadline: Deadl
             states[kind] = {key: [_to_json(item) for item in ask(raw, asked, deadline=soon)]}
         except (AccessDenied, NotFound, OperationFailed, Unreachable) as exc:
             left_out.append(NotCaptured(what=kind, reason=reason_of(exc)))
+    if read_schemas is None:
+        left_out.append(NO_REGISTRY)
+    else:
+        try:
+            content = read_schemas(Deadline.after(deadline.capped(REGISTRY_SECONDS), clock=deadline.clock))
+            states["schemas"] = content_to_json(content)
+        except (AccessDenied, NotFound, OperationFailed, Unreachable) as exc:
+            left_out.append(NotCaptured(what="schemas", reason=reason_of(exc)))
     return Surroundings(states, tuple(left_out))
 
 

@@ -26,6 +26,7 @@ from replicator.snapshot.capture.states import effective_settings, own_settings,
 from replicator.snapshot.capture.surroundings import (
     MirroredOffsets,
     MirrorSource,
+    ReadSchemas,
     Surroundings,
     read_mirrored,
     read_surroundings,
@@ -68,6 +69,7 @@ def survey_cluster(
     topics: Selection,
     groups: Selection,
     mirror: MirrorSource | None = None,
+    read_schemas: ReadSchemas | None = None,
     is_quiescent: bool = False,
     clock: Clock,
     deadline: Deadline,
@@ -90,6 +92,7 @@ def survey_cluster(
         cut = read_cut(raw, partitions, clock=clock, deadline=deadline)
         after = read_mirrored(mirror, deadline=deadline)[0] if stillness.is_held else None
         end_still(stillness, raw, partitions, clock=clock, deadline=deadline)
+    brokers = [broker.id for broker in identity.brokers]
     return Survey(
         identity=identity,
         topics=chosen,
@@ -100,7 +103,7 @@ def survey_cluster(
         groups_read_at=groups_read_at,
         cut=cut,
         stillness=stillness,
-        surroundings=read_surroundings(raw, [broker.id for broker in identity.brokers], deadline=deadline),
+        surroundings=read_surroundings(raw, brokers, read_schemas=read_schemas, deadline=deadline),
         mirrored_before=mirrored,
         mirrored_after=after if stillness.is_held else None,
         mirror_problem=mirror_problem,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from replicator.clock import Clock, Deadline
@@ -12,8 +13,10 @@ from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked
 from replicator.flow import hold_flow, read_positions
 from replicator.flow.planning.overlap import remote_selection
 from replicator.kafka import KafkaCluster
+from replicator.kafka.registry import SchemaRegistry
 from replicator.log import get_logger
 from replicator.model.archive.keeping import KeepRule
+from replicator.model.archive.schemas import RegistryContent
 from replicator.model.archive.snapshots import Manifest
 from replicator.model.flow import Flow
 from replicator.model.names import TopicName
@@ -132,6 +135,21 @@ def mirror_of(settings: Settings, flow: Flow, cluster: KafkaCluster) -> MirrorSo
     )
 
 
+@contextmanager
+def reading_schemas(settings: Settings, cluster: str) -> Iterator[Callable[[Deadline], RegistryContent] | None]:
+    """Yield what reads the schema registry beside a cluster; None where none is configured.
+
+    Raises:
+        ConfigInvalid: its secrets or certificates cannot be had, or the extra `registry` is not installed.
+    """
+    access = settings.registry_access(cluster)
+    if access is None:
+        yield None
+        return
+    with SchemaRegistry(access) as registry:
+        yield registry.read
+
+
 def capture_flow(
     settings: Settings, flow: Flow, cluster: KafkaCluster, *, tags: tuple[str, ...], clock: Clock, deadline: Deadline
 ) -> Manifest:
@@ -145,7 +163,8 @@ def capture_flow(
     repository = open_repository(settings)
     mirror = mirror_of(settings, flow, cluster)
     request = SnapshotRequest(topics=remote_selection(flow), flow=flow.name, mirror=mirror, tags=tags)
-    with RawClient(cluster.access, clock=clock) as raw:
+    with RawClient(cluster.access, clock=clock) as raw, reading_schemas(settings, flow.target) as read_schemas:
+        request = replace(request, read_schemas=read_schemas)
         manifest = create_snapshot(cluster, raw, repository, request, clock=clock, deadline=deadline)
     proof = verify_snapshot(repository, manifest.id, clock=clock)
     if not proof.is_ok:

@@ -17,6 +17,7 @@ from replicator.cli.main import run
 from replicator.clock import Deadline
 from replicator.kafka import Outgoing
 from replicator.model.names import TopicPartition
+from tests.registry import StandIn, serve_registry
 
 pytestmark = pytest.mark.lab
 
@@ -49,6 +50,26 @@ def say(lab, desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> S
         return status, document.get("item", document.get("items", out.err))
 
     return spoken
+
+
+def test_schemas(lab, desk, names, say: Say, tmp_path: Path) -> None:
+    """A snapshot holds what the registry beside east holds; the page's commands bring it to west's, ids and all."""
+    topic = fill(desk, names, count=3)
+    with serve_registry(StandIn()) as east, serve_registry(StandIn()) as west:
+        east.put(f"{topic}-value", 41, '"string"')
+        east.put(f"{topic}-value", 47, '"bytes"', version=4)
+        with (tmp_path / "replicator.yaml").open("a") as config:
+            config.write(f"\nregistries: {json.dumps({'east': {'url': east.url}, 'west': {'url': west.url}})}\n")
+        assert say(["snapshot", "create", "--cluster", "east", "--topics", topic], {})[0] == 0
+        shown = say(["snapshot", "show", "latest"], {})[1]
+        assert shown["captured_beside"]["schemas"] == 2
+        assert "schemas" not in [one["what"] for one in shown["not_captured"]]
+        planned, restored = commands_on("schemas")
+        status, plan = say(planned, {})
+        assert (status, len(plan["steps"]), west.subjects) == (0, 2, {})
+        status, done = say(restored, {})
+        assert (status, done["registered"], done["moved"]) == (0, 2, [])
+        assert west.told() == east.told()
 
 
 def fill(desk, names, *, count: int) -> str:

@@ -230,3 +230,19 @@ def test_auto_says_how_much_it_may_lose() -> None:
 def test_swapped_letters_mean_the_word_of_the_same_letters(word: str, known: list[str], meant: str | None) -> None:
     """Of two words as near as each other, the one that was probably typed is meant."""
     assert nearest(word, known) == meant
+
+
+def test_a_registry_belongs_to_a_cluster_and_its_parts_go_together() -> None:
+    """A cluster that is not there, half a log-in, half a certificate, and certificates without https are told."""
+    registries = {
+        "wets": {"url": "http://r:8081"},
+        "west": {"url": "http://r:8081", "username": "me", "ca_file": "ca.pem", "key_file": "key.pem"},
+    }
+    found = told(registries=registries)
+    for line in (
+        "there is no cluster wets",
+        "username and password go together",
+        "certificate and key go together",
+        "http uses no certificates",
+    ):
+        assert [one for one in found if line in one], line
