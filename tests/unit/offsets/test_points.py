@@ -26,9 +26,17 @@ def map_of(*points: tuple[int, int] | None, ends: tuple[int, ...] = ()) -> Parti
         ([(0, 0), (9, 9), (4, 20), (8, 25)], [(0, 0), (9, 9), (4, 20), (8, 25)], [(0, 2), (2, 4)]),
         ([(0, 0), (9, 9), (9, 20)], [(0, 0), (9, 9), (9, 20)], [(0, 2), (2, 3)]),
         ([(0, 0), (9, 9), (12, 0), (13, 1)], [(12, 0), (13, 1)], [(0, 2)]),
+        ([(0, 0), (9, 9), (12, 9), (13, 10)], [(12, 9), (13, 10)], [(0, 2)]),
         ([(0, 0), (9, 9), (9, 9), (10, 10)], [(0, 0), (9, 9), (10, 10)], [(0, 3)]),
     ],
-    ids=["growing", "source steps back", "source stands still", "target steps back", "the same sync twice"],
+    ids=[
+        "growing",
+        "source steps back",
+        "source stands still",
+        "target steps back",
+        "target stands still",
+        "the same sync twice",
+    ],
 )
 def test_points_fall_into_stretches(
     points: list[tuple[int, int]], kept: list[tuple[int, int]], lineages: list[tuple[int, int]]
