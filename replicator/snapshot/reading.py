@@ -22,6 +22,15 @@ def visible_records(data: memoryview, chunk: Chunk) -> Iterator[RawRecord]:
         yield from _inside(batch, chunk)
 
 
+def visible_timed(data: memoryview, chunk: Chunk) -> Iterator[tuple[RawRecord, bool]]:
+    """Yield the same records, each with whether its time is that of its append.
+
+    Raises: DataCorrupt.
+    """
+    for batch, _treatment in _visible_batches(data, chunk):
+        yield from ((record, batch.header.is_append_time) for record in _inside(batch, chunk))
+
+
 def count_below(repository: Repository, partition: CapturedPartition, offset: int) -> int:
     """Return how many visible records of a captured partition lie below `offset`; reads one chunk at most.
 

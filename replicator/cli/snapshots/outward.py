@@ -65,8 +65,8 @@ def _span(start: int | None, end: int | None) -> str | None:
 @click.argument("reference", metavar="ID")
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
 @click.option(
-    "--format", "kind", type=click.Choice(["jsonl", "raw"]), default="jsonl", show_default=True,
-    help="jsonl: what a consumer would see; raw: segments as brokers keep them.",
+    "--format", "kind", type=click.Choice(["jsonl", "parquet", "raw"]), default="jsonl", show_default=True,
+    help="jsonl, parquet: what a consumer would see; raw: segments as brokers keep them.",
 )  # fmt: skip
 @click.option("--topics", "patterns", metavar="GLOB", multiple=True, help="Only topics like this; may be repeated.")
 @click.option("--store", metavar="URL", help="The repository, instead of snapshots.store.")

@@ -1,7 +1,7 @@
-"""A snapshot's records as files: one JSON object a line, or segments that Kafka's own dump tool reads.
+"""A snapshot's records as files: one JSON object a line, Parquet, or segments that Kafka's own dump tool reads.
 
-Raw segments hold the batches as the broker kept them, aborted ones and markers too. JSON lines hold what a
-consumer of committed records would see. A file is whole or absent: written beside its place, synced, then named.
+Raw segments hold the batches as the broker kept them, aborted ones and markers too. JSON lines and Parquet hold what
+a consumer of committed records would see. A file is whole or absent: written beside its place, synced, then named.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from replicator.errors import DataCorrupt, OperationFailed, PreflightBlocked
 from replicator.model.archive.snapshots import CapturedPartition, Chunk, Manifest
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
+from replicator.snapshot.outward.parquet import load_pyarrow, readable, write_parquet
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
-from replicator.snapshot.reading import visible_records
+from replicator.snapshot.reading import visible_records, visible_timed
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.verify import examine_chunk
 from replicator.wire.format.records import RawRecord
@@ -29,6 +32,7 @@ class ExportFormat(StrEnum):
     """How records are written out."""
 
     JSONL = "jsonl"
+    PARQUET = "parquet"
     RAW = "raw"
 
 
@@ -53,10 +57,13 @@ def export_snapshot(
 ) -> tuple[Exported, ...]:
     """The selected partitions that hold anything stand as files below `folder`; every chunk was proven first.
 
-    JSON lines: `TOPIC-PARTITION.jsonl`. Raw: `TOPIC-PARTITION/OFFSET.log`, 20 digits, as in a broker's folder.
+    JSON lines: `TOPIC-PARTITION.jsonl`. Parquet: `TOPIC-PARTITION.parquet`.
+    Raw: `TOPIC-PARTITION/OFFSET.log`, 20 digits, as in a broker's folder.
     Raises: PreflightBlocked when a file is there already; NotFound and DataCorrupt for the snapshot;
-        OperationFailed when the folder cannot be written.
+        OperationFailed when the folder cannot be written; ConfigInvalid for Parquet without its extra.
     """
+    if kind is ExportFormat.PARQUET:
+        load_pyarrow()
     chosen = [topic for topic in manifest.topics if topics.matches(topic.name)]
     wanted = [(TopicPartition(t.name, p.partition), p) for t in chosen for p in t.partitions if p.chunks]
     paths = {tp: _path(folder, tp, partition, kind) for tp, partition in wanted}
@@ -66,16 +73,39 @@ def export_snapshot(
     done = []
     for number, (tp, partition) in enumerate(wanted):
         report(Progress(stage=Stage.EXPORT, done=number, total=len(wanted)))
-        pieces = (_piece(repository, tp, chunk, kind) for chunk in partition.chunks)
-        done.append(_write(tp, paths[tp], pieces))
+        fill = partial(_fill, repository=repository, tp=tp, chunks=partition.chunks, kind=kind)
+        done.append(_write(tp, paths[tp], fill))
     return tuple(done)
 
 
 def _path(folder: Path, tp: TopicPartition, partition: CapturedPartition, kind: ExportFormat) -> Path:
     name = f"{tp.topic}-{tp.partition}"
-    if kind is ExportFormat.JSONL:
-        return folder / f"{name}.jsonl"
+    if kind is not ExportFormat.RAW:
+        return folder / f"{name}.{kind.value}"
     return folder / name / f"{partition.chunks[0].start:020}.log"
+
+
+def _fill(
+    file: IO[bytes], *, repository: Repository, tp: TopicPartition, chunks: Sequence[Chunk], kind: ExportFormat
+) -> int:
+    """A partition's records stand in the file; return how many visible ones."""
+    if kind is ExportFormat.PARQUET:
+        return write_parquet(file, _rows(repository, tp, chunks), topic=tp.topic, partition=tp.partition)
+    records = 0
+    for chunk in chunks:
+        content, count = _piece(repository, tp, chunk, kind)
+        file.write(content)
+        records += count
+    return records
+
+
+def _rows(repository: Repository, tp: TopicPartition, chunks: Sequence[Chunk]) -> Iterator[tuple[RawRecord, bool]]:
+    for chunk in chunks:
+        count = 0
+        for row in visible_timed(repository.read_chunk(chunk), chunk):
+            count += 1
+            yield row
+        _expect(count, tp, chunk)
 
 
 Piece = tuple[bytes | memoryview, int]
@@ -102,7 +132,7 @@ def _expect(records: int, tp: TopicPartition, chunk: Chunk) -> None:
 
 
 def _plain(topic: TopicName, partition: int, record: RawRecord) -> dict[str, object]:
-    headers = [{"name": _readable(name), **_content("value", value)} for name, value in record.headers]
+    headers = [{"name": readable(name), **_content("value", value)} for name, value in record.headers]
     return {
         "topic": topic,
         "partition": partition,
@@ -112,11 +142,6 @@ def _plain(topic: TopicName, partition: int, record: RawRecord) -> dict[str, obj
         **_content("value", record.value),
         "headers": headers,
     }
-
-
-def _readable(name: str) -> str:
-    """Return a header's name as text; bytes that are none show as replacement marks."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _content(name: str, content: bytes | None) -> dict[str, str | None]:
@@ -129,16 +154,14 @@ def _content(name: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{name}_base64": base64.b64encode(content).decode("ascii")}
 
 
-def _write(tp: TopicPartition, path: Path, pieces: Iterable[Piece]) -> Exported:
+def _write(tp: TopicPartition, path: Path, fill: Callable[[IO[bytes]], int]) -> Exported:
     temporary = path.with_name(f".{path.name}.part")
-    records = size_bytes = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            for content, count in pieces:
-                size_bytes += file.write(content)
-                records += count
+            records = fill(file)
             file.flush()
+            size_bytes = file.tell()
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as exc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from replicator.model.archive.snapshots import CapturedTopic, Manifest
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import SnapshotId, TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
-from replicator.snapshot.keeping.claims import Claim, claimed_if_allowed
+from replicator.snapshot.keeping.claims import claimed_if_allowed
 from replicator.snapshot.progress import Progress, Report, Stage, say_nothing
 from replicator.snapshot.repository import Repository
 from replicator.snapshot.restore.asking import Asker, RestoreRequest
@@ -102,9 +102,10 @@ class Restorer:
                 hint="restore under another name with --rename OLD=NEW, or delete the topic first",
             )
         with claimed_if_allowed(self._repository, clock=self._clock) as claim:
-            return self._apply(plan, claim, begun=begun)
+            on_step = (lambda: None) if claim is None else claim.renew_if_old
+            return self._apply(plan, on_step, begun=begun)
 
-    def _apply(self, plan: RestorePlan, claim: Claim | None, *, begun: float) -> RestoreReport:
+    def _apply(self, plan: RestorePlan, on_step: Callable[[], None], *, begun: float) -> RestoreReport:
         manifest = self._repository.read_manifest(plan.snapshot)
         manifest = narrow(manifest, {topic.source: topic.stops for topic in plan.topics}, self._repository.read_chunk)
         captured = {topic.name: topic for topic in manifest.topics}
@@ -112,9 +113,9 @@ class Restorer:
         with ThreadPoolExecutor(LOADERS, "snapshot-chunks") as executor:
             loader = ChunkLoader(self._repository, executor)
             if plan.offsets is OffsetRule.EXACT:
-                lines, written_bytes = self._restore_exactly(plan, captured, loader, claim)
+                lines, written_bytes = self._restore_exactly(plan, captured, loader, on_step)
             else:
-                lines, written_bytes = self._restore_packed(plan, captured, loader, claim)
+                lines, written_bytes = self._restore_packed(plan, captured, loader, on_step)
         self._let_go(plan)
         self._commit_groups(plan)
         self._grant(plan)
@@ -125,18 +126,26 @@ class Restorer:
         return report
 
     def _restore_packed(
-        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader, claim: Claim | None
+        self,
+        plan: RestorePlan,
+        captured: Mapping[TopicName, CapturedTopic],
+        loader: ChunkLoader,
+        on_step: Callable[[], None],
     ) -> tuple[list[Line], int]:
         """Every record stands behind the one before it, proven by count; return the lines and the bytes written."""
-        lines = self._compare(plan, captured, loader)
+        lines = self._compare(plan, captured, loader, on_step)
         self._prepare_topics(plan)
-        lines += self._open_lines(plan, captured, loader)
-        written_bytes = self._write(lines, claim)
+        lines += self._open_lines(plan, captured, loader, on_step)
+        written_bytes = self._write(lines, on_step)
         self._settle(plan, lines)
         return list(lines), written_bytes
 
     def _restore_exactly(
-        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader, claim: Claim | None
+        self,
+        plan: RestorePlan,
+        captured: Mapping[TopicName, CapturedTopic],
+        loader: ChunkLoader,
+        on_step: Callable[[], None],
     ) -> tuple[list[Line], int]:
         """Every record stands at its offset, read back; return the lines and the bytes written."""
         hand = ExactHand(
@@ -146,7 +155,7 @@ class Restorer:
             clock=self._clock,
             deadline=self._deadline,
             report=self._report,
-            on_step=(lambda: None) if claim is None else claim.renew_if_old,
+            on_step=on_step,
         )
         full = [topic for topic in plan.topics if topic.action is RestoreAction.COMPARE]
         lines = [line for topic in full for line in hand.compare(topic, captured[topic.source])]
@@ -167,15 +176,18 @@ class Restorer:
             )
 
     def _compare(
-        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader
+        self,
+        plan: RestorePlan,
+        captured: Mapping[TopicName, CapturedTopic],
+        loader: ChunkLoader,
+        on_step: Callable[[], None],
     ) -> list[_Line]:
         """Prove that full topics hold the snapshot already. Raises: PreflightBlocked when one does not."""
         lines = []
         for topic in plan.topics:
             if topic.action is RestoreAction.COMPARE:
                 for line in self._make_lines(topic, captured[topic.source], loader):
-                    self._report(Progress(stage=Stage.COMPARE))
-                    if not self._skip_found(line) or next(line.ready, None) is not None:
+                    if not self._skip_found(line, on_step) or next(line.ready, None) is not None:
                         raise PreflightBlocked(
                             f"cluster {plan.cluster}: topic {topic.target} is not empty",
                             hint="restore under another name with --rename OLD=NEW, or delete the topic first",
@@ -206,7 +218,11 @@ class Restorer:
                 self._cluster.topics.alter_configs(topic.target, topic.settings, self._deadline)
 
     def _open_lines(
-        self, plan: RestorePlan, captured: Mapping[TopicName, CapturedTopic], loader: ChunkLoader
+        self,
+        plan: RestorePlan,
+        captured: Mapping[TopicName, CapturedTopic],
+        loader: ChunkLoader,
+        on_step: Callable[[], None],
     ) -> list[_Line]:
         lines = [
             line
@@ -215,7 +231,7 @@ class Restorer:
             for line in self._make_lines(topic, captured[topic.source], loader)
         ]
         for line in lines:
-            if line.ends.end > line.ends.log_start and not self._skip_found(line):
+            if line.ends.end > line.ends.log_start and not self._skip_found(line, on_step):
                 raise OperationHalted(
                     f"cluster {plan.cluster}: {line.partition} holds something else than the beginning of the snapshot",
                     hint=f"somebody wrote to it; delete topic {line.partition.topic} there and run again",
@@ -236,12 +252,17 @@ class Restorer:
             for partition, target in zip(captured.partitions, partitions, strict=True)
         ]
 
-    def _skip_found(self, line: _Line) -> bool:
-        found = skip_found(self._raw, line.partition, line.ends, line.ready, deadline=self._deadline)
+    def _skip_found(self, line: _Line, on_step: Callable[[], None]) -> bool:
+        def tell() -> None:
+            on_step()
+            self._report(Progress(stage=Stage.COMPARE))
+
+        tell()
+        found = skip_found(self._raw, line.partition, line.ends, line.ready, deadline=self._deadline, on_step=tell)
         line.found_records = found or 0
         return found is not None
 
-    def _write(self, lines: Sequence[_Line], claim: Claim | None) -> int:
+    def _write(self, lines: Sequence[_Line], on_step: Callable[[], None]) -> int:
         """Append what is missing; return the bytes written."""
         open_lines = [line for line in lines if line.found_records < line.expected_records]
         if not open_lines:
@@ -257,8 +278,7 @@ class Restorer:
                 line.written_records += ready.record_count
                 line.rebuilt_batches += ready.origin is None
                 done += ready.record_count
-                if claim is not None:
-                    claim.renew_if_old()
+                on_step()
                 self._report(Progress(stage=Stage.RESTORE, done=done, total=total, done_bytes=appender.appended_bytes))
             appender.flush(deadline=self._deadline)
             return appender.appended_bytes

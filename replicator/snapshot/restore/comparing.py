@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from replicator.clock import Deadline
 from replicator.model.names import TopicPartition
@@ -20,9 +20,11 @@ def skip_found(
     ready: Iterator[ReadyBatch],
     *,
     deadline: Deadline,
+    on_step: Callable[[], None],
 ) -> int | None:
     """Advance `ready` over what the target partition holds; return how many records that were.
 
+    `on_step` is called after each batch.
     Return None when the target holds anything else: another record, another order, one too many.
     Raises: as SpanReader.read; DataCorrupt.
     """
@@ -32,6 +34,7 @@ def skip_found(
         if expected is None or not is_same(expected, batch):
             return None
         found += batch.header.record_count
+        on_step()
     return found if found == ends.end - ends.log_start else None
 
 

@@ -15,11 +15,12 @@ import pytest
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.errors import DataCorrupt, NotFound, OperationHalted, PreflightBlocked, UsageError, WrongCluster
 from replicator.kafka import KafkaCluster, Outgoing
-from replicator.model.archive.restores import RestoreAction
+from replicator.model.archive.restores import OffsetRule, RestoreAction
 from replicator.model.archive.snapshots import ChunkStatus
 from replicator.model.flow import Selection
 from replicator.model.names import TopicName, TopicPartition
 from replicator.snapshot import Repository, Restorer, RestoreRequest, SnapshotRequest, create_snapshot, verify_snapshot
+from replicator.snapshot.keeping.claims import Claim
 from replicator.snapshot.repository.packs import pack_key
 from replicator.wire import RawClient
 
@@ -305,3 +306,22 @@ def test_store_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("mine")
     with pytest.raises(PreflightBlocked, match="not empty"):
         Repository.init(str(tmp_path), clock=SYSTEM_CLOCK, tool="test")
+
+
+@pytest.mark.parametrize("offsets", list(OffsetRule))
+def test_a_restore_that_compares_for_long_keeps_its_claim(desk, names, monkeypatch, offsets: OffsetRule) -> None:
+    """While what is there is compared, batch by batch, the claim is renewed: nobody takes the restore for dead."""
+    topic, target = desk.make_topic(names.topic("t"), partitions=1), names.topic("back")
+    for turn in range(4):
+        desk.write([Outgoing(topic, b"k", b"%d" % turn, partition=0)])
+    made = desk.create(topic)
+    request = RestoreRequest(topics=Selection(include=(topic,)), renames={topic: target}, offsets=offsets)
+    desk.restorer().apply(desk.restorer().plan(made.id, request))
+    confirmed: list[str] = []
+    confirm = Claim.confirm
+    monkeypatch.setattr("replicator.snapshot.keeping.claims.RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(Claim, "confirm", lambda claim: (confirmed.append(claim.key), confirm(claim))[1])
+    again = desk.restorer().apply(desk.restorer().plan(made.id, request))
+    assert (again.written_records, again.topics[0].found_records) == (0, 4)
+    assert len(set(confirmed)) >= 4
+    assert not list(desk.repository.store.list("claims"))

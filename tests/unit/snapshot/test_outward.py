@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from crc32c import crc32c
 
-from replicator.errors import DataCorrupt, PreflightBlocked, WrongCluster
+from replicator.errors import ConfigInvalid, DataCorrupt, PreflightBlocked, WrongCluster
 from replicator.model.archive.diffs import PartitionDiff
 from replicator.model.archive.snapshots import CapturedCluster, Manifest, VerifyLevel
 from replicator.model.flow import Selection
@@ -164,3 +165,63 @@ def encode_batch_as_is(records: list[RawRecord]) -> bytes:
     raw[61:] = body[step : 2 * step] + body[:step] + body[2 * step :]
     struct.pack_into(">I", raw, 17, crc32c(bytes(raw[21:])))
     return bytes(raw)
+
+
+def test_parquet_holds_what_a_consumer_would_see(shop: Workshop, tmp_path: Path, monkeypatch) -> None:
+    """Read back by pyarrow: null beside empty, headers, times and their kind; row groups bound what is held."""
+    import pyarrow.parquet
+
+    monkeypatch.setattr("replicator.snapshot.outward.parquet.ROWS_MAX", 2)
+    records = [
+        RawRecord(0, 1_700_000_000_000, None, b"", (("h", b"\xff"), ("h", None), ("", b""))),
+        RawRecord(1, 1_700_000_000_001, b"", None),
+        RawRecord(2, -1, b"k", b"v"),
+    ]
+    first = bytearray(encode_batch(records, codec=0))
+    appended = bytearray(make_batch(3, [b"late"], attributes=0x08))
+    struct.pack_into(">q", appended, 35, 1_700_000_000_999)
+    struct.pack_into(">I", appended, 17, crc32c(bytes(appended[21:])))
+    aborted = make_batch(4, [b"never"], producer=9, attributes=TRANSACTIONAL)
+    data = bytes(first) + bytes(appended) + aborted
+    shop.take(FIRST, [make_slice(data, start=0, stop=5, aborted=[(9, 4)])], stop=5)
+    manifest = shop.repository.read_manifest(shop.repository.find(FIRST))
+    (done,) = export_snapshot(shop.repository, manifest, tmp_path, kind=ExportFormat.PARQUET, topics=ALL)
+    assert (done.records, done.path.name, done.size_bytes) == (4, "orders-0.parquet", done.path.stat().st_size)
+    file = pyarrow.parquet.ParquetFile(done.path)
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [2, 2]
+    assert file.schema_arrow.metadata[b"topic"] == b"orders"
+    table = file.read()
+    assert table.column_names == ["partition", "offset", "timestamp", "timestamp_type", "key", "value", "headers"]
+    rows = table.to_pylist()
+    assert [(row["partition"], row["offset"], row["timestamp_type"]) for row in rows] == [
+        (0, 0, "create"), (0, 1, "create"), (0, 2, "create"), (0, 3, "append"),
+    ]  # fmt: skip
+    times = [None if row["timestamp"] is None else round(row["timestamp"].timestamp() * 1000) for row in rows]
+    assert times == [1_700_000_000_000, 1_700_000_000_001, None, 1_700_000_000_999]
+    assert [(row["key"], row["value"]) for row in rows] == [(None, b""), (b"", None), (b"k", b"v"), (b"k0", b"late")]
+    assert rows[0]["headers"] == [
+        {"name": "h", "value": b"\xff"}, {"name": "h", "value": None}, {"name": "", "value": b""},
+    ]  # fmt: skip
+    assert rows[1]["headers"] == []
+
+
+def test_a_damaged_chunk_leaves_no_parquet_file(shop: Workshop, tmp_path: Path) -> None:
+    """What the manifest counted is asked for: with other counts there is an error and no file."""
+    manifest = shop.take(FIRST, one_batch([b"a", b"b"]), stop=2)
+    topic = manifest.topics[0]
+    chunk = topic.partitions[0].chunks[0]
+    partition = replace(topic.partitions[0], chunks=(replace(chunk, facts=replace(chunk.facts, records=3)),))
+    wrong = replace(manifest, topics=(replace(topic, partitions=(partition,)),))
+    with pytest.raises(DataCorrupt, match="the manifest counted 3"):
+        export_snapshot(shop.repository, wrong, tmp_path, kind=ExportFormat.PARQUET, topics=ALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_pyarrow_the_extra_is_named(shop: Workshop, tmp_path: Path, monkeypatch) -> None:
+    """The error comes before anything is read, and says what to install."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    manifest = shop.take(FIRST, one_batch([b"a"]), stop=1)
+    with pytest.raises(ConfigInvalid) as caught:
+        export_snapshot(shop.repository, manifest, tmp_path / "new", kind=ExportFormat.PARQUET, topics=ALL)
+    assert "replicator[parquet]" in str(caught.value.hint)
+    assert not (tmp_path / "new").exists()

@@ -26,7 +26,7 @@ def follow_found(client: RawClient, line: ExactLine, *, deadline: Deadline, on_s
     if ends.log_start > start or ends.end > line.captured.end:
         return False
     if ends.log_start < start:
-        return ends.end <= start and _is_burned(client, line, deadline)
+        return ends.end <= start and _is_burned(client, line, deadline, on_step)
     line.position = start
     if ends.end == start:
         return True
@@ -42,10 +42,14 @@ def follow_found(client: RawClient, line: ExactLine, *, deadline: Deadline, on_s
     return is_in_hole
 
 
-def _is_burned(client: RawClient, line: ExactLine, deadline: Deadline) -> bool:
+def _is_burned(client: RawClient, line: ExactLine, deadline: Deadline, on_step: Callable[[], None]) -> bool:
     """Whether everything below the captured log start is ours."""
     batches = _visible_batches(client, line.partition, line.ends.log_start, line.ends.end, deadline)
-    return all(is_filler(batch) for batch in batches)
+    for batch in batches:
+        if not is_filler(batch):
+            return False
+        on_step()
+    return True
 
 
 def _visible_batches(
