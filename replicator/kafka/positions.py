@@ -10,13 +10,13 @@ from confluent_kafka.admin import OffsetSpec
 
 from replicator.clock import Deadline
 from replicator.errors import ReplicatorError, Unreachable
-from replicator.kafka.connection import Connection, patient_seconds
+from replicator.kafka.connection import Connection, patient_seconds, request_seconds
 from replicator.kafka.translate import is_between_leaders
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
 
 Offsets = dict[TopicPartition, int]
-ELECTION_POLL_SECONDS = 0.1
+ELECTION_POLL_SECONDS = 0.25
 
 
 class Positions:
@@ -66,8 +66,18 @@ class Positions:
             if not answered:
                 deadline.check(f"list offsets of {missing[0]}: it has no leader")
                 deadline.clock.sleep(ELECTION_POLL_SECONDS)
+                self._learn_leaders(deadline)
             found |= answered
         return found
+
+    def _learn_leaders(self, deadline: Deadline) -> None:
+        """Leave librdkafka knowing who leads what.
+
+        Told by a former leader that it leads no more, its admin client asks that one again for as long as it remembers
+        it. All topics are asked for: asking for one could make it anew where it was just deleted.
+        """
+        with self._connection.translated("ask for leaders"):
+            self._connection.admin.list_topics(timeout=request_seconds(deadline))
 
     def _ask_once(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline
