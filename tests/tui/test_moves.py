@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 
-from replicator.api.schema import ActRequest
+from replicator.api.schema import ActRequest, RestoreOrder
+from replicator.cli.snapshots.restoring import make_request, request_of, restore
 from tests.tui.test_screens import FAILOVER_KEYS, SIZES, drive
+from tui.dialogs.restore import option_words, read_options
 from tui.feeds.recording import Moment
 
 ACTS = ["pause", "snapshot", "restore", "drill", "switchover", "failover", "failback"]
@@ -97,21 +100,26 @@ def test_a_restore_is_planned_first(open_stage: Any, size: tuple[int, int]) -> N
         screen = stage.dashboard.screen
         assert screen.query_one("#plan").disabled
         await stage.press(*"west", "enter", "end", "backspace", *"orders.*", "enter", *"orders.paid=paid.back")
+        await stage.press("enter", "enter", *"offsets=exact stop=orders.paid[0]=7 acls=apply")
         assert not screen.query_one("#plan").disabled
         assert screen.query_one("#start").disabled
         shell = screen.query_one("#restore-shell").text.replace("\n", " ")
-        assert "--target west --topics 'orders.*' --rename orders.paid=paid.back" in shell
+        assert "--target west --topics 'orders.*' --rename orders.paid=paid.back --offsets exact" in " ".join(
+            shell.split()
+        )
         assert all(len(line) <= size[0] for line in stage.text.splitlines())
         await stage.pilot.click("#plan")
         act, flow, request = await wait_for_order(stage)
         assert (act, flow, request.confirm) == ("restore", "orders", None)
         assert request.restore is not None
-        assert request.restore.model_dump() == {
+        assert request.restore.model_dump(exclude_defaults=True) == {
             "snapshot": "20260115T121500Z-7f3a0",
             "cluster": "west",
             "topics": ("orders.*",),
             "renames": {"orders.paid": "paid.back"},
-            "groups": (),
+            "offsets": "exact",
+            "stops": ("orders.paid[0]=7",),
+            "acls": "apply",
             "is_dry_run": True,
         }
 
@@ -125,9 +133,9 @@ def test_a_restore_needs_the_clusters_exact_name(open_stage: Any, typed: str) ->
 
     async def play(stage: Any) -> None:
         await stage.press(*RESTORE_KEYS)
-        await stage.press(*"west", *("enter",) * 4, *typed, "enter")
+        await stage.press(*"west", *("enter",) * 5, *typed, "enter")
         assert stage.dashboard.screen.query_one("#start").disabled
-        await stage.press("escape", "enter", *"moon", *("enter",) * 4, *"moon", "enter")
+        await stage.press("escape", "enter", *"moon", *("enter",) * 5, *"moon", "enter")
         assert stage.dashboard.screen.query_one("#start").disabled
         assert stage.feed.asked == []
 
@@ -139,7 +147,7 @@ def test_a_restore_with_its_name_begins(open_stage: Any) -> None:
 
     async def play(stage: Any) -> None:
         await stage.press(*RESTORE_KEYS)
-        await stage.press(*"west", *("enter",) * 4, *"west", "enter")
+        await stage.press(*"west", *("enter",) * 5, *"west", "enter")
         act, _flow, request = await wait_for_order(stage)
         assert act == "restore"
         assert request.restore is not None
@@ -155,7 +163,7 @@ def test_read_only_restores_nothing(open_stage: Any) -> None:
     async def play(stage: Any) -> None:
         text = await stage.press(*RESTORE_KEYS)
         assert "--allow-actions" in text
-        await stage.press(*"west", *("enter",) * 4, *"west", "enter")
+        await stage.press(*"west", *("enter",) * 5, *"west", "enter")
         screen = stage.dashboard.screen
         assert screen.query_one("#plan").disabled
         assert screen.query_one("#start").disabled
@@ -182,3 +190,34 @@ def test_q_is_asked_twice_while_an_act_begun_here_runs(open_stage: Any) -> None:
         assert stage.dashboard.return_code == 0
 
     drive(open_stage, play, second=340.0, is_acting_allowed=True, extra=[OPERATOR])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", {}),
+        ("offsets=exact limit=60", {"offsets": "exact", "exact_seconds_max": "60"}),
+        ("stop=a[0]=1 stop=a[1]=2", {"stops": ("a[0]=1", "a[1]=2")}),
+        ("pattern=a(.*)=b\\1 prefix=x.", {"rename_patterns": ("a(.*)=b\\1",), "prefix": "x."}),
+        ("offsets=exact offsets=remap", None),
+        ("offsets", None),
+        ("offsets=", None),
+        ("colour=blue", None),
+    ],
+)
+def test_the_last_field_takes_the_options(text: str, found: dict[str, Any] | None) -> None:
+    """Each option is one part of the order; what is none, or is told twice, cannot be meant."""
+    assert read_options(text) == found
+
+
+def test_options_become_the_words_of_a_shell() -> None:
+    """What differs from the default is said; the command line reads it back as the same order."""
+    order = RestoreOrder(
+        snapshot="s", cluster="west", offsets="exact", exact_seconds_max=60, prefix="x.", partitions="0,2-3",
+        until="2026-11-20T08:00:00Z", stops=("a[0]=1",), rename_patterns=("a(.*)=b",), configs="keep", acls="refuse",
+    )  # fmt: skip
+    words = option_words(order)
+    context = restore.make_context("restore", ["ID", "--target", "west", *words])
+    asked = {k: v for k, v in context.params.items() if k in inspect.signature(make_request).parameters}
+    assert make_request(**asked) == request_of(order)
+    assert option_words(RestoreOrder(snapshot="s", cluster="west")) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 from rich.text import Text
@@ -26,7 +26,20 @@ FIELDS = (
     ("topics", "topics like", "*"),
     ("renames", "OLD=NEW ...", ""),
     ("groups", "groups like", ""),
+    ("options", "KEY=VALUE ...", ""),
 )
+OPTIONS = {
+    "offsets": "offsets",
+    "limit": "exact_seconds_max",
+    "prefix": "prefix",
+    "partitions": "partitions",
+    "until": "until",
+    "configs": "configs",
+    "acls": "acls",
+}
+"""What may stand in the last field, and what of an order it is."""
+LISTS = {"stop": "stops", "pattern": "rename_patterns"}
+"""The same of what may be given more than once."""
 _LENGTH_MAX = 2000
 
 
@@ -36,6 +49,35 @@ class RestoreAsked:
 
     flow: str
     order: RestoreOrder
+
+
+def read_options(text: str) -> dict[str, Any] | None:
+    """Return the parts of an order that `KEY=VALUE ...` stands for; None where that cannot be meant."""
+    found: dict[str, Any] = {}
+    for word in text.split():
+        key, _, value = word.partition("=")
+        if not value or (key in OPTIONS and OPTIONS[key] in found):
+            return None
+        if key in OPTIONS:
+            found[OPTIONS[key]] = value
+        elif key in LISTS:
+            found[LISTS[key]] = (*found.get(LISTS[key], ()), value)
+        else:
+            return None
+    return found
+
+
+def option_words(order: RestoreOrder) -> list[str]:
+    """Return the options of the command line that stand for the rest of an order."""
+    plain_order = RestoreOrder(snapshot=order.snapshot, cluster=order.cluster)
+    named = {"limit": "--exact-limit", "pattern": "--rename-pattern"}
+    words = []
+    for key, field in (OPTIONS | LISTS).items():
+        value = getattr(order, field)
+        if value != getattr(plain_order, field):
+            values = value if key in LISTS else [value]
+            words += [word for one in values for word in (named.get(key, f"--{key}"), str(one))]
+    return words
 
 
 class RestoreDialog(ModalScreen[RestoreAsked | None]):
@@ -91,7 +133,9 @@ class RestoreDialog(ModalScreen[RestoreAsked | None]):
     def order(self, *, is_dry_run: bool) -> RestoreOrder | None:
         """Return what is asked for; None while it cannot be meant."""
         pairs = [text.partition("=") for text in self._read("renames").split()]
-        if self._read("cluster") not in self._clusters or not all(old and new for old, _, new in pairs):
+        options = read_options(self._read("options"))
+        is_known = self._read("cluster") in self._clusters and options is not None
+        if not is_known or not all(old and new for old, _, new in pairs):
             return None
         try:
             return RestoreOrder(
@@ -101,6 +145,7 @@ class RestoreDialog(ModalScreen[RestoreAsked | None]):
                 renames={old: new for old, _, new in pairs},
                 groups=tuple(self._read("groups").split()),
                 is_dry_run=is_dry_run,
+                **(options or {}),
             )
         except ValidationError:
             return None
@@ -114,7 +159,7 @@ class RestoreDialog(ModalScreen[RestoreAsked | None]):
         words += [word for topic in order.topics if topic != "*" for word in ("--topics", topic)]
         words += [word for old, new in order.renames.items() for word in ("--rename", f"{old}={new}")]
         words += [word for group in order.groups for word in ("--groups", group)]
-        return shlex.join(words)
+        return shlex.join([*words, *option_words(order)])
 
     def _paint(self) -> None:
         shell = joined("the same in a shell:", plain(self.shell(), style="bold"))

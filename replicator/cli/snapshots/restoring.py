@@ -15,6 +15,7 @@ from replicator.errors import PreflightBlocked, UsageError
 from replicator.model.forms.figures import show_bytes, show_count
 
 if TYPE_CHECKING:
+    from replicator.api.schema import RestoreOrder
     from replicator.model.archive.restores import RestorePlan
     from replicator.model.names import TopicName, TopicPartition
     from replicator.snapshot import RestoreRequest
@@ -147,6 +148,24 @@ def make_request(
         exact_seconds_max=exact_seconds_max,
         configs=DriftPolicy(configs),
         access=DriftPolicy(acls),
+    )
+
+
+def request_of(order: RestoreOrder) -> RestoreRequest:
+    """Return what an order over the API asks for: the same as the options of the same names. Raises: UsageError."""
+    return make_request(
+        patterns=order.topics,
+        partitions=order.partitions,
+        renames=tuple(f"{old}={new}" for old, new in order.renames.items()),
+        rename_patterns=order.rename_patterns,
+        prefix=order.prefix,
+        until=order.until,
+        stops=order.stops,
+        groups=order.groups,
+        offsets=order.offsets.value,
+        exact_seconds_max=order.exact_seconds_max,
+        configs=order.configs.value,
+        acls=order.acls.value,
     )
 
 

@@ -122,18 +122,13 @@ def _restore_act(app: App) -> Act:
 
     def run(order: Order, deadline: Deadline) -> str:
         from replicator.cli.snapshots.doors import open_cluster, open_repository
-        from replicator.model.flow import Selection
-        from replicator.model.names import TopicName
-        from replicator.snapshot import Restorer, RestoreRequest
+        from replicator.cli.snapshots.restoring import request_of
+        from replicator.snapshot import Restorer
 
         asked = order.restore
         if asked is None:
             raise UsageError("a restore needs to know what to bring back", hint='send "restore": {"snapshot": …}')
-        request = RestoreRequest(
-            topics=Selection(include=asked.topics),
-            renames={TopicName(old): TopicName(new) for old, new in asked.renames.items()},
-            groups=Selection(include=asked.groups) if asked.groups else None,
-        )
+        request = request_of(asked)
         repository = open_repository(app, None)
         with open_cluster(app, asked.cluster) as (door, raw):
             restorer = Restorer(door, raw, repository, clock=app.clock, deadline=deadline)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from replicator.api.schema import RestoreOrder
 from replicator.cli.snapshots.restoring import (
     make_request,
     parse_numbers,
@@ -13,6 +15,7 @@ from replicator.cli.snapshots.restoring import (
     parse_renames,
     parse_stops,
     parse_time,
+    request_of,
 )
 from replicator.errors import UsageError
 from replicator.model.archive.restores import OffsetRule
@@ -86,3 +89,29 @@ def test_what_cannot_be_meant_is_refused(parse: Any, text: Any) -> None:
     """With one line that names it."""
     with pytest.raises(UsageError, match="--"):
         parse(text)
+
+
+def test_an_order_over_the_api_is_the_same_request() -> None:
+    """Each part of an order means what the option of its name means, and nonsense is refused in the same words."""
+    typed = ASKED | {
+        "patterns": ("a*",), "renames": ("a=b",), "rename_patterns": (r"c(.*)=d\1",), "prefix": "p.",
+        "partitions": "0,2",
+        "until": "2026-11-20T08:00:00Z", "stops": ("a[1]=77",), "groups": ("g",), "offsets": "exact",
+        "exact_seconds_max": 60.0, "configs": "refuse", "acls": "apply",
+    }  # fmt: skip
+    over_http = {k: v for k, v in typed.items() if k not in ("patterns", "renames")}
+    order = RestoreOrder(snapshot="s", cluster="west", topics=("a*",), renames={"a": "b"}, **over_http)
+    assert request_of(order) == make_request(**typed)
+    assert request_of(RestoreOrder(snapshot="s", cluster="west")) == make_request(**ASKED)
+    with pytest.raises(UsageError, match="TOPIC"):
+        request_of(RestoreOrder(snapshot="s", cluster="west", stops=("orders=3",)))
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"offsets": "roughly"}, {"acls": "all"}, {"exact_seconds_max": -1}, {"stops": ("x",) * 201}, {"colour": "blue"}],
+)
+def test_an_order_that_cannot_be_meant_is_refused_at_the_door(nonsense: dict[str, Any]) -> None:
+    """The API's own model knows the words and the bounds."""
+    with pytest.raises(ValidationError):
+        RestoreOrder(snapshot="s", cluster="west", **nonsense)
