@@ -25,13 +25,12 @@ from tests.mutation.mutants import Mutant, find_mutants
 
 ROOT = Path(__file__).parents[2]
 OFFSETS_MODULES: tuple[str, ...] = ("anchors", "ground", "points", "proofs", "ranks", "rules", "scene")
-OFFSETS_MODULES += ("incarnations.copies",)
 OFFSETS_MODULES += tuple(f"inverse.{name}" for name in ("counting", "lineages", "rules", "spot"))
 OFFSETS_MODULES += tuple(f"warm.{name}" for name in ("charts", "placed", "proving", "stretches"))
 OFFSETS_TABLES = tuple(
     f"test_{name}" for name in ("points", "ranks", "ground", "rules", "runs", "way_home", "proofs", "kept")
 )
-OFFSETS_TESTS = (*OFFSETS_TABLES, "test_incarnations", "test_inverse", "test_sync_store", "test_warm", "test_worlds")
+OFFSETS_TESTS = (*OFFSETS_TABLES, "test_inverse", "test_sync_store", "test_warm", "test_worlds")
 FAILOVER_TESTS = {
     "facts": ("test_plans", "test_decisions"),
     "failback.seams": ("test_seams",),
@@ -53,7 +52,9 @@ class Room:
 
 
 ROOMS = {
-    "offsets": Room(dict.fromkeys(OFFSETS_MODULES, OFFSETS_TESTS), OFFSETS_TABLES),
+    "offsets": Room(
+        {**dict.fromkeys(OFFSETS_MODULES, OFFSETS_TESTS), "incarnations.copies": ("test_incarnations",)}, OFFSETS_TABLES
+    ),
     "failover": Room(FAILOVER_TESTS, tuple(dict.fromkeys(name for tests in FAILOVER_TESTS.values() for name in tests))),
 }
 OPTIONS = (

@@ -242,6 +242,8 @@ def change_groups(scene: Scene) -> None:
     for name in ("rewound", "deleted"):
         scene.run("group", "sync", f"every.{name}", "--yes")
     deleted = GroupName("every.deleted")
+    scene.report["deleted"] = scene.west.groups.committed([deleted], Deadline.after(30))[deleted].committed
+    assert scene.report["deleted"]
     scene.commit("rewound", {PLAIN: 200})
     scene.east.groups.delete([deleted], Deadline.after(30))
     del scene.stands[deleted]
@@ -274,7 +276,7 @@ def scene(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             supervisor.kill()
             assert supervisor.wait(timeout=30) == -signal.SIGKILL
         assert probe_listeners(private_lab.east.bootstrap.split(",")) is Reachability.REFUSED
-        made.report = {"listed": {row["group"]: row for row in told}}
+        made.report["listed"] = {row["group"]: row for row in told}
         yield made
 
 
@@ -300,13 +302,15 @@ def test_what_is_no_group_of_positions_is_told(scene: Scene) -> None:
 
 
 def test_every_group_is_moved_from_the_standby_alone(scene: Scene) -> None:
-    """Each at or below its true place, EXACT where nothing hides it; one with members on west is refused and told."""
+    """EXACT where nothing hides its place; one with members on west is refused, a deleted one is left alone."""
     busy = GroupName("every.active")
     scene.west.groups.commit(busy, {PLAIN: 5}, Deadline.after(30))
     with scene.west.subscribe(busy, [PLAIN.topic]) as member:
         member.wait_for_assignment(Deadline.after(60))
         report = scene.run("failover", FLOW, "--confirm", FLOW, status=3)["item"]
         assert scene.west.groups.committed([busy], Deadline.after(30))[busy].committed == {PLAIN: 5}
+    deleted = GroupName("every.deleted")
+    assert scene.west.groups.committed([deleted], Deadline.after(30))[deleted].committed == scene.report["deleted"]
     scene.report["groups"] = groups = {row["group"]: row for row in report["groups"]}
     assert set(groups) == set(scene.stands)
     outcomes = {name: row["outcome"] for name, row in groups.items()}
