@@ -49,7 +49,7 @@ def _disarm(_logger: object, _method: str, event: structlog.typing.EventDict) ->
 
 
 def configure(*, is_json: bool | None = None, level: str = "info", stream: TextIO | None = None) -> None:
-    """Send events to `stream` (stderr by default): JSON when it is no terminal, else columns."""
+    """Send events to `stream` (stderr by default): JSON or columns; None: JSON when it is no terminal."""
 
     def apply() -> None:
         _apply(is_json, level, stream)
@@ -66,9 +66,8 @@ def _apply(is_json: bool | None, level: str, stream: TextIO | None) -> None:
 
     target = stream or sys.stderr
     as_json = (not target.isatty()) if is_json is None else is_json
-    renderer: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=True) if as_json else structlog.dev.ConsoleRenderer(colors=True)
-    )
+    columns = structlog.dev.ConsoleRenderer(colors=target.isatty())
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=True) if as_json else columns
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

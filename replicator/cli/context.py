@@ -69,11 +69,14 @@ class App:
         self.hint_if_interrupted: str | None = None
 
     def configure_log(self) -> None:
-        """Send logs to stderr: warnings; errors alone with `-q`, more with `-v` and `-vv`."""
+        """Send logs to stderr: warnings; errors alone with `-q`, more with `-v` and `-vv`.
+
+        Plain lines, as all that a command says there: JSON is for the supervisor, where nobody looks on.
+        """
         from replicator import log
 
         chosen = ("warning", "info", "debug")[min(self.verbosity, 2)]
-        log.configure(level="error" if self.is_quiet else chosen)
+        log.configure(is_json=False, level="error" if self.is_quiet else chosen)
 
     @cached_property
     def settings(self) -> Settings:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from replicator.errors import UsageError
 from replicator.model.names import ClusterName, FlowName, TopicName
 from replicator.model.objectives import Objectives
+from replicator.model.patterns import find_cost
 
 
 class Naming(StrEnum):
@@ -74,12 +76,25 @@ def _any_matches(patterns: tuple[str, ...], name: str) -> bool:
     return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
+def check_expression(expression: str, *, told: str) -> None:
+    """Return only if matching the expression ends soon; `told` names it. Raises: UsageError."""
+    try:
+        why = find_cost(expression)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"pattern {told[:200]!r}: is no regular expression: {error}") from error
+    if why is not None:
+        raise UsageError(f"pattern {told[:200]!r}: {why}", hint="say it with one repeat, or with several patterns")
+
+
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern ready to be matched: names are asked about by the ten thousand, patterns are few.
 
     A name is one text: a group's may hold line breaks, and `.` stands for them too.
+    Raises: UsageError for an expression that is none, or that can take for ever.
     """
+    if pattern.startswith("re:"):
+        check_expression(pattern.removeprefix("re:"), told=pattern)
     return re.compile(pattern_to_regex(pattern), re.DOTALL)
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 from pydantic_core import PydanticCustomError
 
 from replicator.model.flow import pattern_to_regex
+from replicator.model.patterns import find_cost
 
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}", re.ASCII)
 _TOPIC_GLOB = re.compile(r"[a-zA-Z0-9._*?-]{1,249}", re.ASCII)
@@ -48,6 +49,8 @@ def check_pattern(pattern: str) -> str:
         re.compile(pattern_to_regex(pattern))
     except (re.error, RecursionError, OverflowError) as error:
         raise refusal(f"the regular expression cannot be compiled: {error}") from error
+    if pattern.startswith("re:") and (why := find_cost(pattern.removeprefix("re:"))):
+        raise refusal(f"{why}: say it with one repeat, or with several patterns")
     return pattern
 
 

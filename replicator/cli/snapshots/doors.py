@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from replicator.cli.context import App
 from replicator.errors import ConfigInvalid, UsageError
 from replicator.model.flow import Selection
+from replicator.model.forms.figures import show_bytes, show_count
 from replicator.model.names import FlowName
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from replicator.snapshot.progress import Progress
     from replicator.wire import RawClient
 
+LIFE_SECONDS = 10.0
+"""Without a terminal a line says so often that something is going on."""
 LONG_SECONDS = 24 * 3600.0
 """Copying takes as long as it takes; `--timeout` sets another bound."""
 
@@ -79,13 +83,47 @@ def choose_cluster(app: App, flow: str | None, cluster: str | None) -> tuple[str
 
 
 @contextmanager
+def tell_lines(app: App, *, every_seconds: float = LIFE_SECONDS) -> Iterator[Report]:
+    """Yield a report of which a line is told on stderr from time to time, also while nothing is reported."""
+    from replicator.snapshot import Progress, Stage
+
+    newest = [Progress(stage=Stage.SURVEY)]
+    ended = threading.Event()
+    begun = app.clock.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(every_seconds):
+            app.tell(describe_progress(newest[0], seconds=app.clock.monotonic() - begun))
+
+    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield lambda progress: newest.__setitem__(0, progress)
+    finally:
+        ended.set()
+        teller.join(every_seconds)
+
+
+def describe_progress(progress: Progress, *, seconds: float) -> str:
+    """Return one line: what is going on, how much of how much, and for how long."""
+    total = "" if progress.total is None else f" of {show_count(progress.total)}"
+    counted = f" {show_count(progress.done)}{total}" if progress.done or total else ""
+    moved = f", {show_bytes(progress.done_bytes)}" if progress.done_bytes else ""
+    return f"{progress.stage.value}{counted}{moved}, {seconds:.0f} s so far"
+
+
+@contextmanager
 def show_progress(app: App) -> Iterator[Report]:
-    """Yield a report that draws a bar on stderr, or says nothing with `-q` or without a terminal."""
+    """Yield a report that draws a bar on stderr, without a terminal a line now and then, with `-q` nothing."""
     from replicator.snapshot import say_nothing
 
     console = app.error_console()
-    if app.is_quiet or not console.is_terminal:
+    if app.is_quiet:
         yield say_nothing
+        return
+    if not console.is_terminal:
+        with tell_lines(app) as report:
+            yield report
         return
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

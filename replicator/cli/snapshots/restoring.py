@@ -212,15 +212,15 @@ def parse_time(text: str) -> int:
 
 def parse_patterns(texts: Sequence[str]) -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return pattern and replacement of `REGEX=NAME` texts, split at the last `=`. Raises: UsageError."""
+    from replicator.model.flow import check_expression
+
     found = []
     for text in texts:
         pattern, separator, name = text.rpartition("=")
         if not (pattern and separator and name):
             raise UsageError(f"--rename-pattern {text!r} is not REGEX=NAME")
-        try:
-            found.append((re.compile(pattern), name))
-        except re.error as exc:
-            raise UsageError(f"--rename-pattern {text!r}: {exc}") from exc
+        check_expression(pattern, told=f"--rename-pattern {text}")
+        found.append((re.compile(pattern), name))
     return tuple(found)
 
 
