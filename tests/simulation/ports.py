@@ -296,17 +296,28 @@ class SimAcls:
         return self._line.ask("has an authorizer", lambda: self._line.broker.has_authorizer)
 
     def list(self, deadline: Deadline, *, principal: str | None = None) -> tuple[AclBinding, ...]:  # noqa: ARG002
-        return self._line.ask("list rules", lambda: tuple(sorted(self._line.broker.rules)))
+        def act() -> tuple[AclBinding, ...]:
+            return tuple(sorted(rule for rule in self._line.broker.rules if principal in (None, rule.principal)))
+
+        return self._line.ask("list rules", act)
+
+    def _rules(self) -> set[AclBinding]:
+        broker = self._line.broker
+        if not broker.has_authorizer:
+            raise OperationFailed(f"cluster {broker.name}: no authorizer is configured")
+        return broker.rules
 
     def create(self, bindings: Iterable[AclBinding], deadline: Deadline) -> None:  # noqa: ARG002
-        wanted = set(bindings)
-        self._line.ask("create rules", lambda: self._line.broker.rules.update(wanted), changes=True)
+        if wanted := set(bindings):
+            self._line.ask("create rules", lambda: self._rules().update(wanted), changes=True)
 
     def delete(self, bindings: Iterable[AclBinding], deadline: Deadline) -> set[AclBinding]:  # noqa: ARG002
         wanted = set(bindings)
+        if not wanted:
+            return set()
 
         def act() -> set[AclBinding]:
-            gone = self._line.broker.rules & wanted
+            gone = self._rules() & wanted
             self._line.broker.rules -= wanted
             return gone
 
