@@ -39,7 +39,7 @@ simulation: venv  ## the runbooks in a disturbed world, ten thousand seeds; one 
 drill-matrix: venv  ## SIGKILL at every step of every runbook, resumed to the same end
 	$(BIN)/python -m pytest tests/drills/crash_matrix.py --timeout 3600
 
-chaos: venv      ## faults on real brokers under traffic, judged by a ledger from outside (15 minutes)
+chaos: venv      ## faults on real brokers under traffic, judged by a ledger from outside (30 minutes)
 	$(BIN)/python -m pytest tests/chaos -m "long or not long" --timeout 1500
 
 differential: venv  ## the offset rules beside Kafka's own OffsetSyncStore, a million questions; needs a JDK

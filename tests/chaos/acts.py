@@ -12,6 +12,7 @@ from replicator.clock import Deadline
 from replicator.lab import Lab
 from replicator.model.names import TopicName
 from replicator.model.observations import GroupState
+from replicator.supervisor.decide.outlook.outage import AUTOMATIC
 from tests.chaos.faults import Fault
 from tests.chaos.judge import (
     Figures,
@@ -44,12 +45,32 @@ def play_out(lab: Lab, folder: Path, fault: Fault) -> Figures:
 
 def meet(play: Play, fault: Fault, figures: Figures) -> None:
     """Run the move that meets the fault, and judge it."""
-    answer = play.move(*fault.words, "--confirm", play.name, allowed=fault.statuses)
-    play.verdict = answer.item
+    if fault.is_met_unasked:
+        play.verdict = await_unasked(play)
+    else:
+        play.verdict = play.move(*fault.words, "--confirm", play.name, allowed=fault.statuses).item
     play.found = judge_data(play, figures)
     judge_groups(play, play.found, figures)
     assert_move_kept_its_word(figures)
     assert (figures.true_lost > 0) is fault.loses, figures
+
+
+def await_unasked(play: Play) -> dict[str, Any]:
+    """Return what the failover tells that the supervisor began by itself; there is no other operation."""
+
+    def begun() -> list[dict[str, Any]]:
+        return [one for one in play.shell.run("op", "list").items if one["flow"] == play.name]
+
+    wait_until(begun, seconds=PATIENCE_SECONDS, what="a failover that nobody ordered")
+    (operation,) = begun()
+    shown = wait_until(
+        lambda: told if (told := play.shell.run("op", "show", operation["id"]).item)["ended_at"] else None,
+        seconds=2 * PATIENCE_SECONDS,
+        what="its end",
+    )
+    assert shown["actor"].startswith(AUTOMATIC)
+    assert shown["kind"] == "failover"
+    return shown
 
 
 LEAK = re.compile(r"had come back and mirrored (\d+) records after the cut")

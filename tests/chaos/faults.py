@@ -33,6 +33,7 @@ class Fault:
 
     `words` is the command; `statuses` are how it may end. `loses` is whether something must be lost: else nothing may.
     `leaks` is whether the forward flow comes back by itself, with its worker, and mirrors from the old active.
+    `is_met_unasked` is whether nobody runs a command: the supervisor must begin the failover by itself.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Fault:
     statuses: tuple[int, ...] = (0,)
     loses: bool = True
     leaks: bool = False
+    is_met_unasked: bool = False
     afterwards: Callable[[Play], None] = nothing_more
     sections: dict[str, Any] = field(default_factory=dict)
 
