@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from replicator.cli.main import run
 from replicator.kafka import Outgoing
 from replicator.snapshot.repository.packs import pack_key
+from replicator.wire.appending import Appender
 
 pytestmark = pytest.mark.lab
 
@@ -203,3 +206,52 @@ def test_unreachable_cluster_is_told_soon(desk, lab, tmp_path: Path, capsys) -> 
     assert run(["-c", str(path), *words]) == 13
     assert "east" in capsys.readouterr().err
     assert desk.repository.list_ids() == []
+
+
+def test_ctrl_c_in_a_restore_says_how_to_go_on(desk, names, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with 130 and the way on; the same command again brings the rest, and nothing twice."""
+    topic, target = desk.make_topic(names.topic("t")), names.topic("back")
+    for turn in range(6):
+        desk.write([Outgoing(topic, b"k", b"%d" % turn, partition=n) for n in range(2)])
+    made = desk.create(topic)
+    words = ("snapshot", "restore", made.id, "--target", "west", "--rename", f"{topic}={target}", "--yes")
+    append, appended = Appender.append, 0
+
+    def interrupt(appender: Appender, *rest, **more) -> None:
+        nonlocal appended
+        appended += 1
+        if appended == 5:
+            raise KeyboardInterrupt
+        append(appender, *rest, **more)
+
+    monkeypatch.setattr(Appender, "append", interrupt)
+    status, told = call(*words, is_plain=True)
+    assert (status, appended) == (130, 5)
+    assert "error: interrupted" in told
+    assert "hint: the same command again goes on where it stopped" in told
+    assert target in desk.cluster("west").topics.names(_soon())
+    monkeypatch.setattr(Appender, "append", append)
+    status, done = call(*words)
+    assert (status, done["records"]) == (0, 12)
+    assert desk.read(target, on="west") == desk.read(topic)
+
+
+def test_a_store_that_cannot_be_written_is_told(desk, names, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only file system refuses a capture at once and in plain words; what is in it can be looked at."""
+    topic = desk.make_topic(names.topic("t"))
+    desk.write([Outgoing(topic, b"k", b"v", partition=0)])
+    desk.create(topic)
+    opened = os.open
+
+    def refuse(path, flags: int, *rest, **more) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(path).startswith(str(desk.folder)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    status, told = call("snapshot", "create", "--cluster", "east", "--topics", topic, is_plain=True)
+    assert status == 12
+    assert "Read-only file system" in told
+    assert "Traceback" not in told
+    assert call("snapshot", "list")[0] == 0
+    assert call("snapshot", "verify", "latest", "--level", "2")[0] == 0
