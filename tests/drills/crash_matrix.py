@@ -31,6 +31,7 @@ from replicator.lab import Lab, free_address
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import FlowName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import Reachability
+from replicator.model.operations import OperationKind
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(3600)]
 
@@ -191,10 +192,31 @@ def assert_all_passed(site: Site, runbook: Runbook[World], killed: int) -> None:
     print(f"{runbook.kind.value}: killed at {killed} places, passed over {sorted(missed)}")
 
 
+def assert_report_tells_nothing_of_it(site: Site, runbook: Runbook[World]) -> None:
+    """The report is that of an operation that was never killed, but for times: every step's goal held in the end, every
+    group is set, nothing is lost and nothing is an exception; and Connect stands as it then would."""
+    listed = json.loads(site.run("op", "list", "-o", "json").stdout)["items"]
+    last = [entry for entry in listed if entry["kind"] == runbook.kind.value][-1]
+    report = json.loads(site.run("op", "show", last["id"], "-o", "json").stdout)["item"]
+    assert [row["step"] for row in report["steps"]] == [step.name for step in runbook.steps]
+    assert {row["phase"] for row in report["steps"]} <= {"done", "already"}
+    assert report["exceptions"] == []
+    assert report["halted_because"] is None
+    is_drill = runbook.kind is OperationKind.DRILL
+    assert {group["outcome"] for group in report["groups"]} == {None if is_drill else "committed"}
+    if not is_drill:
+        assert report["loss"]["known_lost"] == 0
+        with ConnectClient(site.lab.connect_url("west")) as connect:
+            states = {name: connect.status(name, Deadline.after(30)).state.value for name in (f"{FLOW}.source",)}
+        home = runbook.kind is OperationKind.FAILBACK
+        assert states == {f"{FLOW}.source": "RUNNING" if home else "STOPPED"}
+
+
 def test_a_drill_killed_everywhere_leaves_no_clone(site: Site) -> None:
     """One drill, killed at each of its places: passed in the end, and no clone is left."""
     killed = kill_everywhere(site, DRILL, "drill", FLOW, "--yes")
     assert_all_passed(site, DRILL, killed)
+    assert_report_tells_nothing_of_it(site, DRILL)
     assert site.operations("drill") == ["done"]
     names = site.clusters["west"].groups.list(Deadline.after(30))
     assert not [name for name in names if name.startswith("drill.")]
@@ -222,6 +244,7 @@ def test_a_switchover_killed_everywhere_ends_as_if_never_killed(site: Site) -> N
     """One switchover: nothing lost, nothing twice, the group at its very record, west active."""
     killed = kill_everywhere(site, SWITCHOVER, "switchover", FLOW, "--confirm", FLOW)
     assert_all_passed(site, SWITCHOVER, killed)
+    assert_report_tells_nothing_of_it(site, SWITCHOVER)
     assert site.operations("switchover") == ["done"]
     assert site.active() == "west"
     assert site.numbers("west") == list(range(RECORDS))
@@ -235,6 +258,7 @@ def test_a_failback_killed_everywhere_ends_as_if_never_killed(site: Site) -> Non
     site.put("west", {"b": "second"})
     killed = kill_everywhere(site, FAILBACK, "failback", FLOW, "--confirm", FLOW)
     assert_all_passed(site, FAILBACK, killed)
+    assert_report_tells_nothing_of_it(site, FAILBACK)
     assert site.operations("failback") == ["done"]
     assert site.active() == "east"
     assert site.numbers("east") == site.numbers("west") == list(range(RECORDS + SINCE))
@@ -252,6 +276,7 @@ def test_a_failover_killed_everywhere_ends_as_if_never_killed(site: Site) -> Non
     assert probe_listeners(site.lab.east.bootstrap.split(",")) is Reachability.REFUSED
     killed = kill_everywhere(site, FAILOVER, "failover", FLOW, "--confirm", FLOW)
     assert_all_passed(site, FAILOVER, killed)
+    assert_report_tells_nothing_of_it(site, FAILOVER)
     assert site.operations("failover") == ["done"]
     assert site.numbers("west") == numbers
     assert active_cluster(Journal(site.clusters["west"]).read(Deadline.after(30)), FlowName(FLOW)) == "west"
