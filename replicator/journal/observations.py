@@ -15,7 +15,7 @@ from replicator.errors import DataCorrupt
 from replicator.journal.codec import from_plain
 from replicator.journal.journal import TOPIC_PREFIX
 from replicator.journal.log import internal_topic
-from replicator.kafka import KafkaCluster, Outgoing, Record, Writer
+from replicator.kafka import KafkaCluster, Outgoing, Record, TransactionalWriter
 from replicator.model.forms.plain import to_json
 from replicator.model.names import ClusterName, FlowName, GroupName, TopicName
 from replicator.model.observations import AccessObservation, ClusterObservation, GroupObservation, TopicObservation
@@ -67,13 +67,23 @@ def observations_topic(topic_prefix: str = TOPIC_PREFIX) -> TopicName:
     return TopicName(f"{topic_prefix}.observations")
 
 
-class Observations:
-    """The observations kept on one cluster; one thread writes, anybody reads."""
+def observations_writer(topic_prefix: str, writer_id: str) -> str:
+    """Return how the transactional ids begin under which one writer's observations are written, one a flow."""
+    return f"replicator.observations.{topic_prefix}.{writer_id}."
 
-    def __init__(self, cluster: KafkaCluster, topic_prefix: str = TOPIC_PREFIX) -> None:
+
+class Observations:
+    """The observations kept on one cluster. One thread writes, anybody reads.
+
+    Who writes under a `writer_id` first fences whoever did before: a supervisor that stood still while another took
+    over writes nothing old over what is newer. What is written at once is seen at once, or not at all.
+    """
+
+    def __init__(self, cluster: KafkaCluster, topic_prefix: str = TOPIC_PREFIX, *, writer_id: str = "operator") -> None:
         self.topic = observations_topic(topic_prefix)
         self._cluster = cluster
-        self._writer: Writer | None = None
+        self._id_prefix = observations_writer(topic_prefix, writer_id)
+        self._writers: dict[FlowName, TransactionalWriter] = {}
 
     def ensure_topic(self, deadline: Deadline) -> None:
         """Leave the topic existing; one that exists is left as it is."""
@@ -82,25 +92,24 @@ class Observations:
             self._cluster.topics.create([internal_topic(self.topic, brokers=brokers, configs=_CONFIGS)], deadline)
 
     def write(self, flow: FlowName, items: Iterable[Observation], deadline: Deadline) -> None:
-        """Leave every item durable as the newest of its kind and name."""
-        writer = self._open_writer()
-        for item in items:
-            key, value = encode_observation(flow, item)
-            writer.send(Outgoing(self.topic, key, value, partition=0))
-        writer.flush(deadline)
+        """Leave every item durable as the newest of its kind and name.
+
+        Raises:
+            Fenced: another has written the flow's observations since we began to; nothing was written.
+            OutcomeUnknown, Unreachable, AccessDenied: close, and write again.
+        """
+        keyed = [encode_observation(flow, item) for item in items]
+        self._append(flow, [Outgoing(self.topic, key, value, partition=0) for key, value in keyed], deadline)
 
     def forget(self, flow: FlowName, items: Iterable[Observation], deadline: Deadline) -> None:
-        """Leave the items' kinds and names without an observation: the thing is gone."""
-        writer = self._open_writer()
-        for item in items:
-            key, _ = encode_observation(flow, item)
-            writer.send(Outgoing(self.topic, key, None, partition=0))
-        writer.flush(deadline)
+        """Leave the items' kinds and names without an observation: the thing is gone. Raises: as `write`."""
+        keys = [encode_observation(flow, item)[0] for item in items]
+        self._append(flow, [Outgoing(self.topic, key, None, partition=0) for key in keys], deadline)
 
-    def _open_writer(self) -> Writer:
-        if self._writer is None:
-            self._writer = self._cluster.writer("replicator.observations", acks="all", linger_ms=0)
-        return self._writer
+    def _append(self, flow: FlowName, records: list[Outgoing], deadline: Deadline) -> None:
+        if flow not in self._writers:
+            self._writers[flow] = self._cluster.transactional_writer(f"{self._id_prefix}{flow}", deadline)
+        self._writers[flow].append(records, deadline)
 
     def read(self, flow: FlowName, deadline: Deadline) -> Observed:
         """Return the newest observation of each thing of the flow; an empty value where nothing was seen."""
@@ -111,10 +120,9 @@ class Observations:
             tail.close()
 
     def close(self) -> None:
-        """Let go of the writer."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Let go of the writers."""
+        while self._writers:
+            self._writers.popitem()[1].close()
 
 
 def encode_observation(flow: FlowName, item: Observation) -> tuple[bytes, bytes]:

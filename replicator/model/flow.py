@@ -9,9 +9,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 from replicator.errors import UsageError
+from replicator.model.forms.patterns import find_cost
 from replicator.model.names import ClusterName, FlowName, TopicName
 from replicator.model.objectives import Objectives
-from replicator.model.patterns import find_cost
 
 
 class Naming(StrEnum):

@@ -215,6 +215,8 @@ def _supervisor_on_target(flow: Flow, ground: RightsGround) -> Iterator[NeededRi
     yield from place.on(ResourceType.TOPIC, probe, Right.DELETE, why="a drill's probe topic goes with the drill")
     tasks = [_prefixed(f"{ground.group_id}-")]
     yield from place.on(ResourceType.TRANSACTIONAL_ID, tasks, Right.WRITE, why="to fence MM2 through Kafka alone")
+    seen = [_prefixed(f"replicator.observations.{ground.topic_prefix}.{ground.supervisor_id}.")]
+    yield from place.on(ResourceType.TRANSACTIONAL_ID, seen, Right.WRITE, why="one writer of what was observed")
     if ground.has_snapshots:
         yield from place.on(ResourceType.TOPIC, _remote_spots(flow), Right.WRITE, why="to restore records")
     if ground.is_way_home:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 from pydantic_core import PydanticCustomError
 
 from replicator.model.flow import pattern_to_regex
-from replicator.model.patterns import find_cost
+from replicator.model.forms.patterns import find_cost
 
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}", re.ASCII)
 _TOPIC_GLOB = re.compile(r"[a-zA-Z0-9._*?-]{1,249}", re.ASCII)

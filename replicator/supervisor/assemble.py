@@ -95,7 +95,8 @@ class World:
 
     def observations(self, cluster: str) -> Observations:
         """Return a new writer and reader of the observations kept on a cluster, for one thread alone."""
-        return self._kept(Observations(self.cluster(cluster), self.topic_prefix))
+        writer_id = self.settings.supervisor.id
+        return self._kept(Observations(self.cluster(cluster), self.topic_prefix, writer_id=writer_id))
 
     def journal(self, cluster: str) -> Journal:
         """Return the journal kept on a cluster."""

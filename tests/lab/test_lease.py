@@ -9,14 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import IO
 
 import pytest
 
 from replicator.clock import Deadline
-from replicator.errors import LockHeld
-from replicator.journal import Hold, Journal, has_live_holder, take_lease
+from replicator.errors import Fenced, LockHeld
+from replicator.journal import Hold, Journal, Observations, has_live_holder, take_lease
 from replicator.kafka import KafkaCluster
+from replicator.model.names import ClusterName, FlowName, TopicName
+from replicator.model.observations import PartitionEnds, TopicObservation
 
 pytestmark = pytest.mark.lab
 
@@ -172,3 +175,34 @@ def test_leases_of_two_supervisors_are_apart(lab, west: KafkaCluster, names) -> 
         ) as hold,
     ):
         assert hold.lease.is_held
+
+
+def seen(end: int) -> TopicObservation:
+    """An observation of a topic that ends there."""
+    return TopicObservation(
+        cluster=ClusterName("east"),
+        topic=TopicName("orders"),
+        topic_id="id",
+        observed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        partitions=(PartitionEnds(partition=0, log_start=0, last_stable=end, end=end),),
+    )
+
+
+def test_who_was_replaced_writes_no_observation(lab, west: KafkaCluster, names) -> None:
+    """What a supervisor saw before it stood still never lies over what the one that leads since has written; another
+    flow's observations are another's."""
+    flow, other, deadline = FlowName("shop"), FlowName("else"), Deadline.after(60)
+    first, second = (Observations(west, names.prefix, writer_id="main") for _ in range(2))
+    first.ensure_topic(deadline)
+    first.write(flow, [seen(10)], deadline)
+    first.write(other, [seen(1)], deadline)
+    second.write(flow, [seen(20)], deadline)
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            first.write(flow, [seen(11)], deadline)
+    first.write(other, [seen(2)], deadline)
+    second.write(flow, [seen(21)], deadline)
+    ends = {name: second.read(name, deadline).topics[TopicName("orders")].partitions[0].end for name in (flow, other)}
+    assert ends == {flow: 21, other: 2}
+    first.close()
+    second.close()

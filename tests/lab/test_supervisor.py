@@ -198,6 +198,11 @@ def test_a_second_supervisor_stands_by_and_takes_over(stage: Stage, tmp_path: Pa
                     lambda: first.events("supervisor_role_changed", cluster="west", role="standby"), what="standing by"
                 )
                 assert second.events("supervisor_role_changed", cluster="west")[-1]["role"] == "leader"
+                # Nothing that the frozen one had seen lies over what the other wrote, now or a while later.
+                contacts = [stage.observed().clusters[EAST].observed_at]
+                while (contacts[-1] - contacts[0]).total_seconds() < 5:
+                    contacts.append(stage.observed().clusters[EAST].observed_at)
+                assert contacts == sorted(contacts)
 
 
 def test_a_killed_supervisor_started_again_knows_the_state_at_once(stage: Stage, tmp_path: Path) -> None:

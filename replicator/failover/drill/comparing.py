@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from replicator.clock import Deadline
 from replicator.kafka import KafkaCluster, Record
+from replicator.model.forms.figures import show_items
 from replicator.model.names import TopicPartition
 from replicator.model.offsets import Translation
 
@@ -16,7 +18,7 @@ AHEAD_MAX = 2_000
 class Likeness(StrEnum):
     """SAME: the very next record. BEHIND: it follows within what may be read again. AT_END: the source has nothing
     ahead, or nothing that is mirrored yet. SKIPPED: the copy holds it below the position. UNREADABLE: it was found
-    nowhere near."""
+    nowhere near. FAILED: it could not be looked for."""
 
     SAME = "same"
     BEHIND = "behind"
@@ -24,6 +26,7 @@ class Likeness(StrEnum):
     SKIPPED = "skipped"
     UNAVAILABLE = "unavailable"
     UNREADABLE = "unreadable"
+    FAILED = "failed"
 
 
 def compare_first(
@@ -60,6 +63,16 @@ def judge_first(wanted: Record, ahead: list[Record], below: list[Record]) -> Lik
             return Likeness.SAME if place == 0 else Likeness.BEHIND
     is_below = any(content_of(record) == content_of(wanted) for record in below)
     return Likeness.SKIPPED if is_below else Likeness.UNREADABLE
+
+
+def find_hollowness(counts: Mapping[str, int]) -> str | None:
+    """Return why a drill has proven nothing, if it has not: no next record of any group was found on the target, though
+    some were looked for."""
+    found = sum(counts.get(one.value, 0) for one in (Likeness.SAME, Likeness.BEHIND))
+    missed = sum(counts.get(one.value, 0) for one in (Likeness.UNREADABLE, Likeness.FAILED))
+    if found or not missed:
+        return None
+    return f"of {show_items(missed, 'position')} the next record was found nowhere on the target: nothing is proven"
 
 
 def content_of(record: Record) -> tuple[object, ...]:

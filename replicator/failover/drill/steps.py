@@ -12,7 +12,7 @@ from typing import Any
 
 from replicator.errors import DeadlineExceeded, OperationFailed, ReplicatorError
 from replicator.failover.copies import read_ends, take_cut
-from replicator.failover.drill.comparing import Likeness, compare_first
+from replicator.failover.drill.comparing import Likeness, compare_first, find_hollowness
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import cut_to_facts
 from replicator.failover.groups.moves import GroupMove, kept_inside
@@ -133,8 +133,11 @@ def do_verify(world: World) -> None:
         for answer in move.translation.translations:
             likeness = _compare(world, answer, mirrored=mirrored.get(answer.partition))
             counts[likeness.value] += 1
-            if likeness in (Likeness.SKIPPED, Likeness.UNAVAILABLE):
+            if likeness in (Likeness.SKIPPED, Likeness.UNAVAILABLE, Likeness.FAILED):
                 findings.append(f"group {name}: {answer.partition}: {_tell(likeness, answer)}")
+    hollow = find_hollowness(counts)
+    if hollow is not None:
+        findings.insert(0, hollow)
     canary_offset = write_probe(world, probe_topic(world))
     world.crashpoint(f"{VERIFY_NAME}.before_fact")
     body: dict[str, Any] = {
@@ -150,12 +153,14 @@ def _compare(world: World, answer: Translation, *, mirrored: int | None) -> Like
     try:
         return compare_first(world.source, world.target, answer, mirrored=mirrored, deadline=deadline)
     except (OperationFailed, DeadlineExceeded):
-        return Likeness.UNREADABLE
+        return Likeness.FAILED
 
 
 def _tell(likeness: Likeness, answer: Translation) -> str:
     if likeness is Likeness.UNAVAILABLE:
         return "the target has no copy of it"
+    if likeness is Likeness.FAILED:
+        return f"whether the record at {answer.source_offset} follows could not be read"
     return f"the record at {answer.source_offset} does not follow {answer.target_offset} of the copy"
 
 

@@ -79,13 +79,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """What is not as it should be, and no change can mend: in `name`, told in one line."""
+
+    name: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What it takes to make one flow what it should be. With a refusal in it nothing may be applied."""
+    """What it takes to make one flow what it should be. With a refusal in it nothing may be applied; `mismatches` are
+    told among the warnings."""
 
     flow: FlowName
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     warnings: tuple[str, ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
 
     @property
     def is_empty(self) -> bool:

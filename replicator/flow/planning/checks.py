@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicator.connect import LABEL_EPOCH, LABEL_FLOW, lint_overrides
-from replicator.flow.planning.changes import Refusal
+from replicator.flow.planning.changes import Mismatch, Refusal
 from replicator.flow.planning.desired import DesiredFlow
 from replicator.flow.planning.directions import check_flows, check_opposite, foreign_mirror
 from replicator.flow.planning.facts import FlowFacts, FlowWiring
@@ -187,12 +187,20 @@ def _weaker_topics(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterat
         if replicas < source.replication_factor:
             found = show_items(replicas, "replica")
             yield f"topic {name} on {flow.target} has {found}, {source.replication_factor} on {flow.source}"
-        if target is not None and len(target.partitions) > len(source.partitions):
+
+
+def find_mismatches(flow: Flow, *, desired: DesiredFlow, facts: FlowFacts) -> tuple[Mismatch, ...]:
+    """Return what differs and stays so: nothing can shrink a topic."""
+    return tuple(_wider_copies(flow, desired, facts))
+
+
+def _wider_copies(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterator[Mismatch]:
+    for name, remote in desired.remote_topics.items():
+        source, target = facts.source.topics.get(remote.source), facts.target.topics.get(name)
+        if source is not None and target is not None and len(target.partitions) > len(source.partitions):
             found = show_items(len(target.partitions), "partition")
-            yield (
-                f"topic {name} on {flow.target} has {found}, {len(source.partitions)} on {flow.source}: "
-                "after a failover keys go to other partitions"
-            )
+            told = f"topic {name} on {flow.target} has {found}, {len(source.partitions)} on {flow.source}"
+            yield Mismatch(name=name, line=f"{told}: after a failover keys go to other partitions")
 
 
 def _lost_copies(flow: Flow, desired: DesiredFlow, facts: FlowFacts) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from replicator.connect import SOURCE_CLASS
 from replicator.flow.planning.changes import Act, Change, Difference, Plan
-from replicator.flow.planning.checks import find_refusals, find_warnings
+from replicator.flow.planning.checks import find_mismatches, find_refusals, find_warnings
 from replicator.flow.planning.desired import DesiredFlow, desired_flow
 from replicator.flow.planning.facts import ClusterFacts, FlowFacts, FlowWiring
 from replicator.model.cluster import ConfigValue, TopicDescription, TopicSpec
@@ -28,11 +28,14 @@ def plan_flow(flow: Flow, *, others: Iterable[Flow], facts: FlowFacts, wiring: F
     """
     desired = desired_flow(flow, wiring=wiring, source=facts.source, target=facts.target)
     rest = tuple(other for other in others if other.name != flow.name)
+    mismatches = find_mismatches(flow, desired=desired, facts=facts)
+    warnings = find_warnings(flow, others=rest, desired=desired, facts=facts)
     return Plan(
         flow=flow.name,
         changes=(*_topic_changes(desired, facts), *_connector_changes(desired, facts)),
         refusals=find_refusals(flow, others=rest, desired=desired, facts=facts, wiring=wiring),
-        warnings=find_warnings(flow, others=rest, desired=desired, facts=facts),
+        warnings=(*warnings, *(one.line for one in mismatches)),
+        mismatches=mismatches,
     )
 
 

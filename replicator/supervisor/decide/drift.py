@@ -11,10 +11,12 @@ _TOPIC_ACTS = frozenset({Act.CREATE_TOPIC, Act.GROW_TOPIC, Act.ALTER_TOPIC})
 
 
 def drift_of(plan: Plan) -> tuple[Drift, ...]:
-    """Return what `apply` would change and what forbids it, each in one line, at most TOLD_MAX of them."""
+    """Return what forbids to apply the flow, what no `apply` can mend, and what it would change, each in one line, at
+    most TOLD_MAX of them."""
     changes = [
         Drift(kind="topic" if change.act in _TOPIC_ACTS else "connector", name=change.name, told=change.line)
         for change in plan.changes
     ]
     refusals = [Drift(kind="refusal", name=refusal.subject, told=refusal.line) for refusal in plan.refusals]
-    return (*refusals, *changes)[:TOLD_MAX]
+    mismatches = [Drift(kind="topic", name=one.name, told=one.line) for one in plan.mismatches]
+    return (*refusals, *mismatches, *changes)[:TOLD_MAX]

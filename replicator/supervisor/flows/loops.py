@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
-from replicator.errors import ReplicatorError
+from replicator.errors import Fenced, ReplicatorError
 from replicator.failover import standing_fences
 from replicator.flow import FlowHeartbeat
 from replicator.model.names import ClusterName, TopicPartition
@@ -36,7 +36,7 @@ from replicator.supervisor.flows.healer import Healer
 from replicator.supervisor.flows.recorder import Item, Recorder
 from replicator.supervisor.flows.steps import FlowSteps
 from replicator.supervisor.flows.upkeep import GroupUpkeep
-from replicator.supervisor.leadership import Leadership
+from replicator.supervisor.leadership import SESSION_SECONDS, Leadership
 from replicator.supervisor.loop import REST_SHARE, Loop
 from replicator.supervisor.observe.access import AccessObserver
 from replicator.supervisor.observe.sides import SidesObserver
@@ -62,6 +62,7 @@ class FlowLoops:
         self._heartbeat: FlowHeartbeat | None = None
         self._stalled: list[TopicPartition] = []
         self._primed_term = -1
+        self._silent_until = 0.0
         self.recorder = Recorder(
             self.flow,
             self.board,
@@ -210,7 +211,8 @@ class FlowLoops:
         )
 
     def _may_record(self) -> bool:
-        return self.leadership.is_held and self.leadership.term == self._primed_term
+        is_ours = self.leadership.is_held and self.leadership.term == self._primed_term
+        return is_ours and self._clock.monotonic() >= self._silent_until
 
     def sweep(self, deadline: Deadline) -> None:
         """Put one sweep over the source on the board, and let it be recorded."""
@@ -267,8 +269,10 @@ class FlowLoops:
     def _write(self, items: list[Item], deadline: Deadline) -> None:
         try:
             self._parts.observations.write(self.flow.name, items, deadline)
-        except ReplicatorError:
+        except ReplicatorError as error:
             self._parts.observations.close()
+            if isinstance(error, Fenced):  # another leads: by then the election has told us, too
+                self._silent_until = self._clock.monotonic() + 2 * SESSION_SECONDS
             raise
 
     def view(self, now: datetime) -> FlowView:

@@ -10,14 +10,17 @@ import pytest
 
 from replicator.cli.demo.secured import replace_rules, to_binding
 from replicator.clock import Deadline
+from replicator.http import HttpClient
 from replicator.journal import Observations
 from replicator.kafka import KafkaCluster
 from replicator.lab import Lab
 from replicator.model.acls import AclBinding, ResourceType
+from replicator.model.cluster import Secret
 from replicator.model.names import FlowName
+from replicator.settings import load_settings
 from tests.pages import said
 
-from .conftest import RECORDS, Face, make_face, use_own_worker
+from .conftest import RECORDS, VIEWER, Face, make_face, use_own_worker, wait_until
 
 CLUSTERS = ("east", "west")
 OURS = ("User:mm2", "User:replicator")
@@ -124,6 +127,13 @@ def closed_west(admins: dict[str, KafkaCluster]) -> Iterator[set[AclBinding]]:
         admins["west"].acls.create(app, Deadline.after(30))
 
 
+def tell_active(secured: Face, cluster: str) -> int:
+    """Return what a load balancer is answered that asks over TLS whether a cluster is the active one."""
+    reach, token = load_settings(secured.config, secured.environ).api_reach(), Secret("env:TEST", VIEWER)
+    with HttpClient(reach.url, token=token, ca_file=reach.ca_file, timeout_seconds=20.0) as client:
+        return client.request("GET", f"/v1/flows/{secured.flow}/active?cluster={cluster}").status
+
+
 def wait_staged(secured: Face) -> None:
     """Return once the standby knows what applications may do on east."""
     deadline = Deadline.after(60)
@@ -158,6 +168,8 @@ def test_a_failover_with_least_rights_moves_the_group(
     topics = {rule for rule in given if rule.resource_type is ResourceType.TOPIC}
     assert {rule.right for rule in topics} == {r.right for r in closed_west if r.resource_type is ResourceType.TOPIC}
     assert {rule.name for rule in topics} == {secured.topic}, "and none on what is west's own"
+    wait_until(lambda: tell_active(secured, "west") == 200, what="the supervisor knows that west is active")
+    assert tell_active(secured, "east") == 503
     with KafkaCluster(secured.lab.access("west", "app")) as west:
         found = west.groups.committed([secured.group], Deadline.after(30))[secured.group].committed
     assert set(found.values()) == {RECORDS // 4}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from replicator.failover.drill import Likeness, judge_first
+from replicator.failover.drill.comparing import find_hollowness
 from replicator.failover.fences.rules import fence_rules, rule_from_row, rule_to_row, standing_fences
 from replicator.kafka import Record
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
@@ -166,3 +167,22 @@ def test_a_drill_sees_a_skip(ahead: list[bytes], below: list[bytes], expected: L
         row(7, b"x"), [row(n, v) for n, v in enumerate(ahead)], [row(n, v) for n, v in enumerate(below)]
     )
     assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_hollow"),
+    [
+        ({}, False),
+        ({"at_end": 3}, False),
+        ({"same": 1, "unreadable": 5}, False),
+        ({"behind": 1, "failed": 5}, False),
+        ({"unreadable": 1}, True),
+        ({"failed": 2, "at_end": 3}, True),
+        ({"unreadable": 2, "skipped": 1}, True),
+    ],
+)
+def test_a_drill_that_found_nothing_has_proven_nothing(counts: dict[str, int], is_hollow: bool) -> None:
+    """Nothing ahead is nothing to find; looked for and found nowhere is no proof, and is told."""
+    told = find_hollowness(counts)
+    assert (told is not None) == is_hollow
+    assert told is None or "nothing is proven" in told

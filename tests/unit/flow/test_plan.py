@@ -13,6 +13,7 @@ from replicator.flow import Act, JournalFacts, Plan
 from replicator.model.connectors import ConfigFinding, Connector
 from replicator.model.flow import Flow, Naming, Selection
 from replicator.model.names import ClusterName, OperationId, TopicName, TopicPartition
+from replicator.supervisor.decide.drift import drift_of
 
 ORDERS = TopicPartition(TopicName("orders"), 0)
 
@@ -134,6 +135,9 @@ def test_fewer_partitions_on_the_source_are_told(world: Any) -> None:
     plan = world.plan()
     assert plan.changes == ()
     assert any("keys go to other partitions" in warning for warning in plan.warnings)
+    (told,) = drift_of(plan)
+    assert (told.kind, told.name) == ("topic", "orders")
+    assert "3 partitions, 2 on east" in told.told
 
 
 @pytest.mark.parametrize(

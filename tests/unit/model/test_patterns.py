@@ -9,7 +9,7 @@ import pytest
 
 from replicator.errors import UsageError
 from replicator.model.flow import Selection
-from replicator.model.patterns import find_cost
+from replicator.model.forms.patterns import find_cost
 from replicator.settings.values import check_topic_pattern
 
 HARMLESS = [
