@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicator.errors import DataCorrupt
@@ -29,6 +29,8 @@ from replicator.model.archive.snapshots import (
 from replicator.model.names import ClusterName, SnapshotId, TopicName
 from replicator.snapshot.repository.manifest import check_manifest, read_manifest, write_manifest
 
+ON_A_BUSY_MACHINE = settings(suppress_health_check=[HealthCheck.too_slow])
+"""Whole manifests take a while to be made up where others compute too."""
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 PACKS = ["a" * 64, "b" * 64, "c" * 64]
 counts = st.integers(0, 1 << 40)
@@ -138,6 +140,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
+@ON_A_BUSY_MACHINE
 @given(manifests())
 def test_written_and_read_is_the_same(manifest: Manifest) -> None:
     """No field is lost, rounded or reordered on the way through JSON."""
@@ -145,6 +148,7 @@ def test_written_and_read_is_the_same(manifest: Manifest) -> None:
     assert read_manifest(write_manifest(manifest), where="test") == manifest
 
 
+@ON_A_BUSY_MACHINE
 @given(manifests(), st.data())
 def test_shifted_edges_are_noticed(manifest: Manifest, data: st.DataObject) -> None:
     """A partition whose end does not meet its last chunk or gap is refused: something would be missing unseen."""
