@@ -55,8 +55,10 @@ def journal_of(broker: Broker) -> tuple[JournalRecord, ...]:
         return ()
     log = topic.logs[0]
     if broker.proven[0] != log.end:
-        found = verify(Stored(at, log.entries[at].value or b"") for at in log.visible(0, log.end)).records
-        broker.proven = log.end, found
+        chain = verify(Stored(at, log.entries[at].value or b"") for at in log.visible(0, log.end))
+        if chain.strays:
+            raise Violation(f"nobody else writes the journal, and {chain.strays[0]}")
+        broker.proven = log.end, chain.records
     return broker.proven[1]
 
 
