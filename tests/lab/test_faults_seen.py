@@ -203,10 +203,13 @@ def test_whatever_was_changed_by_hand_shows_soon(watched: Watched) -> None:
         words = " ".join(one.told for one in watched.flow.drift or ())
         return {word for word in ("retention.ms", "4 partitions, 3 on east", "offset.lag.max") if word in words}
 
+    def count_drift() -> float:
+        samples = watched.scrape().samples["replicator_config_drift"]
+        return sum(value for labels, value in samples.items() if ("flow", SHOP) in labels)
+
     try:
         wait_until(lambda: len(told()) == 3, seconds=STATE_SECONDS, what="all three as drift", told=watched.tell)
-        samples = watched.scrape().samples["replicator_config_drift"]
-        assert sum(value for labels, value in samples.items() if ("flow", SHOP) in labels) >= 3
+        wait_until(lambda: count_drift() >= 3, seconds=STATE_SECONDS, what="all three in the metric")
         planned = " ".join(run_cli("-c", str(stage.config), "plan", SHOP).stdout.split())
         assert "retention.ms" in planned
         assert "offset.lag.max" in planned
