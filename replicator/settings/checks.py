@@ -200,9 +200,9 @@ def _all_schedules(document: Document) -> Iterator[Problem]:
             yield Problem((*path, "flow"), f"there is no flow {schedule.flow}", nearest(schedule.flow, document.flows))
         if schedule.keep is not None and schedule.keep.is_empty:
             yield Problem((*path, "keep"), "keeps nothing: give at least one rule, or leave it out to keep everything")
-        if schedule.kind == "drill" and schedule.keep is not None:
-            yield Problem((*path, "keep"), "is about snapshots: a drill leaves nothing but its report")
-    if document.snapshots.store is None and any(one.kind == "snapshot" for one in schedules.values()):
+        if schedule.kind != "snapshot" and schedule.keep is not None:
+            yield Problem((*path, "keep"), f"is about snapshots: a schedule of kind {schedule.kind} takes none")
+    if document.snapshots.store is None and any(one.kind != "drill" for one in schedules.values()):
         yield Problem(("snapshots", "store"), "is required by snapshots.schedules")
 
 

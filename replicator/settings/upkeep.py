@@ -57,11 +57,12 @@ class KeepSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """When to take a snapshot of a flow's standby, or to drill a failover of it."""
+    """When to take a snapshot of a flow's standby, to prove its snapshots again, or to drill a failover of it."""
 
-    kind: Literal["snapshot", "drill"] = Field(
+    kind: Literal["snapshot", "verify", "drill"] = Field(
         default="snapshot",
-        description="snapshot: capture the flow's target and prove it; drill: rehearse its failover on clones.",
+        description="snapshot: capture the flow's target and prove it; verify: prove all its snapshots again; drill: "
+        "rehearse its failover on clones.",
     )
 
     cron: Cron = Field(description="Five fields: minute, hour, day, month, weekday.", examples=["15 2 * * *"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from replicator.clock import SYSTEM_CLOCK, Deadline
+from replicator.errors import DataCorrupt
 from replicator.journal import Observed
 from replicator.kafka import Outgoing
 from replicator.lab import Lab
@@ -281,7 +282,10 @@ def test_status_and_lag_from_a_live_supervisor(stage: Stage, tmp_path: Path) -> 
 
 def test_a_schedule_runs_now_and_counts_as_its_last_run(stage: Stage, tmp_path: Path) -> None:
     """A scheduled snapshot is taken, proven and tagged; a supervisor that starts knows when it was."""
-    schedules = {"nightly": {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "flow": SHOP}}
+    schedules = {
+        "nightly": {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "flow": SHOP},
+        "proofs": {"kind": "verify", "cron": "15 4 * * 0", "flow": SHOP},
+    }
     snapshots = {"store": str(tmp_path / "repository"), "schedules": schedules}
     config = tmp_path / "scheduled.yaml"
     config.write_text(f"{stage.config.read_text()}\nsnapshots: {json.dumps(snapshots)}\n")
@@ -291,20 +295,67 @@ def test_a_schedule_runs_now_and_counts_as_its_last_run(stage: Stage, tmp_path: 
     taken = json.loads(answer.stdout)["item"]
     assert taken["is_verified"] is True
     listed = run_cli("-c", str(config), "--standalone", "schedule", "list", "-o", "json")
-    assert [one["next_run_at"][11:16] in ("00:15", "01:15") for one in json.loads(listed.stdout)["items"]] == [True]
+    due = {one["name"]: one["next_run_at"][11:16] for one in json.loads(listed.stdout)["items"]}
+    assert due["nightly"] in ("00:15", "01:15")
+    assert due["proofs"] == "04:15"
+    proven = run_cli("-c", str(config), "schedule", "run", "proofs", "-o", "json")
+    assert proven.returncode == 0, proven.stderr
+    assert json.loads(proven.stdout)["item"] | {"seconds": 0} == {
+        "schedule": "proofs",
+        "proven": 1,
+        "broken": [],
+        "seconds": 0,
+    }
     with World(load_settings(config, {})) as world:
         supervisor = Supervisor(world)
         supervisor.start()
         try:
-            status = wait_until(
-                lambda: found[0] if (found := supervisor.schedules) and found[0].last_success_at else None,
-                what="the last run",
-            )
-            assert status.missed_total == 0
-            assert status.next_run_at is not None
-            assert (datetime.now(UTC) - status.last_success_at).total_seconds() < 120
+
+            def known() -> dict[str, Any] | None:
+                found = {one.name: one for one in supervisor.schedules if one.last_success_at}
+                return found if len(found) == 2 else None
+
+            for status in wait_until(known, what="the last runs").values():
+                assert status.missed_total == 0
+                assert status.next_run_at is not None
+                assert (datetime.now(UTC) - status.last_success_at).total_seconds() < 120
         finally:
             supervisor.stop()
+    pack = max((tmp_path / "repository").rglob("packs/**/*"), key=lambda path: path.stat().st_size * path.is_file())
+    damaged = bytearray(pack.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(damaged)
+    broken = run_cli("-c", str(config), "schedule", "run", "proofs", "-o", "json")
+    assert broken.returncode == DataCorrupt.exit_status, broken.stderr
+    assert f"replicator snapshot verify {taken['snapshot']}" in broken.stderr
+
+
+@pytest.mark.long
+def test_a_running_supervisor_captures_and_proves_by_cron(stage: Stage, tmp_path: Path) -> None:
+    """Nobody asks: the minute comes, a snapshot is taken, and in time all are proven again."""
+    every_minute = {"cron": "* * * * *", "flow": SHOP}
+    schedules = {"captures": every_minute, "proofs": {**every_minute, "kind": "verify"}}
+    snapshots = {"store": str(tmp_path / "repository"), "schedules": schedules}
+    config = tmp_path / "scheduled.yaml"
+    config.write_text(f"{stage.config.read_text()}\nsnapshots: {json.dumps(snapshots)}\n")
+    assert run_cli("-c", str(config), "repo", "init").returncode == 0
+    with World(load_settings(config, {})) as world:
+        supervisor = Supervisor(world)
+        supervisor.start()
+        began_at = datetime.now(UTC)
+        try:
+
+            def ran() -> bool:
+                done = {one.name: one.last_success_at for one in supervisor.schedules}
+                return all(moment is not None and moment > began_at for moment in done.values()) and len(done) == 2
+
+            wait_until(ran, seconds=240, what="a capture and a proof by the clock")
+            assert not [one.error for one in supervisor.schedules if one.error]
+        finally:
+            supervisor.stop()
+    taken = json.loads(run_cli("-c", str(config), "snapshot", "list", "-o", "json").stdout)["items"]
+    assert {tag for one in taken for tag in one["tags"]} == {"schedule:captures"}
 
 
 def test_status_and_lag_without_a_supervisor(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""`replicator schedule`: the schedules of snapshots and drills, when they run, and a run now."""
+"""`replicator schedule`: the schedules of snapshots, proofs and drills, when they run, and a run now."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import click
 
 from replicator.cli.context import App, pass_app
 from replicator.cli.output import Column, emit
-from replicator.errors import NotFound
-from replicator.model.forms.figures import show_bytes, show_count, show_moment, show_seconds
+from replicator.errors import DataCorrupt, NotFound
+from replicator.model.forms.figures import show_bytes, show_count, show_items, show_moment, show_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ RUN_SECONDS = 24 * 3600.0
 
 @click.group()
 def schedule() -> None:
-    """Schedules of snapshots and drills: next, last and missed runs."""
+    """Schedules of snapshots, proofs and drills: next, last and missed runs."""
 
 
 @schedule.command(name="list")
@@ -56,7 +56,7 @@ def list_schedules(app: App) -> None:
 @click.argument("name")
 @pass_app
 def run_schedule(app: App, name: str) -> None:
-    """Do now what the schedule does: a snapshot, proven, or a drill. The schedule counts it as its last run."""
+    """Do now what the schedule does: a snapshot, proven, a proof of all, or a drill. It counts as its last run."""
     from replicator.supervisor.assemble import World
     from replicator.supervisor.schedules import SnapshotWork
 
@@ -66,6 +66,9 @@ def run_schedule(app: App, name: str) -> None:
     flow = app.settings.flow(configured[name].flow)
     if configured[name].kind == "drill":
         _drill(app, name, flow)
+        return
+    if configured[name].kind == "verify":
+        _verify(app, name, flow)
         return
     begun = app.clock.monotonic()
     with World(app.settings, clock=app.clock) as world:
@@ -93,6 +96,40 @@ def run_schedule(app: App, name: str) -> None:
             Column("took", lambda row: show_seconds(row["seconds"])),
         ),
     )
+
+
+def _verify(app: App, name: str, flow: Flow) -> None:
+    """Prove as the schedule does, and print what came of it.
+
+    Raises:
+        DataCorrupt: a snapshot is broken.
+    """
+    from replicator.supervisor.schedules import VerifyWork
+
+    begun = app.clock.monotonic()
+    work = VerifyWork(app.settings, flow, schedule=name, clock=app.clock)
+    proof = work.prove(app.deadline(RUN_SECONDS))
+    item = {
+        "schedule": name,
+        "proven": proof.proven,
+        "broken": [report.snapshot for report in proof.broken],
+        "seconds": round(app.clock.monotonic() - begun, 3),
+    }
+    emit(
+        "ScheduledProof",
+        item=item,
+        output=app.output,
+        columns=(
+            Column("proven", lambda row: show_count(row["proven"])),
+            Column("broken", lambda row: ", ".join(row["broken"]) or "none"),
+            Column("took", lambda row: show_seconds(row["seconds"])),
+        ),
+    )
+    if proof.broken:
+        raise DataCorrupt(
+            f"{show_items(len(proof.broken), 'snapshot')} cannot be restored as it should",
+            hint=f"replicator snapshot verify {proof.broken[0].snapshot}",
+        )
 
 
 def _drill(app: App, name: str, flow: Flow) -> None:

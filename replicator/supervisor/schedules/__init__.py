@@ -1,4 +1,4 @@
-"""Schedules of snapshots and drills: when they run, what they do, how they went.
+"""Schedules of snapshots, proofs and drills: when they run, what they do, how they went.
 
 Owns the runs of this process alone. What was run before is asked of the repository or the journal, which survive us.
 """
@@ -12,12 +12,14 @@ from replicator.supervisor.schedules.snapshots import (
     open_repository,
     schedule_tag,
 )
+from replicator.supervisor.schedules.verifying import VerifyWork
 
 __all__ = [
     "DrillWork",
     "Schedule",
     "ScheduleRunner",
     "SnapshotWork",
+    "VerifyWork",
     "Work",
     "capture_flow",
     "keep_rules",

@@ -18,6 +18,7 @@ from replicator.supervisor.loop import Loop
 from replicator.supervisor.schedules.drills import DrillWork
 from replicator.supervisor.schedules.runner import Schedule, ScheduleRunner, Work
 from replicator.supervisor.schedules.snapshots import SnapshotWork
+from replicator.supervisor.schedules.verifying import VerifyWork
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 60.0
@@ -40,8 +41,10 @@ def may_begin(kind: str, *, is_open: bool, open_kind: OperationKind | None, has_
     """Whether a schedule of this kind may run now: an operation of the flow that is not over comes first.
 
     A drill that is not over stands in no drill's way: left by a process that has ended, it is taken back by the next.
-    A flow that has moved has no failover that could be rehearsed.
+    A flow that has moved has no failover that could be rehearsed. A proof asks the store alone.
     """
+    if kind == "verify":
+        return True
     if kind != "drill":
         return not is_open
     return not has_moved and (not is_open or open_kind is OperationKind.DRILL)
@@ -52,6 +55,8 @@ def make_work(world: World, schedule: Schedule, flow: Flow, *, clock: Clock) -> 
     settings = world.settings
     if schedule.kind == "drill":
         return DrillWork(settings, flow, world.journal(flow.target), schedule=schedule.name, clock=clock)
+    if schedule.kind == "verify":
+        return VerifyWork(settings, flow, schedule=schedule.name, clock=clock)
     return SnapshotWork(settings, flow, world.cluster(flow.target), schedule=schedule.name, clock=clock)
 
 

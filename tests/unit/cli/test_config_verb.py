@@ -21,7 +21,7 @@ def test_validate_reports_what_the_file_holds(capsys: Captured) -> None:
     assert document["kind"] == "ConfigReport"
     assert document["item"] == {
         "path": EXAMPLE, "is_valid": True, "clusters": ["east", "west"], "flows": ["orders"],
-        "schedules": ["nightly", "rehearsal"], "are_secrets_checked": False,
+        "schedules": ["nightly", "proofs", "rehearsal"], "are_secrets_checked": False,
     }  # fmt: skip
     assert document["warnings"] == ["clusters.west has no cluster_id: a wrong cluster at the right address goes unseen"]
 

@@ -110,6 +110,14 @@ def test_a_drill_needs_no_store_and_keeps_nothing() -> None:
     assert not [line for line in lines if "is required" in line]
 
 
+def test_a_proof_needs_a_store_and_keeps_nothing() -> None:
+    """A schedule of proofs reads the store; it takes no snapshot that retention could be about."""
+    proof = {"cron": "0 4 * * 0", "flow": "gone", "kind": "verify"}
+    lines = told(snapshots={"schedules": {"bare": proof, "kept": {**proof, "keep": {"last": 3}}}})
+    assert [line for line in lines if "a schedule of kind verify takes none" in line]
+    assert [line for line in lines if "snapshots.store: is required" in line]
+
+
 def test_hook_fence_needs_its_hook() -> None:
     """To fence by hook, the hook must be there."""
     assert told(failover={"fence": "hook"}) == ["failover.fence: `hook` needs failover.hooks.fence"]

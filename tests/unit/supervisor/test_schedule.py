@@ -11,11 +11,12 @@ import pytest
 
 from replicator.clock import Deadline
 from replicator.errors import Unreachable
-from replicator.model.names import FlowName
+from replicator.model.names import FlowName, SnapshotId
 from replicator.model.operations import OperationKind
 from replicator.supervisor.decide.schedule import MISSED_MAX, Standing, Timetable, decide_run
 from replicator.supervisor.schedules import Schedule, ScheduleRunner
 from replicator.supervisor.schedules.loops import may_begin
+from replicator.supervisor.schedules.verifying import proof_order
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOURLY = Timetable("0 * * * *", UTC)
@@ -75,6 +76,7 @@ def test_a_cron_is_read_in_its_zone(after: datetime, due: datetime) -> None:
         ("snapshot", None, False, True),
         ("snapshot", None, True, True),
         ("snapshot", OperationKind.DRILL, False, False),
+        ("verify", OperationKind.SWITCHOVER, True, True),
         ("drill", None, False, True),
         ("drill", None, True, False),
         ("drill", OperationKind.FAILOVER, False, False),
@@ -86,6 +88,13 @@ def test_a_cron_is_read_in_its_zone(after: datetime, due: datetime) -> None:
 def test_what_stands_in_a_schedules_way(kind: str, open_kind: OperationKind | None, has_moved: bool, may: bool) -> None:
     """Operations come first; a rehearsal that was left open does not keep the next one from clearing it away."""
     assert may_begin(kind, is_open=open_kind is not None, open_kind=open_kind, has_moved=has_moved) is may
+
+
+def test_what_was_proven_longest_ago_is_proven_first() -> None:
+    """Never proven comes before all: a run that is cut short has done what was needed most."""
+    names = [SnapshotId(name) for name in ("a", "b", "c", "d")]
+    verified = {names[0]: NOON, names[2]: NOON - timedelta(hours=1)}
+    assert proof_order(names, verified) == ["b", "d", "c", "a"]
 
 
 class Work:
