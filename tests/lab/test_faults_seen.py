@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from replicator.api.server import serve
 from replicator.api.wiring import SupervisorSource
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.connect import ConnectClient
-from replicator.errors import PreflightBlocked
+from replicator.errors import OperationHalted, PreflightBlocked
 from replicator.http import HttpClient
 from replicator.lab import Lab
 from replicator.model.flow import FlowState
@@ -250,3 +251,37 @@ def test_a_connector_stopped_by_hand_and_overtaken_by_retention(watched: Watched
     accepted = run_cli(*arguments, "--accept", "loss")
     assert accepted.returncode == 0, accepted.stderr
     assert "40 offsets were deleted on the source before they were mirrored" in " ".join(accepted.stdout.split())
+
+
+OUTAGE_ALERTS = {
+    "ReplicatorClusterUnreachable",
+    "ReplicatorFlowUnknown",
+    "ReplicatorOutageConfirmed",
+    "ReplicatorRPOBreached",
+}
+
+
+@pytest.mark.long
+def test_five_alerts_go_off_in_an_outage(watched: Watched) -> None:
+    """Each rule's own patience waited out: those of a dead source, and that of a failover that stands still midway."""
+    stage, arguments = watched.stage, ("-c", str(watched.stage.config))
+
+    def going_off() -> set[str]:
+        told = watched.client.request("GET", "/v1/alerts").json()["items"]
+        return {alert["name"] for alert in told if alert["state"] == "firing"}
+
+    assert not going_off() & (OUTAGE_ALERTS | {"ReplicatorOperationHalted"})
+    stage.lab.kill("east")
+    try:
+        wait_until(lambda: going_off() >= OUTAGE_ALERTS, seconds=300, what="four alerts", told=watched.tell)
+        held = run_cli(*arguments, "failover", SHOP, "--confirm", SHOP, "--hold-before", "promote")
+        assert held.returncode == OperationHalted.exit_status, held.stderr
+        wait_until(lambda: "ReplicatorOperationHalted" in going_off(), seconds=60, what="a fifth", told=watched.tell)
+        listed = json.loads(run_cli(*arguments, "op", "list", "-o", "json").stdout)["items"]
+        (operation,) = [one["id"] for one in listed if one["flow"] == SHOP and one["state"] == "halted"]
+        aborted = run_cli(*arguments, "op", "abort", operation, "--yes")
+        assert aborted.returncode == 0, aborted.stderr
+    finally:
+        stage.revive_east()
+    watched.wait_well()
+    wait_until(lambda: not going_off(), seconds=60, what="silence", told=watched.tell)

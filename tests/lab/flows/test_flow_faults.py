@@ -10,6 +10,7 @@ import pytest
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.connect import ConnectClient, source_config
 from replicator.connect.mirror import MirrorSides
+from replicator.errors import DeadlineExceeded
 from replicator.flow import FlowLook, JournalFacts, look_at_flow
 from replicator.kafka import Outgoing
 from replicator.lab import Lab
@@ -153,4 +154,13 @@ def test_a_silent_source_makes_lag_unknown_while_connectors_run(
     status = frozen.connectors[opened.flow.source_connector].status
     assert status is not None
     assert status.is_wholly(ConnectorState.RUNNING)
-    eventually(lambda: look(opened).health.state is FlowState.HEALTHY, what="the flow did not come back")
+    seen = []
+
+    def is_back() -> bool:
+        seen.append(look(opened).health)
+        return seen[-1].state is FlowState.HEALTHY
+
+    try:
+        eventually(is_back, seconds=180)
+    except DeadlineExceeded:
+        pytest.fail(f"the flow did not come back: of {len(seen)} looks the last saw {seen[-1]}")

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -77,11 +78,20 @@ def write_transactions(desk, topic: TopicName, prefix: str, *, rounds: int, part
         desk.write(plain if number < rounds - 1 else [])
 
 
+def wait_for_markers(desk, topic: TopicName, partitions: int) -> None:
+    """Return once no transaction is open: a coordinator answers before the last markers are written."""
+    parts, deadline = [TopicPartition(topic, number) for number in range(partitions)], Deadline.after(SECONDS)
+    while any(one.last_stable < one.end for one in desk.raw().read_ends(parts, deadline=deadline).values()):
+        deadline.check("the markers of the last transactions")
+        time.sleep(0.05)
+
+
 def fill_oddly(desk, names) -> TopicName:
     """A topic of two partitions: log starts inside a batch, transactions, an aborted tail, one partition drained."""
     topic = desk.make_topic(names.topic("t"), partitions=3)
     desk.write(odd_records(topic, seed=11, count=300, partitions=3), **{"linger.ms": 300, "batch.size": 1 << 20})
     write_transactions(desk, topic, names.prefix, rounds=6, partitions=2)
+    wait_for_markers(desk, topic, 3)
     ends = desk.cluster().positions.ends([TopicPartition(topic, 2)], Deadline.after(30))
     drained = {TopicPartition(topic, 2): ends[TopicPartition(topic, 2)].end}
     desk.cluster().positions.delete_records({TopicPartition(topic, 0): 37, **drained}, Deadline.after(30))
@@ -229,6 +239,7 @@ def test_a_hole_larger_than_a_filler_takes_several(desk, names, monkeypatch) -> 
     desk.cluster().positions.delete_records({TopicPartition(topic, 0): 650}, Deadline.after(30))
     write_long_abort(desk, topic, names.prefix, 333)
     desk.write([Outgoing(topic, b"k", b"last", partition=0)])
+    wait_for_markers(desk, topic, 1)
     original = look(desk, topic, "east", 1)
     manifest = desk.create(topic)
     sizes: list[int] = []
