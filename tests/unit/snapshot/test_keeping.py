@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,10 +42,16 @@ IDS = [f"2026111{day}T000000Z-00000{day}" for day in range(5)]
 
 @dataclass
 class AgedStore:
-    """A store in which what it is told to be old is as old as told, by the store's own clock."""
+    """A store that was made at `NOW` whatever the day is, in which what it is told to be old is as old as told."""
 
     inner: ObjectStore
     ages: dict[str, timedelta] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inner.put("clock/made", [b""])
+        (made,) = self.inner.list("clock")
+        self.inner.delete(["clock/made"])
+        self.made_at = made.modified_at
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -52,7 +59,8 @@ class AgedStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects, made older where told."""
         for entry in self.inner.list(prefix):
-            yield replace(entry, modified_at=entry.modified_at - self.ages.get(entry.key, timedelta()))
+            age = self.ages.get(entry.key, timedelta())
+            yield replace(entry, modified_at=NOW + (entry.modified_at - self.made_at) - age)
 
     def age(self, folder: str, by: timedelta) -> None:
         """Everything in the folder is older by that much."""
@@ -146,7 +154,7 @@ def test_without_rules_only_left_overs_go(yard: Yard) -> None:
     yard.store.put("packs/aa/old", [b"x" * 10])
     yard.aged.age("packs/aa", 2 * DAY)
     yard.store.put("packs/bb/young", [b"y" * 10])
-    plan = apply_prune(yard.repository, [], clock=MovingClock(datetime.now(NOW.tzinfo)))
+    plan = apply_prune(yard.repository, [], clock=yard.clock)
     assert {one.key: one.is_young for one in plan.garbage} == {"packs/aa/old": False, "packs/bb/young": True}
     assert [key for key in yard.keys_of("packs") if key.endswith(("old", "young"))] == ["packs/bb/young"]
     assert yard.ids() == IDS
@@ -283,9 +291,10 @@ def test_half_written_files_go_after_a_day(tmp_path: Path) -> None:
     yard = make_yard(tmp_path)
     left = tmp_path / "repository" / ".part-0011"
     left.write_bytes(b"half")
-    apply_prune(yard.repository, [], clock=MovingClock(datetime.now(NOW.tzinfo)))
+    os.utime(left, (NOW.timestamp(), NOW.timestamp()))
+    apply_prune(yard.repository, [], clock=yard.clock)
     assert left.exists()
-    apply_prune(yard.repository, [], clock=MovingClock(datetime.now(NOW.tzinfo) + 2 * DAY))
+    apply_prune(yard.repository, [], clock=MovingClock(NOW + 2 * DAY))
     assert not left.exists()
 
 
