@@ -65,10 +65,11 @@ class AgedStore:
         return getattr(self._store, name)
 
     def list(self, prefix: str):
-        """The listing, with the earlier times."""
+        """The listing: everything is of now, but for what is to be earlier."""
         for entry in self._store.list(prefix):
-            at = entry.modified_at - (self._age if entry.key in self._old else timedelta())
-            yield StoredObject(entry.key, entry.size_bytes, at)
+            yield StoredObject(
+                entry.key, entry.size_bytes, NOW - (self._age if entry.key in self._old else timedelta())
+            )
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
@@ -80,20 +81,15 @@ def test_a_shared_pack_of_an_old_snapshot_is_told(tools, is_encrypted) -> None:
     shop.take(SECOND, pieces(tools), stop=5)
     aged = AgedStore(shop.store, early, days(10))
     repository = Repository.open(aged, keys=ours() if is_encrypted else None)
-    now = datetime.now(UTC)
-    found = report_locks(repository, lock=days(30), needed=None, now=now)
+    found = report_locks(repository, lock=days(30), needed=None, now=NOW)
     assert {one.key.split("/")[0] for one in found.early} == {
         "packs", "states", "repository.json", *(["keys"] if is_encrypted else []),
     }  # fmt: skip
     assert {one.snapshots for one in found.early} == {(SECOND,)}
     assert not found.is_ok
-    assert report_locks(repository, lock=days(30), needed=days(19), now=now).is_ok
-    assert (
-        report_locks(
-            Repository.open(shop.store, keys=ours() if is_encrypted else None), lock=days(30), needed=None, now=now
-        ).early
-        == ()
-    )
+    assert report_locks(repository, lock=days(30), needed=days(19), now=NOW).is_ok
+    young = Repository.open(AgedStore(shop.store, set(), days(0)), keys=ours() if is_encrypted else None)
+    assert report_locks(young, lock=days(30), needed=None, now=NOW).early == ()
 
 
 def test_the_verb_tells_and_its_status_says_so(tools, tmp_path, capsys) -> None:
