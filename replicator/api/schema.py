@@ -393,7 +393,10 @@ class ScheduleView(Travelling):
     missed_total: int = 0
     error: str | None = None
     is_running: bool = False
+    is_queued: bool = False
     kind: str = "snapshot"
+    misfire: str = "once"
+    overlap: str = "skip"
 
 
 class EventView(Travelling):

@@ -69,6 +69,16 @@ class ScheduleSettings(Section):
     timezone: Zone = Field(
         default="UTC", description="IANA name of the zone the cron is read in; UTC knows no summer time."
     )
+    misfire: Literal["once", "skip"] = Field(
+        default="once",
+        description="Runs that fell due while no supervisor was there. once: one run makes up for them as soon as "
+        "one is; skip: the next moment of the cron is awaited.",
+    )
+    overlap: Literal["skip", "queue"] = Field(
+        default="skip",
+        description="A run that falls due while the one before goes on, or while an operation holds the flow. skip: it "
+        "is missed; queue: one waits and begins as soon as it may.",
+    )
     flow: Name = Field(description="The flow whose target is captured, or whose failover is rehearsed.")
     keep: KeepSettings | None = Field(
         default=None, description="Retention of its snapshots; without it everything is kept."

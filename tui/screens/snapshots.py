@@ -98,7 +98,7 @@ def schedule_line(schedule: ScheduleView, is_local: bool) -> Text:
     return joined(
         name(schedule.name, style="bold"),
         plain(f"{schedule.cron} {schedule.timezone}"),
-        f"next {date_time(schedule.next_run_at, is_local=is_local)}",
+        "waits to run" if schedule.is_queued else f"next {date_time(schedule.next_run_at, is_local=is_local)}",
         f"last {date_time(schedule.last_success_at, is_local=is_local)}",
         f"took {show_seconds(schedule.last_duration_seconds)}",
         missed,

@@ -43,7 +43,7 @@ def list_schedules(app: App) -> None:
             Column("FLOW", lambda one: one.flow),
             Column("CRON", lambda one: one.cron),
             Column("ZONE", lambda one: one.timezone),
-            Column("NEXT", lambda one: show_moment(one.next_run_at)),
+            Column("NEXT", lambda one: "waits" if one.is_queued else show_moment(one.next_run_at)),
             Column("LAST GOOD", lambda one: show_moment(one.last_success_at)),
             Column("TOOK", lambda one: show_seconds(one.last_duration_seconds), is_number=True),
             Column("MISSED", lambda one: show_count(None if found is None else one.missed_total), is_number=True),
@@ -177,6 +177,8 @@ def _from_settings(app: App) -> Sequence[ScheduleView]:
             cron=one.cron,
             timezone=one.timezone,
             kind=one.kind,
+            misfire=one.policies.misfire,
+            overlap=one.policies.overlap,
             next_run_at=one.timetable.next_after(app.clock.now()),
         )
         for one in known

@@ -91,7 +91,11 @@ class SnapshotEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleStatus:
-    """One schedule: when it ran, when it will, and how often it should have and did not. `kind`: snapshot or drill."""
+    """One schedule: when it ran, when it will, and how often it should have and did not.
+
+    `kind`: snapshot, verify or drill. `misfire` and `overlap`: what becomes of runs that could not begin in time;
+    `is_queued`: one waits until it may.
+    """
 
     name: str
     flow: FlowName
@@ -104,7 +108,10 @@ class ScheduleStatus:
     missed_total: int = 0
     error: str | None = None
     is_running: bool = False
+    is_queued: bool = False
     kind: str = "snapshot"
+    misfire: str = "once"
+    overlap: str = "skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,40 @@
 """When a schedule runs, and which of its runs are missed. Values to values.
 
-A run that falls due while the one before it still goes on is missed: two captures at once would only slow each
-other down. After a time in which nobody watched, one run makes up for all that should have been.
+Runs never overlap: two captures at once would only slow each other down. What falls due while one goes on, or while
+an operation holds the flow, is missed, or one run of it waits. After a time in which nobody watched, one run makes
+up for all that should have been, or the schedule waits for its next moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
+from typing import Literal
 
 from cronsim import CronSim
 
 MISSED_MAX = 10_000
 """Missed runs are counted up to this; a schedule of every minute misses that many in a week."""
+
+MISFIRE_GRACE_SECONDS = 60.0
+"""A run that begins at most this long after it fell due is on time: loops tick, and machines are slow."""
+
+Misfire = Literal["once", "skip"]
+Overlap = Literal["skip", "queue"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """What becomes of runs that could not begin when they fell due.
+
+    `misfire`, for what nobody was there to begin: `once`, one run makes up for all; `skip`, the next moment is awaited.
+    `overlap`, for what falls due while it may not run: `skip`, it is missed; `queue`, one run waits until it may.
+    """
+
+    misfire: Misfire = "once"
+    overlap: Overlap = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +64,11 @@ class Timetable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a schedule stands: up to when its runs are accounted for, and how many were missed."""
+    """Where a schedule stands: up to when its runs are accounted for, how many were missed, and whether one waits."""
 
     accounted_to: datetime
     missed_total: int = 0
+    is_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +79,23 @@ class Answer:
     standing: Standing
 
 
-def decide_run(timetable: Timetable, standing: Standing, *, now: datetime, may_run: bool) -> Answer:
-    """Return whether a run is due now; the due ones that no run of now stands for are missed.
+def decide_run(timetable: Timetable, standing: Standing, *, now: datetime, may_run: bool, policies: Policies) -> Answer:
+    """Return whether a run is to begin now; the due ones that no run stands for are missed.
 
     `may_run` False: one goes on, an operation holds the flow, or another supervisor leads.
     """
-    due = timetable.due_between(standing.accounted_to, now)
+    due = timetable.due_between(standing.accounted_to, now) + standing.is_queued
     if due == 0:
         return Answer(False, standing)
-    missed = due - 1 if may_run else due
-    return Answer(may_run, Standing(accounted_to=now, missed_total=standing.missed_total + missed))
+    is_queued = not may_run and (standing.is_queued or policies.overlap == "queue")
+    is_run_due = may_run and (standing.is_queued or policies.misfire == "once" or _is_on_time(timetable, standing, now))
+    missed = due - (is_run_due or is_queued)
+    return Answer(
+        is_run_due, Standing(accounted_to=now, missed_total=standing.missed_total + missed, is_queued=is_queued)
+    )
+
+
+def _is_on_time(timetable: Timetable, standing: Standing, now: datetime) -> bool:
+    """Whether something fell due so lately that to begin it now is no misfire."""
+    since = max(standing.accounted_to, now - timedelta(seconds=MISFIRE_GRACE_SECONDS))
+    return timetable.due_between(since, now) > 0

@@ -12,7 +12,7 @@ from replicator.model.operations import OperationKind
 from replicator.model.supervision.overview import ScheduleStatus
 from replicator.settings import ScheduleSettings, zone_of
 from replicator.supervisor.assemble import World
-from replicator.supervisor.decide.schedule import Timetable
+from replicator.supervisor.decide.schedule import Policies, Timetable
 from replicator.supervisor.flows.loops import FlowLoops
 from replicator.supervisor.loop import Loop
 from replicator.supervisor.schedules.drills import DrillWork
@@ -34,6 +34,7 @@ def to_schedule(name: str, settings: ScheduleSettings) -> Schedule:
         timezone=settings.timezone,
         kind=settings.kind,
         timetable=Timetable(settings.cron, zone_of(settings.timezone)),
+        policies=Policies(misfire=settings.misfire, overlap=settings.overlap),
     )
 
 

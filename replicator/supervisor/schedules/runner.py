@@ -14,7 +14,7 @@ from replicator.log import get_logger
 from replicator.model.forms.text import safe_text
 from replicator.model.names import FlowName
 from replicator.model.supervision.overview import ScheduleStatus
-from replicator.supervisor.decide.schedule import Standing, Timetable, decide_run
+from replicator.supervisor.decide.schedule import Policies, Standing, Timetable, decide_run
 
 RUN_SECONDS_MAX = 24 * 3600.0
 
@@ -29,6 +29,7 @@ class Schedule:
     timezone: str
     timetable: Timetable
     kind: str = "snapshot"
+    policies: Policies = Policies()
 
 
 class Work(Protocol):
@@ -67,6 +68,8 @@ class ScheduleRunner:
             cron=schedule.cron,
             timezone=schedule.timezone,
             kind=schedule.kind,
+            misfire=schedule.policies.misfire,
+            overlap=schedule.policies.overlap,
             next_run_at=schedule.timetable.next_after(clock.now()),
         )
 
@@ -93,7 +96,11 @@ class ScheduleRunner:
         if self._standing is None:
             self._standing = self._begin(now)
         answer = decide_run(
-            self._schedule.timetable, self._standing, now=now, may_run=self._may_run() and not self.is_running
+            self._schedule.timetable,
+            self._standing,
+            now=now,
+            may_run=self._may_run() and not self.is_running,
+            policies=self._schedule.policies,
         )
         self._note_missed(answer.standing.missed_total - self._standing.missed_total)
         self._standing = answer.standing
@@ -101,12 +108,13 @@ class ScheduleRunner:
             self._status,
             next_run_at=self._schedule.timetable.next_after(now),
             missed_total=answer.standing.missed_total,
+            is_queued=answer.standing.is_queued,
         )
         if answer.is_run_due:
             self._start(now)
 
     def _begin(self, now: datetime) -> Standing:
-        """What fell due since the last run, while nobody watched, is made up for; a new schedule waits its turn."""
+        """What fell due since the last run is decided on as a misfire; a new schedule waits its turn."""
         last = self._work.last_run()
         self._status = replace(self._status, last_run_at=last, last_success_at=last)
         return Standing(accounted_to=now if last is None else last)

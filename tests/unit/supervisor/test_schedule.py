@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +13,7 @@ from replicator.clock import Deadline
 from replicator.errors import Unreachable
 from replicator.model.names import FlowName, SnapshotId
 from replicator.model.operations import OperationKind
-from replicator.supervisor.decide.schedule import MISSED_MAX, Standing, Timetable, decide_run
+from replicator.supervisor.decide.schedule import MISSED_MAX, Policies, Standing, Timetable, decide_run
 from replicator.supervisor.schedules import Schedule, ScheduleRunner
 from replicator.supervisor.schedules.loops import may_begin
 from replicator.supervisor.schedules.verifying import proof_order
@@ -26,29 +26,55 @@ def minutes(count: float) -> datetime:
     return NOON + timedelta(minutes=count)
 
 
+ONCE, WAITING, PUNCTUAL = Policies(), Policies(overlap="queue"), Policies(misfire="skip")
+
+
 @pytest.mark.parametrize(
-    ("since", "now", "may_run", "is_due", "missed"),
+    ("since", "now", "may_run", "is_due", "missed", "policies"),
     [
-        (1, 59, True, False, 0),
-        (1, 60, True, True, 0),
+        (1, 59, True, False, 0, ONCE),
+        (1, 60, True, True, 0, ONCE),
         # One run makes up for all that fell due while nobody watched.
-        (1, 200, True, True, 2),
-        # One that goes on, or an operation: what falls due meanwhile is missed, not queued.
-        (1, 60, False, False, 1),
-        (1, 200, False, False, 3),
+        (1, 200, True, True, 2, ONCE),
+        # Or the next moment is awaited; a run that begins within its minute is no misfire.
+        (1, 200, True, False, 3, PUNCTUAL),
+        (1, 180.9, True, True, 2, PUNCTUAL),
+        (1, 181, True, False, 3, PUNCTUAL),
+        (1, 60, True, True, 0, PUNCTUAL),
+        # One that goes on, or an operation: what falls due meanwhile is missed, or one of them waits.
+        (1, 60, False, False, 1, ONCE),
+        (1, 200, False, False, 3, ONCE),
+        (1, 60, False, False, 0, WAITING),
+        (1, 200, False, False, 2, WAITING),
+        (1, 59, False, False, 0, WAITING),
     ],
 )
-def test_due_and_missed(since: float, now: float, may_run: bool, is_due: bool, missed: int) -> None:
+def test_due_and_missed(since: float, now: float, may_run: bool, is_due: bool, missed: int, policies: Policies) -> None:
     """A schedule runs once for what is due, and counts the rest as missed."""
-    answer = decide_run(HOURLY, Standing(accounted_to=minutes(since)), now=minutes(now), may_run=may_run)
+    standing = Standing(accounted_to=minutes(since))
+    answer = decide_run(HOURLY, standing, now=minutes(now), may_run=may_run, policies=policies)
     assert (answer.is_run_due, answer.standing.missed_total) == (is_due, missed)
 
 
 def test_nothing_is_counted_twice() -> None:
     """What was run or missed is accounted for: the next look begins there."""
-    first = decide_run(HOURLY, Standing(accounted_to=minutes(1)), now=minutes(60), may_run=False)
-    again = decide_run(HOURLY, first.standing, now=minutes(61), may_run=True)
+    standing = Standing(accounted_to=minutes(1))
+    first = decide_run(HOURLY, standing, now=minutes(60), may_run=False, policies=ONCE)
+    again = decide_run(HOURLY, first.standing, now=minutes(61), may_run=True, policies=ONCE)
     assert (again.is_run_due, again.standing.missed_total) == (False, 1)
+
+
+@pytest.mark.parametrize("misfire", ["once", "skip"])
+def test_one_run_waits_however_many_fall_due(misfire: Literal["once", "skip"]) -> None:
+    """It begins as soon as it may, long after its minute, once; whoever queues has no misfire of it."""
+    policies = Policies(misfire=misfire, overlap="queue")
+    standing, begun = Standing(accounted_to=minutes(1)), []
+    for minute, may_run in ((60, False), (120, False), (150, True), (151, True), (180, True)):
+        answer = decide_run(HOURLY, standing, now=minutes(minute), may_run=may_run, policies=policies)
+        standing = answer.standing
+        if answer.is_run_due:
+            begun.append(minute)
+    assert (begun, standing.missed_total, standing.is_queued) == ([150, 180], 1, False)
 
 
 def test_counting_is_bounded() -> None:
@@ -121,11 +147,13 @@ class Work:
 class Desk:
     """A runner of an hourly schedule with a clock that begins at noon."""
 
-    def __init__(self, clock: Any, work: Work) -> None:
+    def __init__(self, clock: Any, work: Work, policies: Policies = ONCE) -> None:
         self.clock = clock
         self.work = work
         self.may_run = True
-        schedule = Schedule(name="hourly", flow=FlowName("shop"), cron="0 * * * *", timezone="UTC", timetable=HOURLY)
+        schedule = Schedule(
+            name="hourly", flow=FlowName("shop"), cron="0 * * * *", timezone="UTC", timetable=HOURLY, policies=policies
+        )
         self.runner = ScheduleRunner(schedule, work, may_run=lambda: self.may_run, clock=clock)
 
     def tick_at(self, minute: float) -> None:
@@ -179,6 +207,31 @@ def test_one_run_at_a_time(clock: Any) -> None:
     desk.tick_at(180)
     desk.wait()
     assert desk.work.runs == 2
+
+
+def test_a_run_that_was_queued_begins_when_the_one_before_is_over(clock: Any) -> None:
+    """While it waits that is told; it is not missed."""
+    desk = Desk(clock, Work(), WAITING)
+    desk.work.may_end.clear()
+    for minute in (1, 60, 120):
+        desk.tick_at(minute)
+    assert (desk.work.runs, desk.runner.status.is_queued, desk.runner.status.missed_total) == (1, True, 0)
+    desk.work.may_end.set()
+    desk.wait()
+    desk.tick_at(130)
+    desk.wait()
+    assert (desk.work.runs, desk.runner.status.is_queued, desk.runner.status.missed_total) == (2, False, 0)
+    assert (desk.runner.status.misfire, desk.runner.status.overlap) == ("once", "queue")
+
+
+def test_who_skips_misfires_waits_for_the_next_moment(clock: Any) -> None:
+    """Nobody wants the nightly run at noon because a supervisor came up then."""
+    desk = Desk(clock, Work(last=minutes(-185)), PUNCTUAL)
+    desk.tick_at(1.5)
+    assert (desk.work.runs, desk.runner.status.missed_total) == (0, 4)
+    desk.tick_at(60)
+    desk.wait()
+    assert (desk.work.runs, desk.runner.status.missed_total) == (1, 4)
 
 
 def test_a_failed_run_tells_why_and_the_schedule_goes_on(clock: Any) -> None:
