@@ -25,6 +25,7 @@ from replicator.errors import ReplicatorError
 from replicator.log import get_logger
 from replicator.model.forms.text import safe_text
 from replicator.model.names import OperationId
+from replicator.supervisor.metrics import Granularity
 
 
 def make_operation_id(act: str, at: datetime) -> OperationId:
@@ -41,11 +42,12 @@ def create_app(
     make_id: Callable[[str, datetime], OperationId] = make_operation_id,
     life: str | None = None,
     requests_per_second: float = REQUESTS_PER_SECOND,
+    granularity: Granularity = Granularity.TOPIC,
 ) -> FastAPI:
     """Return the application over `source`.
 
     `rules` says who is let in (by default everybody on this machine, to read); `acts` what an operator may ask
-    for. `life` begins the ids of events and differs from that of any other start.
+    for. `life` begins the ids of events and differs from that of any other start. `granularity` is that of the metrics.
     """
     feed = Feed(source, life=life or secrets.token_hex(4), clock=clock)
     serving = Serving(
@@ -53,6 +55,7 @@ def create_app(
         acting=Acting(acts or {}, make_id=make_id, clock=clock),
         rules=rules or AccessRules(),
         clock=clock,
+        granularity=granularity,
     )
 
     @contextlib.asynccontextmanager

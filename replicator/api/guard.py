@@ -72,7 +72,7 @@ class Guard:
         rules: AccessRules,
         clock: Clock = SYSTEM_CLOCK,
         per_second: float = REQUESTS_PER_SECOND,
-        note: Callable[[int], None] = lambda _status: None,
+        note: Callable[[Scope, int], None] = lambda _scope, _status: None,
     ) -> None:
         self._app = app
         self._rules = rules
@@ -87,7 +87,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        told = self._telling(send)
+        told = self._telling(scope, send)
         refusal, body = await self._admit(scope, receive)
         if refusal is not None:
             await refusal_response(refusal)(scope, receive, told)
@@ -109,10 +109,10 @@ class Guard:
         scope.setdefault("state", {})["caller"] = caller
         return await _read_body(headers, receive) if scope["method"] == "POST" else (None, None)
 
-    def _telling(self, send: Send) -> Send:
+    def _telling(self, scope: Scope, send: Send) -> Send:
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._note(message["status"])
+                self._note(scope, message["status"])
                 message = {**message, "headers": [*message.get("headers", []), *_SECURITY_HEADERS]}
             await send(message)
 

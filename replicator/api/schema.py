@@ -220,6 +220,7 @@ class FlowView(Travelling):
     groups_observed: int | None
     groups_observed_at: Moment | None
     heartbeat_sent_at: Moment | None
+    heartbeat_arrived_at: Moment | None = None
     recorded_at: Moment | None
     drift: tuple[DriftView, ...] | None = None
     drift_observed_at: Moment | None = None
@@ -377,6 +378,7 @@ class SnapshotView(Travelling):
     tags: tuple[str, ...] = ()
     verified_at: Moment | None = None
     is_sound: bool | None = None
+    took_seconds: float | None = None
 
 
 class ScheduleView(Travelling):

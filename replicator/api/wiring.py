@@ -56,6 +56,7 @@ class SupervisorSource:
         self._clock = clock
         self._journals: dict[ClusterName, tuple[JournalRecord, ...]] = {}
         self._catalog = Catalog(lambda: open_repository(world.settings)) if world.settings.store else None
+        self._catalog_loop = None if self._catalog is None else self._make_catalog_loop(self._catalog)
         self._overview = self._compose()
         self._loops = tuple(self._make_loops())
 
@@ -88,17 +89,16 @@ class SupervisorSource:
         ]
         clusters = {name for one in self._supervisor.flows for name in (one.flow.source, one.flow.target)}
         loops += [self._journal_loop(cluster) for cluster in sorted(clusters)]
-        if self._catalog is not None:
-            loops.append(
-                Loop(
-                    "catalog",
-                    self._catalog.read,
-                    period_seconds=CATALOG_PERIOD_SECONDS,
-                    budget_seconds=CATALOG_BUDGET_SECONDS,
-                    clock=self._clock,
-                )
-            )
-        return loops
+        return loops if self._catalog_loop is None else [*loops, self._catalog_loop]
+
+    def _make_catalog_loop(self, catalog: Catalog) -> Loop:
+        return Loop(
+            "catalog",
+            catalog.read,
+            period_seconds=CATALOG_PERIOD_SECONDS,
+            budget_seconds=CATALOG_BUDGET_SECONDS,
+            clock=self._clock,
+        )
 
     def _journal_loop(self, cluster: ClusterName) -> Loop:
         journal = self._world.journal(cluster)
@@ -121,7 +121,12 @@ class SupervisorSource:
         boards = {one.flow.name: (one.flow, one.board) for one in self._supervisor.flows}
         gathered = Gathered(self._journals, self._catalog.entries if self._catalog is not None else None)
         overview = compose_overview(self._supervisor.status, boards=boards, gathered=gathered)
-        return replace(overview, schedules=self._supervisor.schedules, advice=self._supervisor.advice)
+        return replace(
+            overview,
+            schedules=self._supervisor.schedules,
+            advice=self._supervisor.advice,
+            repository_errors=None if self._catalog_loop is None else self._catalog_loop.report.errors,
+        )
 
 
 def compose_overview(
@@ -276,4 +281,5 @@ def to_entry(manifest: Manifest) -> SnapshotEntry:
         gaps=manifest.gap_count,
         missing_topics=len(manifest.missing),
         tags=manifest.tags,
+        took_seconds=(manifest.consistency.finished_at - manifest.consistency.groups_read_at).total_seconds(),
     )

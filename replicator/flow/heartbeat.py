@@ -12,7 +12,7 @@ from replicator.clock import Deadline
 from replicator.connect import Heartbeat, encode_heartbeat
 from replicator.flow.planning.desired import HEARTBEATS, heartbeats_spec
 from replicator.kafka import KafkaCluster, Outgoing
-from replicator.model.names import ClusterName
+from replicator.model.names import ClusterName, TopicPartition
 
 CLIENT_ID = "replicator.heartbeat"
 
@@ -32,8 +32,8 @@ class FlowHeartbeat:
         brokers = len(self._source.describe(deadline).brokers)
         return HEARTBEATS in self._source.topics.create([heartbeats_spec(brokers)], deadline)
 
-    def beat(self, now: datetime, deadline: Deadline) -> Heartbeat:
-        """Return the heartbeat of `now`, acknowledged by the source.
+    def beat(self, now: datetime, deadline: Deadline) -> int:
+        """Return the offset at which the source has acknowledged the heartbeat of `now`.
 
         Raises:
             Unreachable, DeadlineExceeded, AccessDenied: the source did not acknowledge it.
@@ -41,8 +41,7 @@ class FlowHeartbeat:
         beat = Heartbeat(self._source.name, self._target, int(now.timestamp() * 1000))
         key, value = encode_heartbeat(beat)
         self._writer.send(Outgoing(HEARTBEATS, key, value, partition=0, timestamp_ms=beat.timestamp_ms))
-        self._writer.flush(deadline)
-        return beat
+        return self._writer.flush(deadline)[TopicPartition(HEARTBEATS, 0)]
 
     def close(self) -> None:
         """Let go of the producer."""

@@ -234,6 +234,11 @@ class SupervisorSettings(Section):
         default="127.0.0.1:9108", description="host:port of API and metrics; the default is seen by this machine alone."
     )
     api: ApiSettings = Field(default=ApiSettings(), description="Who may ask it over HTTP, and how it proves itself.")
+    metrics: Literal["flow", "topic", "partition"] = Field(
+        default="topic",
+        description="How finely /metrics tells lag and progress. By partition a scrape grows with the clusters; beyond "
+        "20,000 series the finest are left out and counted.",
+    )
     topic_prefix: TopicText = Field(
         default="__replicator",
         description="First part of the names of our own topics; the double underscore keeps flows off.",

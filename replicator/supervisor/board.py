@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from replicator.failover import MissingRight, Sides
+from replicator.flow import HEARTBEATS
 from replicator.journal import Observed, merge_records
-from replicator.model.names import ClusterName, GroupName, OperationId, TopicName
+from replicator.model.names import ClusterName, GroupName, OperationId, TopicName, TopicPartition
 from replicator.model.observations import AccessObservation, GroupObservation, TopicObservation
 from replicator.model.operations import JournalRecord
 from replicator.supervisor.decide.changes import Peaks, join_peaks, note_peaks, remembered_peaks
@@ -25,6 +26,9 @@ from replicator.supervisor.samples import (
     Tails,
     TranslationsSample,
 )
+
+BEATS_MAX = 3600
+"""Heartbeats that are waited for on the target: those of an hour."""
 
 
 class FlowBoard:
@@ -54,6 +58,8 @@ class FlowBoard:
         self.access: Mapping[str, AccessObservation] = {}
         self.journals: Mapping[ClusterName, tuple[JournalRecord, ...]] = {}
         self.heartbeat_sent_at: datetime | None = None
+        self.heartbeat_arrived_at: datetime | None = None
+        self._beats: tuple[tuple[int, datetime], ...] = ()
         self.remembered_topics: tuple[TopicObservation, ...] = ()
         self._known_groups: Mapping[GroupName, GroupObservation] = {}
         self._lock = threading.Lock()
@@ -64,6 +70,12 @@ class FlowBoard:
             self.peaks = note_peaks(self.peaks, self.source, sample)
             self.source = sample
 
+    def put_beat(self, sent_at: datetime, *, offset: int) -> None:
+        """Note a heartbeat that the source has acknowledged at this offset; the last BEATS_MAX are waited for."""
+        with self._lock:
+            self.heartbeat_sent_at = sent_at
+            self._beats = (*self._beats, (offset, sent_at))[-BEATS_MAX:]
+
     @property
     def mirrored(self) -> MirroredSample | None:
         """The newest mirrored positions."""
@@ -71,8 +83,16 @@ class FlowBoard:
         return samples[-1] if samples else None
 
     def put_mirrored(self, sample: MirroredSample) -> None:
-        """Make these the newest mirrored positions; some earlier ones are kept to be paired with a sweep."""
+        """Make these the newest mirrored positions, and note which heartbeats lie below.
+
+        Some earlier positions are kept to be paired with a sweep.
+        """
         self.mirrored_samples = keep_mirrored(self.mirrored_samples, sample)
+        position = sample.positions.get(TopicPartition(HEARTBEATS, 0), 0)
+        with self._lock:
+            arrived = [sent_at for offset, sent_at in self._beats if offset < position]
+            self._beats = self._beats[len(arrived) :]
+            self.heartbeat_arrived_at = arrived[-1] if arrived else self.heartbeat_arrived_at
 
     def put_journal(self, cluster: ClusterName, records: tuple[JournalRecord, ...]) -> None:
         """Make these the newest records of the journal on one cluster."""

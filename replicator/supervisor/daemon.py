@@ -166,7 +166,7 @@ class Supervisor:
                     succeeded_at=report.succeeded_at,
                     duration_seconds=report.duration_seconds,
                     steps_total=report.steps_total,
-                    errors_total=report.errors_total,
+                    errors=report.errors,
                     error=report.error,
                     error_code=report.error_code,
                 )

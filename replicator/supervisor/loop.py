@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
@@ -39,7 +39,8 @@ class LoopReport:
     succeeded_at: datetime | None = None
     duration_seconds: float | None = None
     steps_total: int = 0
-    errors_total: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Steps that failed, counted by the code of their error."""
     error: str | None = None
     error_code: str | None = None
     step_began: float | None = None
@@ -154,7 +155,7 @@ class Loop:
         self._report = replace(
             self._report,
             steps_total=self._report.steps_total + 1,
-            errors_total=self._report.errors_total + 1,
+            errors={**self._report.errors, code: self._report.errors.get(code, 0) + 1},
             error=told,
             error_code=code,
             step_began=None,

@@ -194,7 +194,7 @@ def test_what_failed_is_restarted_and_what_was_changed_by_hand_is_drift(watched:
             return bool(watched.flow.restarts) and watched.flow.state is FlowState.HEALTHY
 
         wait_until(is_mended, seconds=90, what="a restart that mends")
-        assert watched.flow.restarts == {f"{SHOP}.source": 1}
+        assert watched.flow.restarts == {(f"{SHOP}.source", "task"): 1}
         drift = wait_until(lambda: watched.flow.drift, seconds=60, what="drift")
         assert [(one.kind, one.name) for one in drift] == [("topic", ORDERS)]
         assert "retention.ms" in drift[0].told

@@ -84,6 +84,7 @@ def make_overview(state: FlowState = FlowState.HEALTHY, *, number: int = 0) -> O
         groups_observed=None,
         groups_observed_at=None,
         heartbeat_sent_at=None,
+        heartbeat_arrived_at=None,
         recorded_at=None,
     )
     status = Status(supervisor="main", version="0.1.0", started_at=now, computed_at=now, flows=(flow,))

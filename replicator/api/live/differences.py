@@ -184,9 +184,10 @@ def _drift(before: FlowStatus, flow: FlowStatus, at: datetime) -> Iterator[Event
 
 
 def _restarts(before: FlowStatus, flow: FlowStatus, at: datetime) -> Iterator[Event]:
-    for connector, count in flow.restarts.items():
-        if count > before.restarts.get(connector, 0):
-            text = f"{connector} was restarted ({count} times since the supervisor started)"
+    for what, count in flow.restarts.items():
+        if count > before.restarts.get(what, 0):
+            failed = "it" if what.reason == "connector" else "a task"
+            text = f"{what.connector} was restarted: {failed} had failed ({count} times since the supervisor started)"
             yield Event(at=at, kind="connector_restarted", severity=Severity.WARNING, text=text, flow=flow.flow)
 
 

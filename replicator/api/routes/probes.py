@@ -47,5 +47,5 @@ def _answer(why_not: str | None) -> Response:
 async def read_metrics(here: Here) -> Response:
     """The last overview as Prometheus text."""
     overview = here.feed.overview
-    text = await run_in_threadpool(render_metrics, overview, answers=dict(here.answers))
+    text = await run_in_threadpool(render_metrics, overview, answers=dict(here.answers), granularity=here.granularity)
     return Response(text, media_type=CONTENT_TYPE)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from replicator.api.access import AccessRules, Caller
 from replicator.api.acting import Acting
@@ -15,24 +16,26 @@ from replicator.clock import Clock
 from replicator.errors import NotFound
 from replicator.model.supervision.overview import Overview
 from replicator.model.supervision.status import FlowStatus
+from replicator.supervisor.metrics import Granularity
 from replicator.supervisor.metrics.firing import AlertWatch
 
 
 @dataclass(slots=True, kw_only=True)
 class Serving:
-    """One server's things. `answers` counts answers by HTTP status, `readers` those who follow the events now."""
+    """One server's things. `answers` are counted by route and HTTP status, `readers` follow the events now."""
 
     feed: Feed
     acting: Acting
     rules: AccessRules
     clock: Clock
     alerts: AlertWatch = field(default_factory=AlertWatch)
-    answers: Counter[int] = field(default_factory=Counter)
+    granularity: Granularity = Granularity.TOPIC
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     readers: int = 0
 
-    def note_answer(self, status: int) -> None:
-        """Count an answer."""
-        self.answers[status] += 1
+    def note_answer(self, scope: Scope, status: int) -> None:
+        """Count an answer by its route as it is declared; what no route took is `other`: paths are anybody's words."""
+        self.answers[(getattr(scope.get("route"), "path", "other"), status)] += 1
 
 
 def serving_of(request: Request) -> Serving:

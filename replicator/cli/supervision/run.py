@@ -100,10 +100,12 @@ def _open_face(app: App, world: World, supervisor: Supervisor) -> _Face | None:
     from replicator.api.server import Certificate, serve
     from replicator.api.wiring import SupervisorSource
     from replicator.cli.supervision.acts import make_acts
+    from replicator.supervisor.metrics import Granularity
 
     serving = world.settings.api_serving()
     source = SupervisorSource(supervisor, world, clock=app.clock)
-    face = create_app(source, rules=rules_of(serving), acts=make_acts(app), clock=app.clock)
+    granularity = Granularity(world.settings.supervisor.metrics)
+    face = create_app(source, rules=rules_of(serving), acts=make_acts(app), clock=app.clock, granularity=granularity)
     certificate = None
     if serving.certificate_file is not None and serving.key_file is not None:
         certificate = Certificate(serving.certificate_file, serving.key_file)

@@ -71,7 +71,8 @@ class GroupStatus:
 class SnapshotEntry:
     """One line of the catalog. Sizes in bytes; `new_bytes` is what this snapshot added to the repository.
 
-    `verified_at` None: never verified; `is_sound` is what the last verification that was kept found.
+    `took_seconds` is how long its capture took. `verified_at` None: never verified; `is_sound` is what the last
+    verification that was kept found.
     """
 
     id: SnapshotId
@@ -87,6 +88,7 @@ class SnapshotEntry:
     tags: tuple[str, ...] = ()
     verified_at: datetime | None = None
     is_sound: bool | None = None
+    took_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ class Overview:
     """Everything at one moment. `readiness`, `forecasts`, `advice` and `groups` by flow; operations newest last.
 
     `operations` are those of the journals in `journals_read`; a flow's are whole once its standby's is among them.
+    `repository_errors` counts failed looks at the catalog by the code of their error.
     """
 
     status: Status
@@ -129,6 +132,7 @@ class Overview:
     operations: tuple[Operation, ...] | None = None
     journals_read: frozenset[ClusterName] = frozenset()
     snapshots: tuple[SnapshotEntry, ...] | None = None
+    repository_errors: Mapping[str, int] | None = None
     schedules: tuple[ScheduleStatus, ...] | None = None
 
     def readiness_of(self, flow: str) -> Readiness | None:

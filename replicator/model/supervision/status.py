@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from replicator.model.connectors import ConnectorStatus
 from replicator.model.flow import FlowState
@@ -42,7 +43,10 @@ class ClusterStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorStatus:
-    """How one loop of the supervisor is doing. `name` is `<what>:<flow>`; counts are since it started."""
+    """How one loop of the supervisor is doing. `name` is `<what>:<flow>`; counts are since it started.
+
+    `errors` counts the steps that failed by the code of their error.
+    """
 
     name: str
     flow: FlowName
@@ -51,9 +55,14 @@ class CollectorStatus:
     succeeded_at: datetime | None
     duration_seconds: float | None
     steps_total: int
-    errors_total: int
+    errors: Mapping[str, int]
     error: str | None
     error_code: str | None
+
+    @property
+    def errors_total(self) -> int:
+        """How many steps failed."""
+        return sum(self.errors.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +75,25 @@ class Drift:
     told: str
 
 
+class Restarted(NamedTuple):
+    """What was restarted, and what had failed of it: the `connector` itself, or a `task`."""
+
+    connector: str
+    reason: str
+
+
+RESTART_REASONS = ("connector", "task")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowStatus:
     """One flow. `cause` says why it is in its state, in one line; `since` when this supervisor saw it enter it.
 
     `window_seconds` is what nobody has read: seconds between the last whole read of the source and now, or
     the moment since which every listener of it refuses. `recorded_at` is when observations last reached the
-    standby: what a failover without us would know. `drift` None: not looked for yet, or not now (an operation
-    runs, the flow has failed over). `restarts` counts by connector, since the supervisor started;
+    standby: what a failover without us would know. `heartbeat_arrived_at` is when the newest heartbeat was sent
+    that was mirrored; None: none of ours was yet. `drift` None: not looked for yet, or not now (an operation
+    runs, the flow has failed over). `restarts` are counted since the supervisor started;
     `operation_id` is the operation that has not ended, during which nothing is healed.
     """
 
@@ -94,10 +114,11 @@ class FlowStatus:
     groups_observed: int | None
     groups_observed_at: datetime | None
     heartbeat_sent_at: datetime | None
+    heartbeat_arrived_at: datetime | None
     recorded_at: datetime | None
     drift: tuple[Drift, ...] | None = None
     drift_observed_at: datetime | None = None
-    restarts: Mapping[str, int] = field(default_factory=dict)
+    restarts: Mapping[Restarted, int] = field(default_factory=dict)
     operation_id: OperationId | None = None
 
 

@@ -14,7 +14,7 @@ from replicator.model.lag import FlowLag
 from replicator.model.names import ClusterName, OperationId
 from replicator.model.objectives import Objectives, Verdict
 from replicator.model.observations import ClusterObservation, Reachability
-from replicator.model.supervision.status import ClusterStatus, FlowStatus, Role
+from replicator.model.supervision.status import ClusterStatus, FlowStatus, Restarted, Role
 from replicator.supervisor.decide.reachability import is_readable
 from replicator.supervisor.samples import ConnectSample, DriftSample, GroupsSample
 
@@ -46,13 +46,14 @@ class FlowView:
     active: ClusterName
     lag: FlowLag
     heartbeat_sent_at: datetime | None
+    heartbeat_arrived_at: datetime | None
     recorded_at: datetime | None
     stall_cause: str | None = None
     damage: tuple[str, ...] = ()
     is_budget_spent: bool = True
     last_rto_seconds: float | None = None
     drift: DriftSample | None = None
-    restarts: Mapping[str, int] = field(default_factory=dict)
+    restarts: Mapping[Restarted, int] = field(default_factory=dict)
     operation_id: OperationId | None = None
     sweep_seconds: float = 0.0
 
@@ -99,6 +100,7 @@ def decide_flow(view: FlowView, *, previous: FlowStatus | None, now: datetime) -
         groups_observed=None if view.groups is None else len(view.groups.groups),
         groups_observed_at=None if view.groups is None else view.groups.began_at,
         heartbeat_sent_at=view.heartbeat_sent_at,
+        heartbeat_arrived_at=view.heartbeat_arrived_at,
         recorded_at=view.recorded_at,
         drift=None if view.drift is None else view.drift.drift,
         drift_observed_at=None if view.drift is None else view.drift.began_at,

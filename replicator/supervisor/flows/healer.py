@@ -8,8 +8,9 @@ from datetime import datetime
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.connect import ConnectClient
 from replicator.log import get_logger
-from replicator.model.connectors import ConnectorStatus
+from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import Flow
+from replicator.model.supervision.status import Restarted
 from replicator.supervisor.decide.heal import (
     HealFacts,
     HealRules,
@@ -44,12 +45,12 @@ class Healer:
         self._rules = rules or HealRules()
         self._clock = clock
         self._attempts: Mapping[str, tuple[datetime, ...]] = {}
-        self._restarts: Mapping[str, int] = {}
+        self._restarts: Mapping[Restarted, int] = {}
         self._log = get_logger(flow=flow.name)
 
     @property
-    def restarts(self) -> Mapping[str, int]:
-        """How often each connector was restarted since the supervisor started."""
+    def restarts(self) -> Mapping[Restarted, int]:
+        """How often each connector was restarted since the supervisor started, by what had failed of it."""
         return self._restarts
 
     def is_budget_spent(self, now: datetime) -> bool:
@@ -75,7 +76,8 @@ class Healer:
         now = self._clock.now()
         kept = (*recent_attempts(attempts, now=now, rules=self._rules), now)
         self._attempts = {**self._attempts, status.name: kept}
-        self._restarts = {**self._restarts, status.name: self._restarts.get(status.name, 0) + 1}
+        what = Restarted(status.name, "connector" if status.state is ConnectorState.FAILED else "task")
+        self._restarts = {**self._restarts, what: self._restarts.get(what, 0) + 1}
         self._log.warning(
             "connector_restarted",
             connector=status.name,

@@ -254,8 +254,7 @@ class FlowLoops:
             heartbeat.ensure_topic(deadline)
             self._heartbeat = heartbeat
         now = self._clock.now()
-        self._heartbeat.beat(now, deadline)
-        self.board.heartbeat_sent_at = now
+        self.board.put_beat(now, offset=self._heartbeat.beat(now, deadline))
 
     def record(self, deadline: Deadline) -> None:
         """Leave the standby knowing what changed; first learn what it knew before we led."""

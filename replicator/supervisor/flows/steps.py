@@ -16,7 +16,7 @@ from replicator.model.flow import Flow
 from replicator.model.names import ClusterName, GroupName, TopicName, TopicPartition
 from replicator.model.observations import CopyHistory, ListedGroup, Reachability, TailCount
 from replicator.model.operations import JournalRecord, OperationKind, OperationState
-from replicator.model.supervision.status import Role
+from replicator.model.supervision.status import Restarted, Role
 from replicator.supervisor.assemble import FlowWorld, World
 from replicator.supervisor.board import FlowBoard
 from replicator.supervisor.decide.drift import drift_of
@@ -196,7 +196,7 @@ class FlowSteps:
         connect_cause: str | None,
         recorded_at: datetime | None,
         is_budget_spent: bool = True,
-        restarts: Mapping[str, int] = MappingProxyType({}),
+        restarts: Mapping[Restarted, int] = MappingProxyType({}),
     ) -> FlowView:
         """Return everything known of the flow, for the decider. One thread at a time."""
         board = self.board
@@ -213,6 +213,7 @@ class FlowSteps:
             active=board.active or self.flow.source,
             lag=self.lag.measure(now),
             heartbeat_sent_at=board.heartbeat_sent_at,
+            heartbeat_arrived_at=board.heartbeat_arrived_at,
             recorded_at=recorded_at,
             stall_cause=board.stall_cause,
             damage=self.damage.find(board.source, board.mirrored_samples, home_at=board.home_at),

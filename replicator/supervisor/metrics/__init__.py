@@ -4,6 +4,7 @@ Owns the names, types and labels of every series, rendered from the last `Overvi
 a cluster, keeps no counter of its own, and leaves a series out when its value is unknown.
 """
 
+from replicator.supervisor.metrics.collect import Answers, Granularity
 from replicator.supervisor.metrics.render import CONTENT_TYPE, SERIES_MAX, render_metrics
 
-__all__ = ["CONTENT_TYPE", "SERIES_MAX", "render_metrics"]
+__all__ = ["CONTENT_TYPE", "SERIES_MAX", "Answers", "Granularity", "render_metrics"]

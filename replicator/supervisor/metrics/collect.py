@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
+from replicator.errors import AccessDenied, DeadlineExceeded, OperationFailed, Unreachable
 from replicator.failover import rto_told
 from replicator.model.connectors import ConnectorState, ConnectorStatus
 from replicator.model.flow import FlowState
-from replicator.model.lag import TopicLag
+from replicator.model.lag import PartitionLag, TopicLag
 from replicator.model.names import FlowName
 from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade
@@ -17,9 +20,27 @@ from replicator.model.operations import Operation, OperationKind, OperationState
 from replicator.model.supervision.forecasts import FlowForecast
 from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, GroupStatus, Overview, ScheduleStatus, SnapshotEntry
-from replicator.model.supervision.status import CollectorStatus, FlowStatus, Role, Status
+from replicator.model.supervision.status import (
+    RESTART_REASONS,
+    CollectorStatus,
+    FlowStatus,
+    Restarted,
+    Role,
+    Status,
+)
 
 DRIFT_KINDS = ("topic", "connector", "refusal")
+USUAL_ERRORS = tuple(error.code for error in (Unreachable, DeadlineExceeded, AccessDenied, OperationFailed))
+
+Answers = Mapping[tuple[str, int], int]
+
+
+class Granularity(StrEnum):
+    """How finely lag and progress are published: by flow alone, by topic, or by partition."""
+
+    FLOW = "flow"
+    TOPIC = "topic"
+    PARTITION = "partition"
 
 
 class Sample(NamedTuple):
@@ -30,12 +51,14 @@ class Sample(NamedTuple):
     value: float | None
 
 
-def collect(overview: Overview, *, answers: Mapping[int, int]) -> Iterator[Sample]:
-    """Yield every sample that has a value."""
-    return (sample for sample in _all(overview, answers) if sample.value is not None)
+def collect(
+    overview: Overview, *, answers: Answers = MappingProxyType({}), granularity: Granularity = Granularity.TOPIC
+) -> Iterator[Sample]:
+    """Yield every sample that has a value. `answers` counts the API's answers by route and HTTP status."""
+    return (sample for sample in _all(overview, answers, granularity) if sample.value is not None)
 
 
-def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
+def _all(overview: Overview, answers: Answers, granularity: Granularity) -> Iterator[Sample]:
     yield from _process(overview.status)
     for flow in overview.status.flows:
         yield from _flow(flow)
@@ -48,9 +71,16 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
             yield from _connector(flow, connector)
         yield from _upkeep(flow)
         yield from _groups(flow, overview.groups_of(flow.flow))
-        yield from _topics(flow)
+        yield from _topics(flow, granularity)
     for collector in overview.status.collectors:
         yield from _collector(collector)
+    yield from _beside(overview)
+    for (route, code), count in answers.items():
+        yield _sample("http_requests_total", route, str(code), value=count)
+
+
+def _beside(overview: Overview) -> Iterator[Sample]:
+    """What is not of one flow's loops: operations, the repository, schedules."""
     if overview.operations is not None:
         told = {flow.flow for flow in overview.status.flows if flow.target.cluster in overview.journals_read}
         yield from _operations([one for one in overview.operations if one.flow in told], flows=sorted(told))
@@ -60,8 +90,9 @@ def _all(overview: Overview, answers: Mapping[int, int]) -> Iterator[Sample]:
         yield from _schedule(schedule)
     for name, moment in _verified(overview).items():
         yield _sample("snapshot_last_verify_timestamp_seconds", name, value=moment)
-    for code, count in answers.items():
-        yield _sample("http_requests_total", str(code), value=count)
+    if overview.repository_errors is not None:
+        for reason, count in _by_reason(overview.repository_errors):
+            yield _sample("repository_errors_total", reason, value=count)
 
 
 def _sample(name: str, *labels: str, value: float | None) -> Sample:
@@ -93,6 +124,7 @@ def _flow(flow: FlowStatus) -> Iterator[Sample]:
     yield _sample("flow_rate_out_records_per_second", name, value=lag.rate_out)
     yield _sample("stalled_partitions", name, value=lag.stalled_partitions)
     yield _sample("heartbeat_sent_timestamp_seconds", name, value=_moment(flow.heartbeat_sent_at))
+    yield _sample("heartbeat_timestamp_seconds", name, value=_moment(flow.heartbeat_arrived_at))
     yield _sample("recorded_timestamp_seconds", name, value=_moment(flow.recorded_at))
 
 
@@ -159,9 +191,9 @@ def _connector(flow: FlowStatus, connector: ConnectorStatus) -> Iterator[Sample]
 
 
 def _upkeep(flow: FlowStatus) -> Iterator[Sample]:
-    restarts = {connector.name: 0 for connector in flow.connectors} | dict(flow.restarts)
-    for name, count in restarts.items():
-        yield _sample("connector_restarts_total", flow.flow, name, value=count)
+    never = {Restarted(connector.name, reason): 0 for connector in flow.connectors for reason in RESTART_REASONS}
+    for what, count in (never | dict(flow.restarts)).items():
+        yield _sample("connector_restarts_total", flow.flow, what.connector, what.reason, value=count)
     if flow.drift is not None:
         for kind in DRIFT_KINDS:
             yield _sample("config_drift", flow.flow, kind, value=sum(one.kind == kind for one in flow.drift))
@@ -179,9 +211,16 @@ def _groups(flow: FlowStatus, groups: tuple[GroupStatus, ...] | None) -> Iterato
         yield _sample("group_lag_records", flow.flow, group.group, value=group.lag_records)
         replay = group.translation.reread_records_max if group.translation is not None else None
         yield _sample("group_replay_records", flow.flow, group.group, value=replay)
+        yield _sample("checkpoint_timestamp_seconds", flow.flow, group.group, value=_translated_as_of(group))
 
 
-def _topics(flow: FlowStatus) -> Iterator[Sample]:
+def _translated_as_of(group: GroupStatus) -> float | None:
+    """Return the oldest of the moments at which the positions were read that its translation speaks of."""
+    found = () if group.translation is None else group.translation.translations
+    return min((one.observed_at.timestamp() for one in found if one.observed_at is not None), default=None)
+
+
+def _topics(flow: FlowStatus, granularity: Granularity) -> Iterator[Sample]:
     topics = flow.lag.topics
     counts = {
         "carried": len(topics),
@@ -194,15 +233,27 @@ def _topics(flow: FlowStatus) -> Iterator[Sample]:
         drifted = {one.name for one in flow.drift if one.kind == "topic"}
         yield _sample("topics", flow.flow, "drifted", value=len(drifted))
     for topic in topics:
-        yield _sample("replicated_records_total", flow.flow, topic.topic, value=_mirrored(topic))
-        yield _sample("lag_seconds", flow.flow, topic.topic, value=topic.lag_seconds)
-        yield _sample("lag_records", flow.flow, topic.topic, value=topic.lag_records)
+        if granularity is Granularity.TOPIC:
+            labels = (flow.flow, topic.topic, "")
+            yield _sample("replicated_records_total", *labels, value=_mirrored(topic.partitions))
+            yield _sample("lag_seconds", *labels, value=topic.lag_seconds)
+            yield _sample("lag_records", *labels, value=topic.lag_records)
+        elif granularity is Granularity.PARTITION:
+            yield from _partitions(flow.flow, topic)
 
 
-def _mirrored(topic: TopicLag) -> int | None:
-    """Return how many offsets of a topic were mirrored; None where one partition's position is unknown."""
-    positions = [one.mirrored_position for one in topic.partitions if one.lag_records is not None]
-    return sum(position or 0 for position in positions) if len(positions) == len(topic.partitions) else None
+def _partitions(flow: FlowName, topic: TopicLag) -> Iterator[Sample]:
+    for one in topic.partitions:
+        labels = (flow, topic.topic, str(one.partition.partition))
+        yield _sample("replicated_records_total", *labels, value=_mirrored((one,)))
+        yield _sample("lag_seconds", *labels, value=one.lag_seconds)
+        yield _sample("lag_records", *labels, value=one.lag_records)
+
+
+def _mirrored(partitions: Sequence[PartitionLag]) -> int | None:
+    """Return how many offsets of these were mirrored; None where one position is unknown."""
+    positions = [one.mirrored_position for one in partitions if one.lag_records is not None]
+    return sum(position or 0 for position in positions) if len(positions) == len(partitions) else None
 
 
 def _collector(collector: CollectorStatus) -> Iterator[Sample]:
@@ -210,7 +261,13 @@ def _collector(collector: CollectorStatus) -> Iterator[Sample]:
     yield _sample("collect_period_seconds", *labels, value=collector.period_seconds)
     yield _sample("collect_last_success_timestamp_seconds", *labels, value=_moment(collector.succeeded_at))
     yield _sample("collect_duration_seconds", *labels, value=collector.duration_seconds)
-    yield _sample("collect_errors_total", *labels, value=collector.errors_total)
+    for reason, count in _by_reason(collector.errors):
+        yield _sample("collect_errors_total", *labels, reason, value=count)
+
+
+def _by_reason(errors: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    """Errors by code; the usual ones begin at 0: a counter that appears with its first event shows no rise."""
+    return (dict.fromkeys(USUAL_ERRORS, 0) | dict(errors)).items()
 
 
 def _operations(operations: Iterable[Operation], *, flows: Iterable[FlowName]) -> Iterator[Sample]:
@@ -247,6 +304,7 @@ def _snapshots(entries: tuple[SnapshotEntry, ...]) -> Iterator[Sample]:
         newest[entry.flow or ""] = entry
     for flow, entry in newest.items():
         yield _sample("snapshot_last_success_timestamp_seconds", flow, value=_moment(entry.created_at))
+        yield _sample("snapshot_duration_seconds", flow, value=entry.took_seconds)
         yield _sample("snapshot_bytes", flow, value=entry.size_bytes)
         yield _sample("snapshot_gaps", flow, value=entry.gaps)
 

@@ -32,9 +32,10 @@ def seconds_of(duration: str) -> float:
 def scrape_of(overview: Overview, *, names: frozenset[str], at: float) -> Scrape:
     """Return the samples of these families that a scrape of the overview would hold."""
     found: dict[str, dict[Labels, float]] = {}
-    for sample in collect(overview, answers={}):
+    for sample in collect(overview):
         if sample.family in names:
-            labels = frozenset(zip(BY_NAME[sample.family].labels, sample.labels, strict=True))
+            pairs = zip(BY_NAME[sample.family].labels, sample.labels, strict=True)
+            labels = frozenset(pair for pair in pairs if pair[1])  # to Prometheus an empty label is none
             values = found.setdefault(sample.family, {})
             values[labels] = values.get(labels, 0.0) + float(sample.value or 0.0)
     return Scrape(found, at)

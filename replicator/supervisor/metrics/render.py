@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -10,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from replicator.model.operations import Operation
 from replicator.model.supervision.overview import Overview
-from replicator.supervisor.metrics.collect import Sample, collect
+from replicator.supervisor.metrics.collect import Answers, Granularity, Sample, collect
 from replicator.supervisor.metrics.durations import durations_of, histogram
 from replicator.supervisor.metrics.families import FAMILIES, Family
 
@@ -29,10 +30,14 @@ class _Rendered(Collector):
 
 
 def render_metrics(
-    overview: Overview, *, answers: Mapping[int, int] | None = None, series_max: int = SERIES_MAX
+    overview: Overview,
+    *,
+    answers: Answers = MappingProxyType({}),
+    granularity: Granularity = Granularity.TOPIC,
+    series_max: int = SERIES_MAX,
 ) -> bytes:
-    """Return the overview as Prometheus text. `answers` counts the API's answers by HTTP status."""
-    by_family = _sum_by_family(collect(overview, answers=answers or {}))
+    """Return the overview as Prometheus text. `answers` counts the API's answers by route and HTTP status."""
+    by_family = _sum_by_family(collect(overview, answers=answers, granularity=granularity))
     metrics = list(_metrics(by_family, overview.operations or (), series_max=series_max))
     return generate_latest(_Rendered(metrics))
 
@@ -67,5 +72,7 @@ def _metric(family: Family, values: Values) -> Metric:
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = kind(family.name, family.help, labels=family.labels)
     for labels, value in values.items():
-        metric.add_metric(labels, value)
+        # To Prometheus an empty label is none: a topic's series carries no partition.
+        told = {key: text for key, text in zip(family.labels, labels, strict=True) if text}
+        metric.add_sample(family.name, told, value)
     return metric

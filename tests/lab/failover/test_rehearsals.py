@@ -435,7 +435,7 @@ def test_a_supervisor_forecasts_at_every_tick(scene: Scene) -> None:
     assert told.expected_rto_seconds is not None, "drills were timed"
     assert told.last_drill_at is not None
     assert all(gate.fix for gate in told.gates if gate.is_open is False)
-    series = {(one.family, one.labels) for one in collect(overview, answers={})}
+    series = {(one.family, one.labels) for one in collect(overview)}
     for name in ("failover_lost_seconds_max", "failover_replay_records_max", "drill_rto_seconds"):
         assert (f"replicator_{name}", (flow,)) in series, name
     assert ("replicator_failover_gate_open", (flow, "drilled_lately")) in series

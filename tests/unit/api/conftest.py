@@ -121,6 +121,7 @@ def make_flow(**changes: Any) -> FlowStatus:
         groups_observed=1,
         groups_observed_at=START,
         heartbeat_sent_at=START,
+        heartbeat_arrived_at=START,
         recorded_at=START,
     )
     return replace(flow, **changes)
@@ -136,7 +137,7 @@ def make_status(*flows: FlowStatus, at: datetime = START, **changes: Any) -> Sta
         succeeded_at=at,
         duration_seconds=0.05,
         steps_total=7,
-        errors_total=1,
+        errors={"access.denied": 1},
         error=None,
         error_code=None,
     )
@@ -162,6 +163,7 @@ def make_group(name: str = "billing", *, grade: Grade = Grade.EXACT, reread: int
         grade=grade,
         reread_records_max=reread,
         rule="rank",
+        observed_at=START,
     )
     observation = GroupObservation(
         cluster=ClusterName("east"),
@@ -246,6 +248,7 @@ def make_overview(status: Status | None = None, **changes: Any) -> Overview:
                 missing_topics=0,
                 verified_at=START,
                 is_sound=True,
+                took_seconds=12.5,
             ),
         ),
         schedules=(

@@ -19,7 +19,7 @@ from replicator.model.observations import Reachability
 from replicator.model.supervision.events import Event, Severity
 from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.overview import Answer, Overview
-from replicator.model.supervision.status import Drift, Role
+from replicator.model.supervision.status import Drift, Restarted, Role
 
 Made = Callable[..., Any]
 
@@ -129,8 +129,8 @@ def test_a_lost_cluster_is_told_before_the_state(make: Any) -> None:
 def test_a_blind_collector_is_told_once(make: Any) -> None:
     """A loop that fails, goes on failing and recovers makes two events."""
     status = make.status()
-    failing = replace(status.collectors[0], error="no", error_code="access.denied", errors_total=2)
-    worse = replace(failing, errors_total=3)
+    failing = replace(status.collectors[0], error="no", error_code="access.denied", errors={"access.denied": 2})
+    worse = replace(failing, errors={"access.denied": 3})
     series = [make.overview(replace(status, collectors=(one,))) for one in (status.collectors[0], failing, worse)]
     series.append(series[0])
     found = [event.kind for before, after in pairwise(series) for event in find_events(before, after)]
@@ -195,7 +195,8 @@ def test_drift_is_told_once_and_its_end_too(make: Any) -> None:
 
 def test_a_restart_is_told(kinds: Callable[..., dict[str, Event]]) -> None:
     """A connector that healing restarted makes an event that says how often."""
-    assert "(2 times" in kinds(restarts={"orders.source": 2})["connector_restarted"].text
+    told = kinds(restarts={Restarted("orders.source", "task"): 2})["connector_restarted"].text
+    assert told == "orders.source was restarted: a task had failed (2 times since the supervisor started)"
 
 
 def test_an_outage_is_told_with_its_signs_and_the_command(make: Any) -> None:

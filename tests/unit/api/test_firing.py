@@ -13,6 +13,7 @@ from replicator.api.app import create_app
 from replicator.model.flow import FlowState
 from replicator.model.supervision.alerts import AlertState
 from replicator.model.supervision.overview import Overview
+from replicator.model.supervision.status import Restarted
 from replicator.supervisor.metrics.alerts import ALERTS, firing_alerts
 from replicator.supervisor.metrics.expressions import Scrape
 from replicator.supervisor.metrics.firing import AlertWatch, scrape_of, seconds_of
@@ -55,7 +56,8 @@ def test_an_alert_is_pending_then_fires_then_is_over(make: Any) -> None:
 def test_a_rise_is_told_for_its_window(make: Any) -> None:
     """A counter that is merely there tells nothing; a rise holds for the window of its rule, and no longer."""
     watch = AlertWatch()
-    restarts = [make.overview(make.status(make.flow(restarts={"orders.source": count}))) for count in (3, 4)]
+    what = Restarted("orders.source", "task")
+    restarts = [make.overview(make.status(make.flow(restarts={what: count}))) for count in (3, 4)]
     assert look(watch, restarts[0], 0) == {}
     assert look(watch, restarts[1], 10) == {"ReplicatorRestartLoop": AlertState.PENDING}
     assert look(watch, restarts[1], 10 + 15 * 60) == {"ReplicatorRestartLoop": AlertState.PENDING}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.model.flow import FlowState
@@ -12,7 +13,7 @@ from replicator.model.names import ClusterName
 from replicator.model.offsets import Grade
 from replicator.model.operations import OperationState
 from replicator.supervisor.decide.readiness import judge_readiness
-from replicator.supervisor.metrics import render_metrics
+from replicator.supervisor.metrics import Granularity, render_metrics
 from replicator.supervisor.metrics.families import FAMILIES
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -36,14 +37,14 @@ def value_of(series: Series, name: str, **labels: str) -> float | None:
 
 def test_the_figures_are_those_of_the_overview(make: Any) -> None:
     """Lag, readiness, groups and snapshots are told as the overview holds them."""
-    series = parse(render_metrics(make.overview(), answers={200: 3}))
+    series = parse(render_metrics(make.overview(), answers={("/v1/status", 200): 3}))
     assert value_of(series, "flow_lag_records", flow="orders") == 12
     assert value_of(series, "flow_lag_seconds", flow="orders") == 0.8
     assert value_of(series, "failover_ready", flow="orders") == 1
     assert value_of(series, "failover_possible_lost_records_max", flow="orders") == 52
     assert value_of(series, "groups", flow="orders", grade="EXACT") == 1
     assert value_of(series, "snapshot_bytes", flow="orders") == 2**20
-    assert value_of(series, "http_requests_total", code="200") == 3
+    assert value_of(series, "http_requests_total", route="/v1/status", code="200") == 3
 
 
 def test_exactly_one_state_and_one_active_cluster(make: Any) -> None:
@@ -107,7 +108,9 @@ def test_counts_begin_at_zero(make: Any) -> None:
     series = parse(render_metrics(make.overview()))
     assert value_of(series, "operation_halted", flow="orders", kind="failback") == 0
     assert value_of(series, "operations_total", flow="orders", kind="drill", outcome="done") == 0
-    assert value_of(series, "connector_restarts_total", flow="orders", connector="orders.source") == 0
+    for reason in ("connector", "task"):
+        labels = {"flow": "orders", "connector": "orders.source", "reason": reason}
+        assert value_of(series, "connector_restarts_total", **labels) == 0
     unread = parse(render_metrics(make.overview(operations=None)))
     assert value_of(unread, "operation_halted", flow="orders", kind="failback") is None
 
@@ -175,3 +178,42 @@ def test_every_family_is_named_by_its_unit_and_once() -> None:
     assert len(set(names)) == len(names)
     assert all(name.startswith("replicator_") for name in names)
     assert all(family.name.endswith("_total") == (family.kind == "counter") for family in FAMILIES)
+
+
+def test_what_a_move_stands_on_is_told_by_its_age(make: Any) -> None:
+    """The newest heartbeat that came through, the positions groups are translated from, the newest capture."""
+    series = parse(render_metrics(make.overview()))
+    assert (
+        value_of(series, "heartbeat_timestamp_seconds", flow="orders") == make.flow().heartbeat_arrived_at.timestamp()
+    )
+    translation = make.group().translation.translations[0]
+    read_at = translation.observed_at.timestamp()
+    assert value_of(series, "checkpoint_timestamp_seconds", flow="orders", group="billing") == read_at
+    assert value_of(series, "snapshot_duration_seconds", flow="orders") == 12.5
+    silent = parse(render_metrics(make.overview(make.status(make.flow(heartbeat_arrived_at=None)))))
+    assert value_of(silent, "heartbeat_timestamp_seconds", flow="orders") is None
+
+
+def test_errors_are_counted_by_what_was_answered(make: Any) -> None:
+    """The usual ones begin at 0; a store that is not looked at has none."""
+    series = parse(render_metrics(make.overview(repository_errors={"data.corrupt": 2})))
+    labels = {"collector": "source", "flow": "orders", "cluster": "east"}
+    assert value_of(series, "collect_errors_total", **labels, reason="access.denied") == 1
+    assert value_of(series, "collect_errors_total", **labels, reason="deadline.exceeded") == 0
+    assert value_of(series, "repository_errors_total", reason="data.corrupt") == 2
+    assert value_of(series, "repository_errors_total", reason="endpoint.unreachable") == 0
+    assert value_of(parse(render_metrics(make.overview())), "repository_errors_total", reason="data.corrupt") is None
+
+
+@pytest.mark.parametrize("granularity", Granularity)
+def test_lag_is_told_as_finely_as_asked(make: Any, granularity: Granularity) -> None:
+    """By topic the series carries no partition; by flow there is none; sums over either are the same."""
+    series = parse(render_metrics(make.overview(), granularity=granularity))
+    found = {labels: value for (name, labels), value in series.items() if name == "replicator_lag_records"}
+    wanted = {
+        Granularity.FLOW: {},
+        Granularity.TOPIC: {(("flow", "orders"), ("topic", "orders")): 12},
+        Granularity.PARTITION: {(("flow", "orders"), ("partition", "0"), ("topic", "orders")): 12},
+    }
+    assert found == wanted[granularity]
+    assert value_of(series, "flow_lag_records", flow="orders") == 12

@@ -223,3 +223,14 @@ def test_every_runbook_is_told_before_it_is_asked_for(stage: Any) -> None:
     assert all(step["says"] for steps in told.values() for step in steps)
     for kind in ("switchover", "failover", "failback"):
         assert [step["name"] for step in told[kind] if step["is_point_of_no_return"]] == ["promote"]
+
+
+def test_answers_are_counted_by_route(client: TestClient) -> None:
+    """Paths are anybody's words: what no route takes is one series, and a flow's name is none."""
+    for path in ("/v1/flows/orders", "/v1/flows/orders", "/v1/flows/none", "/nowhere", "/nowhere/else"):
+        client.get(path)
+    served = client.get("/metrics").text
+    assert 'replicator_http_requests_total{code="200",route="/v1/flows/{flow}"} 2.0' in served
+    assert 'replicator_http_requests_total{code="404",route="/v1/flows/{flow}"} 1.0' in served
+    assert 'replicator_http_requests_total{code="404",route="other"} 2.0' in served
+    assert "nowhere" not in served

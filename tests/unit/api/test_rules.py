@@ -14,6 +14,7 @@ from replicator.model.connectors import ConnectorState, ConnectorStatus, TaskSta
 from replicator.model.flow import FlowState
 from replicator.model.operations import OperationState
 from replicator.model.supervision.overview import Overview
+from replicator.model.supervision.status import Restarted
 from replicator.supervisor.metrics import render_metrics
 from replicator.supervisor.metrics.alerts import ALERTS
 from replicator.supervisor.metrics.export import DASHBOARD_FILE, RULES_FILE
@@ -85,7 +86,9 @@ def test_the_first_restart_is_a_rise(make: Any) -> None:
     """A connector never restarted is counted as 0, so that its first restart rises, and a restarted process resets."""
     connector = ConnectorStatus(name="orders.source", state=ConnectorState.RUNNING, worker="w", tasks=())
     calm = make.overview(make.status(make.flow(connectors=(connector,))))
-    restarted = make.overview(make.status(make.flow(connectors=(connector,), restarts={"orders.source": 1})))
+    restarted = make.overview(
+        make.status(make.flow(connectors=(connector,), restarts={Restarted("orders.source", "task"): 1}))
+    )
     before = scraped(calm, later_seconds=0.0)
     assert "ReplicatorRestartLoop" not in fired(before, scraped(calm))
     assert "ReplicatorRestartLoop" in fired(before, scraped(restarted))

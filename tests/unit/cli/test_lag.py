@@ -67,6 +67,7 @@ def status(*partitions: PartitionLag) -> Status:
         groups_observed=None,
         groups_observed_at=None,
         heartbeat_sent_at=None,
+        heartbeat_arrived_at=None,
         recorded_at=None,
     )
     return Status(supervisor="main", version="0", started_at=NOW, computed_at=NOW, flows=(flow,))

@@ -78,6 +78,7 @@ def view(**changes: Any) -> FlowView:
         active=ClusterName("east"),
         lag=LAG,
         heartbeat_sent_at=None,
+        heartbeat_arrived_at=None,
         recorded_at=None,
     )
     return replace(base, **changes)

@@ -134,7 +134,7 @@ def test_a_task_that_fails_for_ever_is_not_restarted_for_ever(clock: Any) -> Non
             assert len(ward.connect.restarted) == before + 1
         clock.sleep(2)
     assert len(ward.connect.restarted) == 3
-    assert ward.healer.restarts == {"shop.source": 3}
+    assert ward.healer.restarts == {("shop.source", "task"): 3}
     assert ward.healer.is_budget_spent(clock.now())
 
 
