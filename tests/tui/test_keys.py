@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import time
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -173,5 +176,38 @@ def test_alerts_lead_to_their_cause(open_stage: Any) -> None:
         assert stage.dashboard.board.flow == "audit"
         await stage.press("escape", "Y")
         assert stage.dashboard.clipboard.endswith("/v1/alerts")
+
+    drive(open_stage, play, second=335.0)
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's clock is read five hours and a half ahead of UTC."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+@pytest.mark.parametrize("key", ["1", "2", "5", "6", "7", "8"])
+def test_z_tells_every_time_as_the_clock_on_the_wall(open_stage: Any, key: str) -> None:
+    """Every hour on a screen moves by what the zone is ahead, and back: no two clocks on one screen."""
+
+    def seconds(text: str) -> list[int]:
+        # A clock with seconds, or after a date: a text of the supervisor ("since 13:06") stays its text.
+        found = re.findall(r"(?:(?<=\d-\d\d )|\b(?=\d\d:\d\d:))(\d\d):(\d\d)(?::(\d\d))?(?![\d:])", text)
+        return [int(hour) * 3600 + int(minute) * 60 + int(second or 0) for hour, minute, second in found]
+
+    async def play(stage: Any) -> None:
+        await stage.press("p")
+        utc = await stage.press(key)
+        local = await stage.press("z")
+        assert [(there - here) % 86_400 for here, there in zip(seconds(utc), seconds(local), strict=True)] == [
+            19_800
+        ] * len(seconds(utc))
+        assert seconds(utc)
+        assert seconds(await stage.press("z")) == seconds(utc)
 
     drive(open_stage, play, second=335.0)

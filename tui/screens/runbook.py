@@ -61,7 +61,9 @@ class RunbookScreen(BoardScreen):
         self.query_one("#operation", Lines).show(
             [
                 clipped(line, width - 2)
-                for line in operation_lines(operation, picture, now=now, glyphs=self.board.glyphs)
+                for line in operation_lines(
+                    operation, picture, now=now, glyphs=self.board.glyphs, is_local=self.board.is_local_time
+                )
             ]
         )
         steps = [
@@ -114,7 +116,9 @@ class RunbookScreen(BoardScreen):
         return "replicator op list" if operation is None else f"replicator op show {operation.id}"
 
 
-def operation_lines(operation: OperationView, picture: Picture, *, now: datetime | None, glyphs: Glyphs) -> list[Text]:
+def operation_lines(
+    operation: OperationView, picture: Picture, *, now: datetime | None, glyphs: Glyphs, is_local: bool
+) -> list[Text]:
     """Return what is told of an operation as a whole."""
     elapsed = None if now is None else max(0.0, (now - operation.started_at).total_seconds())
     way = f"{operation.source} {glyphs.arrow} {operation.target}" if operation.source and operation.target else ""
@@ -130,7 +134,7 @@ def operation_lines(operation: OperationView, picture: Picture, *, now: datetime
     second = joined(
         plain(operation.id, style="dim"),
         plain(f"by {operation.actor}", style="dim"),
-        Text(f"since {date_time(operation.started_at)}Z", style="dim"),
+        Text(f"since {date_time(operation.started_at, is_local=is_local)}{'' if is_local else 'Z'}", style="dim"),
         Text(f"{known} operations" if known > 1 else "", style="dim"),
     )
     third = (

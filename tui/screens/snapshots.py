@@ -51,7 +51,8 @@ class SnapshotsScreen(BoardScreen):
         width = self.app.size.width
         self.query_one("#schedules", Lines).show([clipped(line, width - 2) for line in self._schedules(picture)])
         shown = [entry for entry in picture.snapshots() or () if self._is_shown(entry)]
-        self.query_one("#snapshots", KeyedTable).show([snapshot_row(entry, self.board.glyphs) for entry in shown])
+        rows = [snapshot_row(entry, self.board.glyphs, is_local=self.board.is_local_time) for entry in shown]
+        self.query_one("#snapshots", KeyedTable).show(rows)
         self.query_one("#detail", Lines).show([clipped(line, width - 2) for line in self._detail(picture)])
 
     def _is_shown(self, entry: SnapshotView) -> bool:
@@ -75,7 +76,7 @@ class SnapshotsScreen(BoardScreen):
             return [Text("no snapshot was taken yet", style="dim")]
         key = self.query_one("#snapshots", KeyedTable).current_key
         entry = next((one for one in entries if one.id == key), None)
-        return [Text("")] if entry is None else detail_lines(entry)
+        return [Text("")] if entry is None else detail_lines(entry, is_local=self.board.is_local_time)
 
     def on_data_table_row_highlighted(self) -> None:
         """Another snapshot is chosen: show what is known of it."""
@@ -112,11 +113,11 @@ def verified_word(entry: SnapshotView) -> str:
     return {True: "sound", False: "damaged", None: "unverified"}[entry.is_sound]
 
 
-def snapshot_row(entry: SnapshotView, glyphs: Glyphs) -> Row:
+def snapshot_row(entry: SnapshotView, glyphs: Glyphs, *, is_local: bool) -> Row:
     """Return a snapshot as a row."""
     cells = {
         "id": name(entry.id, width=60, style="bold"),
-        "created": plain(date_time(entry.created_at)),
+        "created": plain(date_time(entry.created_at, is_local=is_local)),
         "size": figure(show_bytes(entry.size_bytes)),
         "verified": state(verified_word(entry), glyphs),
         "records": figure(show_short_count(entry.records)),
@@ -127,7 +128,7 @@ def snapshot_row(entry: SnapshotView, glyphs: Glyphs) -> Row:
     return Row(entry.id, entry, cells, entry.id)
 
 
-def detail_lines(entry: SnapshotView) -> list[Text]:
+def detail_lines(entry: SnapshotView, *, is_local: bool) -> list[Text]:
     """Return what is known of a snapshot."""
     first = joined(
         plain(entry.id, style="bold"),
@@ -137,7 +138,7 @@ def detail_lines(entry: SnapshotView) -> list[Text]:
         f"{show_bytes(entry.size_bytes)} ({show_bytes(entry.new_bytes)} new)",
     )
     second = joined(
-        f"verified {date_time(entry.verified_at)}",
+        f"verified {date_time(entry.verified_at, is_local=is_local)}",
         f"{show_count(entry.gaps)} gaps",
         f"{show_count(entry.missing_topics)} topics missing",
         plain(" ".join(entry.tags), style="dim"),

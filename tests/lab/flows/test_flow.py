@@ -12,9 +12,10 @@ import pytest
 
 from replicator.cli.main import run
 from replicator.clock import SYSTEM_CLOCK, Deadline
-from replicator.connect import decode_heartbeat
+from replicator.connect import Heartbeat, decode_heartbeat
 from replicator.errors import PreflightBlocked
 from replicator.flow import (
+    HEARTBEATS,
     FlowHeartbeat,
     JournalFacts,
     LagObservation,
@@ -267,7 +268,11 @@ def test_heartbeats_travel_the_flow(
     opened.apply()
     with FlowHeartbeat(opened.handles.source, target=opened.flow.target) as heartbeat:
         assert heartbeat.ensure_topic(Deadline.after(30)) is False
-        sent = heartbeat.beat(SYSTEM_CLOCK.now(), Deadline.after(30))
+        sent_at = SYSTEM_CLOCK.now()
+        offset = heartbeat.beat(sent_at, Deadline.after(30))
+    sent = Heartbeat(lab.east.name, lab.west.name, int(sent_at.timestamp() * 1000))
+    [told] = [r for r in read(opened.handles.source, HEARTBEATS) if r.offset == offset]
+    assert decode_heartbeat(told.key or b"", told.value) == sent
 
     def arrived() -> list[Record]:
         found = read(opened.handles.target, TopicName("east.heartbeats"))
