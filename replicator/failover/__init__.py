@@ -11,6 +11,7 @@ from replicator.failover.engine.engine import ForeseenStep, Onlooker, StepEvent,
 from replicator.failover.engine.runbook import Runbook, Step
 from replicator.failover.failback.seams import reverse_of
 from replicator.failover.fences import standing_fences
+from replicator.failover.fences.telling import Fence
 from replicator.failover.forecasting import (
     Asking,
     Forecast,
@@ -32,7 +33,7 @@ from replicator.failover.groups.moves import Outcome
 from replicator.failover.hooks import HookCommand
 from replicator.failover.launch import Order, abort_operation, rehearse_operation, run_operation
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
-from replicator.failover.report import Fence, GroupReport, OperationReport, OrphanReport, report_of, rto_told
+from replicator.failover.report import GroupReport, OperationReport, OrphanReport, report_of, rto_told
 from replicator.failover.runbooks import DRILL, FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
 from replicator.failover.world import Capture, Choices, FenceGrade, Fencing, Identity, KeepHead, Override, Worker, World
 

@@ -13,8 +13,8 @@ from replicator.clock import to_rfc3339
 from replicator.errors import PreflightBlocked, ReplicatorError
 from replicator.failover.engine.engine import Engine, ForeseenStep, Onlooker, nobody_looks, rehearse
 from replicator.failover.engine.logbook import Logbook, Request
-from replicator.failover.fences.rules import FENCE_STEP
-from replicator.failover.planned.copy_head import write_head
+from replicator.failover.fences.rules import FENCE_STEP, RULES_ITEM
+from replicator.failover.planned.copy_head import what_the_other_learns, write_head
 from replicator.failover.report import OperationReport, accepted_of, loss_max_of, report_of
 from replicator.failover.runbooks import runbook_of
 from replicator.failover.steps.survey import refuse_one_cluster
@@ -311,7 +311,7 @@ def _request_body(world: World, order: Order) -> dict[str, object]:
         "accepted": sorted(override.value for override in choices.accepted),
         "loss_max": choices.loss_max,
         "hold_before": order.hold_before,
-        "fence": world.fencing.grade.value if world.is_planned else None,
+        "fence": world.fencing.grade.value,
         "plan": world.plan_digest,
         "rebuild": sorted(choices.rebuild),
         "moves": digest_of_moves(world.flow),
@@ -402,8 +402,11 @@ def _finish(world: World, log: Logbook) -> OperationReport:
     report = report_of(log.records, objectives=world.flow.objectives)
     state = OperationState.DONE_WITH_EXCEPTIONS if report.exceptions else OperationState.DONE
     log.end(state, {"exceptions": len(report.exceptions)})
-    if world.is_planned:
-        # The chain's end is now the end of the operation. A copy that fails costs a witness, nothing else.
-        with suppress(ReplicatorError):
-            write_head(world)
+    has_fenced = log.fact(FENCE_STEP, RULES_ITEM) is not None
+    if world.is_planned or has_fenced:
+        # The chain's end is now the end of the operation. A copy that fails costs a witness, nothing else; a failover
+        # that fenced its source tells it here of the rules, as a planned move has done before.
+        told = [] if world.is_planned else what_the_other_learns(log)
+        with suppress(ReplicatorError), world.within(READ_SECONDS):
+            write_head(world, told)
     return report_of(log.records, objectives=world.flow.objectives)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,13 @@ from replicator.clock import from_rfc3339, seconds_between
 from replicator.errors import DataCorrupt
 from replicator.failover.access import access_exceptions, rights_told
 from replicator.failover.facts import Survey, cut_from_facts
+from replicator.failover.fences.telling import Fence, fence_exceptions, fence_of, has_found_unfenced
 from replicator.failover.groups.moves import GroupMove, Outcome, group_of, move_from_fact
-from replicator.failover.world import Override
 from replicator.journal import ACTIVE_ITEM, OPERATION_STEP, PROMOTE_STEP, facts_of, to_operation
 from replicator.journal.codec import from_plain
 from replicator.model.forms.figures import show_count, show_items, show_seconds
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicPartition
 from replicator.model.objectives import Objectives, Verdict
-from replicator.model.observations import Reachability
 from replicator.model.offsets import Grade, Translation
 from replicator.model.operations import JournalRecord, LossReport, Operation, OperationKind, OperationState, StepPhase
 
@@ -46,14 +45,6 @@ class GroupReport:
     def unavailable(self) -> tuple[TopicPartition, ...]:
         """The source partitions that could not be set."""
         return tuple(t.partition for t in self.translations if t.target_offset is None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fence:
-    """What keeps others from writing: `source` says what stops clients there, `mm2` what stops the flow."""
-
-    source: str
-    mm2: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +131,8 @@ def _compose_report(
     rto_seconds = None if verified_at is None else seconds_between(commanded_at, verified_at)
     promised = Objectives(rto_seconds=objectives.rto_seconds) if operation.kind is OperationKind.DRILL else objectives
     verdicts = judge(promised, rto_seconds=rto_seconds, loss=loss)
-    exceptions = (*_exceptions_of(records, groups, survey), *_drill_exceptions(operation.kind, verdicts))
+    fenced = fence_exceptions(records, operation.kind)
+    exceptions = (*fenced, *_exceptions_of(records, groups, survey), *_drill_exceptions(operation.kind, verdicts))
     return OperationReport(
         operation_id=operation.id,
         flow=operation.flow,
@@ -157,7 +149,7 @@ def _compose_report(
         unwritable_seconds=_unwritable_seconds(records),
         accepted=accepted_of(records),
         loss_max=loss_max_of(records),
-        fence=_fence_of(records, survey, operation.kind),
+        fence=fence_of(records, survey, operation.kind, accepted=accepted_of(records)),
         loss=loss,
         orphans=_orphans_of(records),
         groups=groups,
@@ -206,54 +198,13 @@ def _verified_at(records: Sequence[JournalRecord]) -> datetime | None:
     return found[-1].written_at if found else None
 
 
-def _fence_of(records: Sequence[JournalRecord], survey: Survey | None, kind: OperationKind) -> Fence | None:
-    """Return what keeps the source from writing; None where nothing is to be kept from it, as in a drill."""
-    if kind is OperationKind.DRILL:
-        return None
-    fenced = facts_of(records, "fence_source").get("fenced")
-    if fenced is not None:
-        return Fence(source=_tell_fence(records, fenced), mm2=_mm2_fence(records))
-    if survey is None:
-        return None
-    return Fence(source=tell_unfenced(survey.answer, accepted_of(records)), mm2=_mm2_fence(records))
-
-
-def tell_unfenced(answer: Reachability, accepted: Collection[str]) -> str:
-    """Return what stands for a fence that no step has set: a dead source, a human's word, or nothing yet.
-
-    >>> tell_unfenced(Reachability.REACHABLE, ())
-    'none yet'
-    """
-    if answer is Reachability.REFUSED:
-        return "every known listener refuses"
-    return "none: split-brain was accepted" if Override.SPLIT_BRAIN in accepted else "none yet"
-
-
-def _tell_fence(records: Sequence[JournalRecord], fenced: Mapping[str, Any]) -> str:
-    match fenced["grade"]:
-        case "acl":
-            rules = facts_of(records, "fence_source").get("rules", {"rows": []})
-            return f"acl: {len(rules['rows'])} rules deny applications"
-        case "attested":
-            return f"attested: {fenced['actor']} says that producers are stopped"
-        case grade:
-            return str(grade)
-
-
 def _unwritable_seconds(records: Sequence[JournalRecord]) -> float | None:
     """Return for how long applications could write nowhere: from the fence's intent to the promotion."""
     fenced = [r.written_at for r in records if r.step == "fence_source" and r.phase == StepPhase.INTENT]
+    if has_found_unfenced(records):
+        return None
     active = [r.written_at for r in records if r.step == PROMOTE_STEP and r.item == ACTIVE_ITEM]
     return (active[0] - fenced[0]).total_seconds() if fenced and active else None
-
-
-def _mm2_fence(records: Sequence[JournalRecord]) -> str:
-    connect = facts_of(records, "stop_flow").get("connect")
-    fenced = facts_of(records, "fence_mm2").get("fenced")
-    ids = f"{len(fenced['ids'])} transactional ids taken over" if fenced else "no transactional id taken over"
-    if connect is not None and not connect["is_reachable"]:
-        return f"{ids}; Connect did not answer: it holds until a worker starts"
-    return f"stopped; {ids}"
 
 
 def _groups_of(records: Sequence[JournalRecord], flow: FlowName) -> tuple[GroupReport, ...]:

@@ -16,7 +16,7 @@ from replicator.failover.failback import (
     START_FORWARD,
     START_REVERSE,
 )
-from replicator.failover.planned import COPY_HEAD, DRAIN, FENCE_SOURCE, SURVEY_BOTH, SURVEY_WHOLE
+from replicator.failover.planned import COPY_HEAD, DRAIN, FENCE_LOST, FENCE_SOURCE, SURVEY_BOTH, SURVEY_WHOLE
 from replicator.failover.steps import (
     COMMIT,
     CUT,
@@ -37,6 +37,7 @@ FAILOVER: Runbook[World] = Runbook(
     steps=(
         HOLD_LEASE,
         SURVEY,
+        FENCE_LOST,
         STOP_FLOW,
         FENCE_MM2,
         CUT,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -59,11 +60,13 @@ class Override(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the operator asked for. `loss_max` None sets no limit; a failback makes the topics of `rebuild` anew."""
+    """What the operator asked for. `loss_max` None sets no limit; a failback makes the topics of `rebuild` anew.
+    `needs_fence`: nobody decides here, so that nothing is cut before a fence of the source is verified."""
 
     accepted: frozenset[Override] = frozenset()
     loss_max: int | None = None
     rebuild: frozenset[TopicName] = frozenset()
+    needs_fence: bool = False
 
     def accepts(self, override: Override) -> bool:
         """Whether the operator accepted this by name."""
@@ -92,7 +95,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fencing:
-    """How the source of a planned move is fenced. `is_asked`: the operator named the grade now; else it is the
+    """How the source of a move is fenced. `is_asked`: the operator named the grade now; else it is the
     configured one, and gives way to the one an operation was begun with.
 
     `exempt` principals are ours and MirrorMaker's: no rule denies them. `probe_source` and `probe_target` are the
@@ -173,6 +176,16 @@ class World:
         """Start a budget of `seconds`, within what is left of the whole operation's."""
         left = seconds if self.budget is None else self.budget.capped(seconds)
         return Deadline.after(left, clock=self.clock)
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[Deadline]:
+        """Let every question that is asked inside have no more than what is left of `seconds` in all."""
+        before = self.budget
+        self.budget = within = self.deadline(seconds)
+        try:
+            yield within
+        finally:
+            self.budget = before
 
     def now(self) -> datetime:
         """Return the wall time."""

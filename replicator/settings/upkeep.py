@@ -140,6 +140,12 @@ class HookSettings(Section):
     timeout_seconds: float = Field(
         default=30.0, gt=0, le=3600, description="After so many seconds its process group is killed."
     )
+    verify: tuple[Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Run after it, within as long: ends with 0 only where what the command is for is so. Without it "
+        "the command's own 0 is believed, and a fence is no more than attested.",
+    )
 
 
 class HooksSettings(Section):

@@ -172,7 +172,7 @@ def _noting(
 
 
 def _commands(hooks: Sequence[HookSettings]) -> tuple[HookCommand, ...]:
-    return tuple(HookCommand(argv=hook.argv, timeout_seconds=hook.timeout_seconds) for hook in hooks)
+    return tuple(HookCommand(hook.argv, hook.timeout_seconds, hook.verify) for hook in hooks)
 
 
 def _fencing(settings: Settings, flow: Flow, fence: str | None) -> Fencing:

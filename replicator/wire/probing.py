@@ -20,11 +20,13 @@ from replicator.wire.messages import call_produce, classify, name_error
 
 
 class WriteProbe(StrEnum):
-    """FENCED: the authorizer says no. OPEN: it would have been written. REFUSED: another reason forbids it."""
+    """FENCED: the authorizer says no. OPEN: it would have been written. REFUSED: another reason forbids it. UNKNOWN:
+    nobody answered, or not about writing."""
 
     FENCED = "fenced"
     OPEN = "open"
     REFUSED = "refused"
+    UNKNOWN = "unknown"
 
 
 _CORRUPT_MESSAGE = 2

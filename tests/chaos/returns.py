@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -144,7 +145,17 @@ def phases(play: Play) -> list[str]:
     return [str(line["phase"]) for line in lines]
 
 
-AUTO = {"failover": {"mode": "auto", "outage_seconds": OUTAGE_SECONDS, "loss_max": 1_000_000}}
+VOUCHED = (sys.executable, "-c", "raise SystemExit(0)")
+"""Stands for the operator's fence and its proof: on this stage it is the test itself that has killed every broker."""
+AUTO = {
+    "failover": {
+        "mode": "auto",
+        "outage_seconds": OUTAGE_SECONDS,
+        "loss_max": 1_000_000,
+        "fence": "hook",
+        "hooks": {"fence": [{"argv": VOUCHED, "verify": VOUCHED}]},
+    }
+}
 RETURNS = (
     Fault("topic-recreated", recreate_topic, statuses=(0, 3)),
     Fault("source-flapping", flap, is_met_unasked=True, sections=AUTO),

@@ -98,7 +98,7 @@ class Judge:
         if sum(is_point_of_no_return(record) for record in operation.records) > 1:
             return  # it was decided by an earlier run; whatever happened since, the only way is forward
         if (
-            stage.is_planned
+            (stage.is_planned or stage.is_answering)
             and stage.fencing.grade is FenceGrade.ACL
             and not stage.is_denied()
             and not stage.rogue_calls

@@ -15,7 +15,7 @@ from replicator.failover.engine.logbook import Logbook
 from replicator.failover.engine.runbook import Runbook, Step
 from replicator.failover.groups import translating
 from replicator.failover.groups.moves import GroupMove, Outcome, item_of
-from replicator.failover.planned import fence_source
+from replicator.failover.planned import fence_lost, fence_source
 from replicator.failover.runbooks import runbook_of
 from replicator.failover.steps import cut, groups, limit, promote
 from replicator.failover.steps.groups import read_moves, read_outcomes
@@ -106,6 +106,20 @@ def promote_comes_before_commit() -> Iterator[None]:
         return steps
 
     with runbook_with(swap):
+        yield
+
+
+@plant
+def a_living_source_is_not_fenced() -> Iterator[None]:
+    """A failover takes a source that answers for one that is gone."""
+    with mock.patch.object(fence_lost, "_is_answering", return_value=False):
+        yield
+
+
+@plant
+def the_fence_of_a_living_source_is_not_journaled() -> Iterator[None]:
+    """An abort of a failover does not know which rules to take down."""
+    with mock.patch.object(fence_lost, "rule_to_row", return_value=["User:nobody", "topic", "none", "write"]):
         yield
 
 
@@ -308,9 +322,18 @@ def the_fence_is_not_journaled() -> Iterator[None]:
 
     def fence(world: World) -> None:
         if world.fencing.grade.value == "acl":
-            world.source.acls.create(fence_source._missing_rules(world), world.deadline(30))
+            rules = fence_source.missing_rules(world, world.observed.topics, world.observed.groups)
+            world.source.acls.create(rules, world.deadline(30))
         world.logbook.add_fact(
-            "fence_source", "fenced", {"grade": world.fencing.grade.value, "cluster": "east", "actor": "x"}
+            "fence_source",
+            "fenced",
+            {
+                "grade": (grade := world.fencing.grade.value),
+                "reached": grade,
+                "told": "",
+                "cluster": "east",
+                "actor": "x",
+            },
         )
 
     with step_with("fence_source", do=fence):

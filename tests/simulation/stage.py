@@ -37,6 +37,7 @@ FLOW = Flow(
 MM2 = "User:mm2"
 APP_WRITES_MAX = 4
 HOMEWARD_EVERY = 4
+ANSWERING_SHARE = 0.3
 KINDS = (OperationKind.FAILOVER, OperationKind.SWITCHOVER, OperationKind.DRILL)
 
 
@@ -80,7 +81,8 @@ class Home:
 class Stage:
     """One seed's world. `truth` is where each group stood on the source when it was last alive; `live` groups have
     members on the target. The operator goes back `aborts_after` so many runs, and begins anew if he `goes_on`.
-    Of a failback `flow` is the one that runs home, and `home` what it began with."""
+    Of a failback `flow` is the one that runs home, and `home` what it began with. `is_answering`: the source of a
+    failover lives for us; its applications are cut off from it, and split-brain was accepted."""
 
     kind: OperationKind
     rng: random.Random
@@ -101,6 +103,7 @@ class Stage:
     rogue_calls: list[int] = field(default_factory=list)
     start: Start = field(default_factory=lambda: Start({}, frozenset(), {}))
     first_record: int = 0
+    is_answering: bool = False
     _written: int = 0
 
     @property
@@ -204,6 +207,7 @@ def make_stage(seed: int) -> Stage:
         aborts_after=rng.choice((None, None, 1, 2)),
         mirror_rate=rng.choice((0.04, 0.25)),
         goes_on=rng.random() < 0.5,
+        is_answering=kind is OperationKind.FAILOVER and random.Random(seed + 4).random() < ANSWERING_SHARE,
     )
     if grade is FenceGrade.ACL:
         source.rules = {
@@ -304,9 +308,9 @@ def _lose_source(stage: Stage) -> None:
     for _ in range(rng.randrange(3)):
         stage.worker.mirror()
     left = sorted(stage.unmirrored())
-    if left and rng.random() < 0.4:
+    if left and rng.random() < 0.4 and not stage.is_answering:
         stage.worker.leave_open(rng.choice(left))
-    stage.source.is_down = True
+    stage.source.is_down = not stage.is_answering
     clock.seconds += seconds
     if rng.random() < 0.2:
         stage.worker.herder.is_dead = True

@@ -203,7 +203,7 @@ class Engine(Generic[W]):
             error.operation_id = self._log.request.operation_id
             raise error
         self._log.halt(f"{step.name}: {error.message}")
-        raise self._halted(f"{step.name}: {error.message}") from error
+        raise self._halted(f"{step.name}: {error.message}", hint=error.hint) from error
 
     def _has_effects(self) -> bool:
         """Whether any step that changes the world was ever begun in this operation."""

@@ -15,6 +15,9 @@ from replicator.wire import DiskSpace
 
 FRESH_SECONDS_MAX = 30.0
 """Observations older than this are no longer what a supervisor that lives would have left."""
+AHEAD_SECONDS_MAX = 2.0
+"""Two clocks that are kept differ by less; a reading further ahead was told by a clock that stepped."""
+CLOCK_FIX = "replicator doctor"
 DRILL_SECONDS_MAX = 30 * 24 * 3600.0
 """A rehearsal older than this proves little of today."""
 ROOM_SHARE_MIN = 0.1
@@ -160,6 +163,9 @@ def _gate_groups_known(facts: GateFacts) -> Gate:
 
 def _gate_observed(facts: GateFacts) -> Gate:
     age = _age_seconds(facts.source_read_at, facts.now)
+    ahead = _tell_ahead("the source was read", facts.source_read_at)
+    if age is None and ahead is not None:
+        return Gate(name="source_is_observed", is_open=None, told=ahead, fix=CLOCK_FIX)
     is_fresh = age is not None and (age <= FRESH_SECONDS_MAX or not facts.is_source_answering)
     told = "the source was never read" if age is None else f"the source was read {show_seconds(age)} ago"
     return Gate(name="source_is_observed", is_open=is_fresh, told=told, fix="replicator run")
@@ -327,13 +333,17 @@ def _gate_offsets_fresh(facts: GateFacts) -> Gate:
     name = "offsets_are_fresh"
     age = _age_seconds(facts.groups_read_at, facts.now)
     if age is None:
-        return Gate(name=name, is_open=None, told="no group was ever read")
+        ahead = _tell_ahead("positions were read", facts.groups_read_at)
+        return Gate(name=name, is_open=None, told=ahead or "no group was ever read", fix=ahead and CLOCK_FIX)
     is_open = age <= FRESH_SECONDS_MAX or not facts.is_source_answering
     return Gate(name=name, is_open=is_open, told=f"positions were read {show_seconds(age)} ago", fix="replicator run")
 
 
 def _gate_drilled(facts: GateFacts) -> Gate:
     age = _age_seconds(facts.last_drill_at, facts.now)
+    ahead = _tell_ahead("the last drill that passed ended", facts.last_drill_at)
+    if age is None and ahead is not None:
+        return Gate(name="drilled_lately", is_open=None, told=ahead, fix=CLOCK_FIX)
     told = "never drilled" if age is None else f"the last drill that passed ended {show_seconds(age)} ago"
     is_open = age is not None and age <= DRILL_SECONDS_MAX
     return Gate(name="drilled_lately", is_open=is_open, told=told, fix=f"replicator drill {facts.flow}")
@@ -353,7 +363,16 @@ def _gate_groups_free(facts: GateFacts) -> Gate:
 
 
 def _age_seconds(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else max(0.0, (now - moment).total_seconds())
+    """Return how old a reading is; None where there is none, or where this clock has not reached it: what a clock that
+    stepped tells of its age is nothing."""
+    if moment is None or (now - moment).total_seconds() < -AHEAD_SECONDS_MAX:
+        return None
+    return max(0.0, (now - moment).total_seconds())
+
+
+def _tell_ahead(what: str, moment: datetime | None) -> str | None:
+    """Return what is told of a reading that is there and has no age; None where there is no reading."""
+    return None if moment is None else f"{what} at {moment:%H:%M:%S} UTC, which this clock has not reached"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -83,7 +83,7 @@ def make_plan(world: World, kind: OperationKind) -> MovePlan:
         groups=tuple(sorted(selected_groups(world))),
         steps=tuple(step.name for step in runbook_of(kind).steps),
         accepted=tuple(sorted(override.value for override in world.choices.accepted)),
-        fence=world.fencing.grade.value if world.is_planned else None,
+        fence=world.fencing.grade.value,
         made_at=world.now(),
         rebuild={str(name): size for name, size in sizes_of_rebuilt(world).items()},
     )

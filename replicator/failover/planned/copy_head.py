@@ -28,13 +28,17 @@ def check_copied(world: World) -> Finding:
 
 def do_copy(world: World) -> None:
     """Write the active cluster, the fence and the chain's head into the other cluster's journal, then journal it."""
-    log = world.logbook
+    body = write_head(world, what_the_other_learns(world.logbook))
+    world.crashpoint(f"{NAME}.before_fact")
+    world.logbook.add_fact(NAME, COPIED, body)
+
+
+def what_the_other_learns(log: Logbook) -> list[Entry]:
+    """Return what a later promotion of the other cluster has to know with this journal lost: who is active, and which
+    rules fence it."""
     copied = ((PROMOTE_STEP, ACTIVE_ITEM), (FENCE_STEP, RULES_ITEM))
     facts = [(step, item, log.fact(step, item)) for step, item in copied]
-    told = [_entry(log, step, item, dict(fact)) for step, item, fact in facts if fact is not None]
-    body = write_head(world, told)
-    world.crashpoint(f"{NAME}.before_fact")
-    log.add_fact(NAME, COPIED, body)
+    return [_entry(log, step, item, dict(fact)) for step, item, fact in facts if fact is not None]
 
 
 def write_head(world: World, told: list[Entry] | None = None) -> dict[str, object]:

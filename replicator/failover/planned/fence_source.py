@@ -6,22 +6,26 @@
     none      nothing: split-brain was accepted by name
 
 Every grade but `none` is proven by ends that stand still, and by a probe as an application where one is
-configured: a batch that no broker appends. Transactions that were open may still end; `drain` waits for them.
+configured: a batch that no broker appends. Without the probe's proof, or that of every hook's `verify`, the grade that
+is reached is `attested` at most, and the report says so. Transactions that were open may still end; `drain` waits for
+them.
 """
 
 from __future__ import annotations
 
-from replicator.errors import ReplicatorError
-from replicator.failover.engine.logbook import Logbook
+from collections.abc import Iterable
+
+from replicator.errors import AccessDenied, ReplicatorError
 from replicator.failover.engine.runbook import Step
-from replicator.failover.fences.outside import call_hooks, probe_topics
+from replicator.failover.fences.outside import call_hooks, probe_fence
+from replicator.failover.fences.proof import reached_grade
 from replicator.failover.fences.rules import FENCE_STEP, RULES_ITEM, fence_rules, rule_to_row, rules_of
+from replicator.failover.hooks import are_verified
 from replicator.failover.tails import source_ends
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, FenceGrade, Override, World
 from replicator.model.acls import AclBinding
-from replicator.model.names import TopicName, TopicPartition
+from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.operations import Blocked, Done, Finding, Ready
-from replicator.wire import WriteProbe
 
 NAME = FENCE_STEP
 FENCED = "fenced"
@@ -42,7 +46,7 @@ def check_fenced(world: World) -> Finding:
         return Done({"grade": grade.value, "told": "split-brain was accepted"})
     if world.log is None or world.log.fact(NAME, FENCED) is None:
         return Ready(_foretell(world))
-    missing = _missing_rules(world) if grade is FenceGrade.ACL else ()
+    missing = missing_rules(world, *_selected(world)) if grade is FenceGrade.ACL else ()
     if missing:
         return Ready(f"{len(missing)} rules are not in force")
     return _prove(world)
@@ -71,22 +75,29 @@ def find_fence_blocker(world: World) -> Blocked | None:
 def _foretell(world: World) -> str:
     match world.fencing.grade:
         case FenceGrade.ACL:
-            return f"{len(_wanted_rules(world))} rules will deny applications to write {world.flow.source}"
+            rules = len(wanted_rules(world, *_selected(world)))
+            return f"{rules} rules will deny applications to write {world.flow.source}"
         case FenceGrade.HOOK:
             return f"{len(world.fencing.fence_hooks)} hooks will fence {world.flow.source}"
         case _:
             return "producers are stopped, says the operator; the source's ends will be watched"
 
 
-def _wanted_rules(world: World) -> tuple[AclBinding, ...]:
+def _selected(world: World) -> tuple[Iterable[TopicName], Iterable[GroupName]]:
     observed = world.look_again()
+    return observed.topics, observed.groups
+
+
+def wanted_rules(world: World, topics: Iterable[TopicName], groups: Iterable[GroupName]) -> tuple[AclBinding, ...]:
+    """Return the rules that fence the source, by the rules that stand there now."""
     standing = world.source.acls.list(world.deadline(ASK_SECONDS))
-    return fence_rules(standing, topics=observed.topics, groups=observed.groups, exempt=world.fencing.exempt)
+    return fence_rules(standing, topics=topics, groups=groups, exempt=world.fencing.exempt)
 
 
-def _missing_rules(world: World) -> tuple[AclBinding, ...]:
+def missing_rules(world: World, topics: Iterable[TopicName], groups: Iterable[GroupName]) -> tuple[AclBinding, ...]:
+    """Return those of the wanted rules that do not stand on the source."""
     standing = set(world.source.acls.list(world.deadline(ASK_SECONDS)))
-    return tuple(rule for rule in _wanted_rules(world) if rule not in standing)
+    return tuple(rule for rule in wanted_rules(world, topics, groups) if rule not in standing)
 
 
 def _prove(world: World) -> Finding:
@@ -94,10 +105,12 @@ def _prove(world: World) -> Finding:
     moving = _moving_partitions(world)
     if moving:
         return Ready(f"the source is still written: {_listed(moving)}")
-    probed = probe_fence(world)
+    probed = probe_fence(world, sorted(world.observed.topics))
     if probed.open_topics:
         return Ready(f"an application may still write {', '.join(probed.open_topics[:LISTED_MAX])}")
-    return Done({"grade": world.fencing.grade.value, "still_seconds": STILL_SECONDS, "probe": probed.told})
+    grade, is_verified = world.fencing.grade, are_verified(world.fencing.fence_hooks)
+    reached = reached_grade(grade, probed, is_hook_verified=is_verified)
+    return Done({"grade": grade.value, "reached": reached.value, "still_seconds": STILL_SECONDS, "probe": probed.told})
 
 
 def _moving_partitions(world: World) -> list[TopicPartition]:
@@ -114,31 +127,11 @@ def _listed(partitions: list[TopicPartition]) -> str:
     return ", ".join(str(tp) for tp in partitions[:LISTED_MAX]) + more
 
 
-class Probed:
-    """What the probe as an application found: topics it could have written, and the whole in words."""
-
-    __slots__ = ("open_topics", "told")
-
-    def __init__(self, open_topics: list[TopicName], told: str) -> None:
-        self.open_topics = open_topics
-        self.told = told
-
-
-def probe_fence(world: World) -> Probed:
-    """Return which topics of the source an application could write now; nothing is appended anywhere."""
-    if world.fencing.probe_source is None:
-        return Probed([], "no application is configured to probe as (failover.probe)")
-    answers = probe_topics(world, world.fencing.probe_source, sorted(world.observed.topics))
-    is_open = [topic for topic, (answer, _) in answers.items() if answer is WriteProbe.OPEN]
-    words = sorted({word for _, word in answers.values()})
-    return Probed(is_open, f"{len(answers)} topics probed: {', '.join(words)}")
-
-
 def do_fence(world: World) -> None:
     """Put the fence up, its rules journaled before they are: an abort takes exactly these down again."""
     grade, log = world.fencing.grade, world.logbook
     if grade is FenceGrade.ACL:
-        mine = set(rules_of(log.fact(NAME, RULES_ITEM))) | set(_missing_rules(world))
+        mine = set(rules_of(log.fact(NAME, RULES_ITEM))) | set(missing_rules(world, *_selected(world)))
         log.add_fact(NAME, RULES_ITEM, {"cluster": world.flow.source, "rows": [rule_to_row(r) for r in sorted(mine)]})
         world.crashpoint(f"{NAME}.before_rules")
         log.require_lease()
@@ -151,11 +144,10 @@ def do_fence(world: World) -> None:
 
 def undo_fence(world: World) -> None:
     """Leave the source as writable as it was: none of the rules we put there is left, or the operator's hooks ran."""
-    fenced = world.logbook.fact(NAME, FENCED)
     mine = rules_of(world.logbook.fact(NAME, RULES_ITEM))
     if mine:
         lift_rules(world, mine)
-    if fenced is not None and fenced["grade"] == FenceGrade.HOOK.value:
+    if world.fencing.grade is FenceGrade.HOOK:  # one that failed midway may have fenced a part
         call_hooks(world, world.fencing.unfence_hooks, step=NAME)
 
 
@@ -168,14 +160,17 @@ def lift_rules(world: World, rules: tuple[AclBinding, ...]) -> None:
     try:
         world.source.acls.delete(rules, world.deadline(ACT_SECONDS))
     except ReplicatorError as error:
+        if isinstance(error, AccessDenied) and _stands_none(world, rules):
+            return  # who may not take a rule away could not put one up either
         error.hint = error.hint or f"the fence on {world.flow.source} stands until the same command reaches it"
         raise
 
 
-def fence_told(log: Logbook) -> str | None:
-    """Return how the source was fenced, in words; None where this operation fenced nothing."""
-    fenced = log.fact(NAME, FENCED)
-    return None if fenced is None else str(fenced["grade"])
+def _stands_none(world: World, rules: tuple[AclBinding, ...]) -> bool:
+    try:
+        return set(rules).isdisjoint(world.source.acls.list(world.deadline(ASK_SECONDS)))
+    except AccessDenied:
+        return False  # the first refusal is told
 
 
 FENCE_SOURCE = Step(

@@ -40,7 +40,13 @@ def check_verified(world: World) -> Finding:
 
 def do_verify(world: World) -> None:
     """Journal what was verified; what is not as it should be is a finding, listed as an exception."""
-    findings = [*_stop_stragglers(world), *_check_groups(world), *_find_leaks(world), *_find_closed(world)]
+    findings = [
+        *_stop_stragglers(world),
+        *_check_groups(world),
+        *_find_shrunk(world),
+        *_find_leaks(world),
+        *_find_closed(world),
+    ]
     canary_offset = send_canary(world)
     world.crashpoint(f"{NAME}.before_fact")
     body: dict[str, Any] = {"canary_offset": canary_offset, "findings": findings}
@@ -58,10 +64,10 @@ def send_canary(world: World) -> int:
 
 def write_probe(world: World, topic: TopicName) -> int:
     """Return the offset of a record that was produced to the topic, made if it was missing, and read back from it,
-    byte for byte.
+    byte for byte. It lies at or past the end that the topic had before: an older one would be somebody else's record.
 
     Raises:
-        OperationFailed: something else came back.
+        OperationFailed: something else came back, or an offset that was taken before the write.
     """
     partition = TopicPartition(topic, 0)
     deadline = world.deadline(ACT_SECONDS)
@@ -71,12 +77,18 @@ def write_probe(world: World, topic: TopicName) -> int:
     world.target.topics.create([internal_topic(topic, brokers=brokers, configs=configs)], deadline)
     value = f"{world.logbook.request.operation_id} epoch {world.logbook.epoch}".encode()
     world.logbook.require_lease()  # a holder that has taken over has removed the topic, perhaps
+    before = world.target.positions.ends([partition], deadline)[partition].end
     writer = world.target.writer("replicator.probe", acks="all")
     try:
         writer.send(Outgoing(topic, None, value, partition=0))
         offset = writer.flush(deadline)[partition]
     finally:
         writer.close()
+    if offset < before:
+        raise OperationFailed(
+            f"cluster {world.flow.target}: {partition} acked offset {offset}, and ended at {before} before the write",
+            hint="a broker has lost what it had acknowledged, or lies: look at its log, and at unclean elections",
+        )
     end = world.target.positions.ends([partition], deadline)[partition].end
     if offset + 1 > end:
         raise OperationFailed(f"cluster {world.flow.target}: {partition} ends at {end}, below the acked {offset}")
@@ -99,6 +111,17 @@ def _stop_stragglers(world: World) -> list[str]:
             tell_to_stop(world.connect, name, world)
     return [
         f"connector {name} ran again and was stopped: what it wrote since is not accounted for" for name in stragglers
+    ]
+
+
+def _find_shrunk(world: World) -> list[str]:
+    """Return the copies that end below where they ended at the cut: what was acknowledged there is gone."""
+    cut, now = read_cut(world.logbook), read_ends(world)
+    before = {} if cut is None else cut.target_ends
+    return [
+        f"{tp}: ends at {now[tp].end} on {world.flow.target}, below the {found.end} it had at the cut"
+        for tp, found in sorted(before.items())
+        if tp in now and now[tp].end < found.end
     ]
 
 

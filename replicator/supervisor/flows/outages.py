@@ -19,6 +19,7 @@ from replicator.model.operations import Operation, OperationKind
 from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.model.supervision.status import Role
 from replicator.settings import Settings
+from replicator.settings.upkeep import FailoverSettings
 from replicator.supervisor.decide.outlook.exposure import loss_now
 from replicator.supervisor.decide.outlook.outage import (
     AUTOMATIC,
@@ -132,6 +133,7 @@ class OutageWatch:
             possible_lost_max=None if loss is None else loss.possible_lost_max,
             loss_allowed=self._loss_allowed,
             last_operation=self._last_operation(),
+            can_verify_fence=can_fence_unanswered(self._settings.failover),
         )
 
     @property
@@ -165,12 +167,19 @@ class OutageWatch:
         actor = f"{AUTOMATIC}{settings.supervisor.id}@{socket.gethostname()}"
         order = Order(kind=OperationKind.FAILOVER, actor=actor, commanded_at=self._clock.now())
         desk = Desk(settings=settings, clock=self._clock, budget_seconds=OPERATION_SECONDS_MAX)
+        choices = Choices(loss_max=self._loss_allowed, needs_fence=True)
         self._log.warning("failover_begun_unasked", since=self._outage.since)
         try:
-            with open_operation_world(desk, flow, Choices(loss_max=self._loss_allowed), kind=order.kind) as world:
+            with open_operation_world(desk, flow, choices, kind=order.kind) as world:
                 epoch = highest_peer_epoch(world)
                 report = run_operation(world, order, announce=lambda _id: None, epoch_elsewhere=epoch)
         except ReplicatorError as error:
             self._log.error("failover_begun_unasked_stopped", cause=safe_text(error), hint=error.hint)
             return
         self._log.warning("failover_begun_unasked_ended", operation=report.operation_id, state=report.state.value)
+
+
+def can_fence_unanswered(failover: FailoverSettings) -> bool:
+    """Whether the configured fence needs no answer of the source, and is proven each time it is set."""
+    hooks = failover.hooks.fence
+    return failover.fence == "hook" and bool(hooks) and all(hook.verify is not None for hook in hooks)

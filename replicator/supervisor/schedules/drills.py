@@ -18,6 +18,7 @@ from replicator.model.forms.text import safe_text
 from replicator.model.names import OperationId
 from replicator.model.operations import OperationKind, OperationState
 from replicator.settings import Settings
+from replicator.supervisor.decide.outlook.outage import SCHEDULED
 from replicator.supervisor.operating import Desk, highest_peer_epoch, open_operation_world
 from replicator.supervisor.reports import keep_report
 
@@ -33,7 +34,7 @@ class DrillWork:
         self._settings = settings
         self._flow = flow
         self._journal = journal
-        self._actor = f"schedule:{schedule}@{socket.gethostname()}"
+        self._actor = f"{SCHEDULED}{schedule}@{socket.gethostname()}"
         self._clock = clock
         self._log = get_logger(schedule=schedule, flow=flow.name)
 

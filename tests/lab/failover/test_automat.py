@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from replicator.clock import Deadline
+from replicator.failover import Fence, report_of
 from replicator.journal import Journal, active_cluster, list_operations
 from replicator.lab import Lab
 from replicator.model.names import GroupName, TopicPartition
+from replicator.model.objectives import Objectives
 from replicator.model.operations import Operation
 from replicator.model.supervision.outages import Advice, OutagePhase
 from replicator.settings import load_settings
@@ -28,12 +34,31 @@ AUTO = {
 }
 
 
+NOTHING_LISTENS = """
+import socket, sys
+for address in sys.argv[1].split(","):
+    host, _, port = address.rpartition(":")
+    if socket.socket().connect_ex((host, int(port))) == 0:
+        sys.exit(f"{address} listens")
+"""
+
+
+def fenced_by_hook(lab: Lab, folder: Path) -> dict[str, str]:
+    """Return the settings of a fence that leaves a mark, and is verified by looking whether anything listens."""
+    hook = {
+        "argv": [sys.executable, "-c", f"open({str(folder / 'fenced')!r}, 'w')"],
+        "verify": [sys.executable, "-c", NOTHING_LISTENS, lab.east.bootstrap],
+    }
+    return {"REPLICATOR_FAILOVER__FENCE": "hook", "REPLICATOR_FAILOVER__HOOKS__FENCE": json.dumps([hook])}
+
+
 @dataclass
 class Scene:
     """A flow under a supervisor that may act."""
 
     stage: Stage
     supervisor: Supervisor
+    fenced: Path
 
     @property
     def advice(self) -> Advice:
@@ -54,14 +79,15 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(private_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Records mirrored, a group observed, the supervisor leading."""
-    with open_stage(private_lab, tmp_path_factory.mktemp("automat")) as stage:
+    folder = tmp_path_factory.mktemp("automat")
+    with open_stage(private_lab, folder) as stage:
         stage.produce(300)
         stage.east.groups.commit(GroupName("readers"), {TopicPartition(ORDERS, 0): 1}, Deadline.after(30))
-        with World(load_settings(stage.config, AUTO)) as world:
+        with World(load_settings(stage.config, AUTO | fenced_by_hook(private_lab, folder))) as world:
             supervisor = Supervisor(world)
             supervisor.start()
             try:
-                made = Scene(stage, supervisor)
+                made = Scene(stage, supervisor, folder / "fenced")
                 wait_until(lambda: SHOP in supervisor.advice, what="a first look")
                 wait_until(lambda: "readers" in stage.observed().groups, seconds=90, what="the group is observed")
                 wait_until(lambda: made.advice.phase is OutagePhase.NONE, what="the source is read")
@@ -76,9 +102,10 @@ def test_a_frozen_source_is_left_to_a_human(scene: Scene) -> None:
     wait_until(
         lambda: scene.advice.phase is OutagePhase.CONFIRMED, seconds=120, what="the outage", told=lambda: scene.advice
     )
-    assert any("no verified fence" in held for held in scene.advice.holds)
+    assert any("not every listener refuses" in held for held in scene.advice.holds)
     assert scene.advice.command == f"replicator failover {SHOP} --dry-run"
     assert scene.operations() == []
+    assert not scene.fenced.exists()
     scene.stage.revive_east()
     wait_until(lambda: scene.advice.phase is OutagePhase.NONE, seconds=240, what="the end", told=scene.told)
     assert scene.advice.command is None
@@ -98,6 +125,8 @@ def test_a_dead_source_is_met_once(scene: Scene) -> None:
     (operation,) = scene.operations()
     assert operation.actor.startswith(AUTOMATIC)
     assert operation.is_past_promote
+    assert scene.fenced.exists(), "the fence was set before anything was cut"
+    assert report_of(operation.records, objectives=Objectives()).fence == Fence(source="hook", mm2=ANY)
     wait_until(lambda: scene.advice.command is None, what="nothing more is advised", told=lambda: scene.advice)
     assert any("active already" in held for held in scene.advice.holds)
     assert len(scene.operations()) == 1

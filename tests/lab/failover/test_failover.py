@@ -71,7 +71,7 @@ def test_a_rehearsal_changes_nothing(stage) -> None:
     ended = stage.run(*said("the-active-is-gone", 1, flow="dry"), "-o", "json")
     assert ended.returncode == 0, ended.stderr
     items = json.loads(ended.stdout)["items"]
-    assert [item["step"] for item in items][:3] == ["hold_lease", "survey", "stop_flow"]
+    assert [item["step"] for item in items][:3] == ["hold_lease", "survey", "fence_source"]
     assert {item["finding"] for item in items} == {"ready"}
     assert (stage.journal_end(), stage.committed("dry"), stage.connector_states("dry")) == before
 

@@ -182,7 +182,7 @@ def test_an_operation_is_its_whole_runbook(client: TestClient, stage: Any, make:
     stage.look()
     item = client.get("/v1/operations/failover-1").json()["item"]
     states = {step["name"]: step["state"] for step in item["steps"]}
-    assert list(states)[:3] == ["hold_lease", "survey", "stop_flow"]
+    assert list(states)[:3] == ["hold_lease", "survey", "fence_source"]
     assert (states["hold_lease"], states["survey"], states["promote"]) == ("done", "running", "pending")
     assert item["steps"][0]["finding"] == "epoch 7"
     assert [step["name"] for step in item["steps"] if step["is_point_of_no_return"]] == ["promote"]

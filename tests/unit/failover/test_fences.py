@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from replicator.clock import SYSTEM_CLOCK, Deadline
+from replicator.errors import AccessDenied, DeadlineExceeded, ReplicatorError, Unreachable
+from replicator.failover import FenceGrade
 from replicator.failover.drill import Likeness, judge_first
 from replicator.failover.drill.comparing import find_hollowness
+from replicator.failover.fences import ProbeOutcome, outside, reached_grade
+from replicator.failover.fences.proof import NOT_PROBED, judge_probes
 from replicator.failover.fences.rules import fence_rules, rule_from_row, rule_to_row, standing_fences
 from replicator.kafka import Record
 from replicator.model.acls import AclBinding, PatternType, Permission, ResourceType, Right
+from replicator.model.cluster import ClusterAccess
 from replicator.model.names import ClusterName, FlowName, GroupName, OperationId, TopicName, TopicPartition
 from replicator.model.operations import JournalRecord
 from replicator.wire.format.batches import is_batch_whole, walk_batches
@@ -144,6 +152,64 @@ def test_no_broker_appends_the_probe() -> None:
 def test_what_a_broker_says_of_the_probe(code: int, expected: WriteProbe) -> None:
     """29 is the authorizer's no; 2 came past it."""
     assert judge_write(code) is expected
+
+
+ORDERS, BILLS = TopicName("orders"), TopicName("bills")
+DENIED, OPEN = (WriteProbe.FENCED, "29"), (WriteProbe.OPEN, "2")
+UNREACHED, REFUSED = (WriteProbe.UNKNOWN, "unreachable"), (WriteProbe.REFUSED, "87")
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome", "acl", "hook", "verified_hook"),
+    [
+        ({}, ProbeOutcome.UNKNOWN, "attested", "attested", "hook"),
+        ({ORDERS: DENIED}, ProbeOutcome.FENCED, "acl", "hook", "hook"),
+        ({ORDERS: DENIED, BILLS: OPEN}, ProbeOutcome.OPEN, "none", "none", "none"),
+        ({ORDERS: UNREACHED, BILLS: OPEN}, ProbeOutcome.OPEN, "none", "none", "none"),
+        ({ORDERS: DENIED, BILLS: UNREACHED}, ProbeOutcome.UNKNOWN, "attested", "attested", "hook"),
+        ({ORDERS: DENIED, BILLS: REFUSED}, ProbeOutcome.UNKNOWN, "attested", "attested", "hook"),
+        (None, ProbeOutcome.UNPROBED, "attested", "attested", "hook"),
+    ],
+)
+def test_only_the_authorizers_no_to_every_topic_is_a_proof(
+    answers: dict[TopicName, tuple[WriteProbe, str]] | None,
+    outcome: ProbeOutcome,
+    acl: str,
+    hook: str,
+    verified_hook: str,
+) -> None:
+    """Unreachable is unknown, unprobed is said; without a proof a fence is attested at most, an open one is none."""
+    probed = NOT_PROBED if answers is None else judge_probes(answers)
+    assert probed.outcome is outcome
+    assert reached_grade(FenceGrade.ACL, probed, is_hook_verified=False).value == acl
+    assert reached_grade(FenceGrade.ACL, probed, is_hook_verified=True).value == acl
+    assert reached_grade(FenceGrade.HOOK, probed, is_hook_verified=False).value == hook
+    assert reached_grade(FenceGrade.HOOK, probed, is_hook_verified=True).value == verified_hook
+    assert reached_grade(FenceGrade.NONE, probed, is_hook_verified=True) is FenceGrade.NONE
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Unreachable("gone"), "unreachable"),
+        (DeadlineExceeded("slow"), "unreachable"),
+        (AccessDenied("no log-in"), "access denied"),
+    ],
+)
+def test_who_does_not_answer_has_refused_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: ReplicatorError, told: str
+) -> None:
+    """Neither a broker that is not reached nor a log-in that fails is a fence."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(outside, "probe_write", fail)
+    world: Any = SimpleNamespace(clock=SYSTEM_CLOCK, deadline=Deadline.after)
+    access = ClusterAccess(name=EAST, bootstrap="127.0.0.1:1")
+    found = outside.probe_topics(world, access, [ORDERS, BILLS])
+    assert {answer for answer, _ in found.values()} == {WriteProbe.UNKNOWN}
+    assert found[ORDERS][1] == told
 
 
 def row(offset: int, value: bytes) -> Record:

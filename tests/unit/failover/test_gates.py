@@ -222,6 +222,21 @@ def test_each_gate_tells_its_facts_on_both_sides_of_its_edge(
     assert (" more" in gate.told) == (" more" in begun)
 
 
+@pytest.mark.parametrize("name", ["source_read_at", "groups_read_at", "last_drill_at"])
+def test_a_reading_ahead_of_the_clock_has_no_age(name: str) -> None:
+    """One of two clocks stepped: how old it is nobody knows, and that is told; a second apart is no step."""
+    gates = {
+        "source_read_at": "source_is_observed",
+        "groups_read_at": "offsets_are_fresh",
+        "last_drill_at": "drilled_lately",
+    }
+    for seconds, is_open in ((1.0, True), (60.0, None)):
+        facts = replace(GOOD, **{name: NOW + timedelta(seconds=seconds)})
+        gate = next(one for one in decide_gates(facts) if one.name == gates[name])
+        assert gate.is_open is is_open, gate
+        assert ("this clock has not reached" in gate.told) is (is_open is None)
+
+
 def test_a_copy_that_asks_for_no_replicas_needs_one() -> None:
     """Where the setting cannot be read, one replica in sync is enough, and none is not."""
     for in_sync, is_open in (((0,), True), ((), False)):

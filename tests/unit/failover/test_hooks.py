@@ -77,6 +77,32 @@ def _lives(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+@pytest.mark.parametrize("has_lied", [True, False])
+def test_a_hook_that_ends_well_and_did_nothing_is_found(tmp_path: Path, has_lied: bool) -> None:
+    """Its verify looks at the world, with the same words in its environment; what lies behind it does not run."""
+    mark, later = tmp_path / "mark", tmp_path / "later"
+    look = f"import os, pathlib; raise SystemExit(pathlib.Path({str(mark)!r}).read_text() != os.environ['OP'])"
+    act = "pass" if has_lied else f"import os; open({str(mark)!r}, 'w').write(os.environ['OP'])"
+    mark.touch()
+    hook = HookCommand((sys.executable, "-c", act), 30, verify=(sys.executable, "-c", look))
+    hooks = (hook, python(f"open({str(later)!r}, 'w')"))
+    if has_lied:
+        with pytest.raises(
+            OperationFailed, match=r"ended with 0, and what it is for is not so: verify .* ended with 1"
+        ):
+            run(*hooks)
+    else:
+        run(*hooks)
+    assert later.exists() is not has_lied
+
+
+def test_a_hanging_verify_is_no_proof() -> None:
+    """It is killed after its time, and the hook has failed."""
+    hang = (sys.executable, "-c", "import time; time.sleep(300)")
+    with pytest.raises(OperationFailed, match=r"is not so: verify .* was killed"):
+        run(HookCommand((sys.executable, "-c", ""), 5, verify=hang))
+
+
 def test_a_hook_that_is_not_there_is_told() -> None:
     """A program that cannot be started is named."""
     with pytest.raises(OperationFailed, match="cannot be started"):

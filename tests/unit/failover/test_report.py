@@ -11,7 +11,7 @@ from replicator.clock import Deadline
 from replicator.errors import DataCorrupt
 from replicator.failover import report_of, rto_told
 from replicator.failover.engine.logbook import Logbook, Request
-from replicator.failover.report import tell_unfenced
+from replicator.failover.fences.telling import tell_unfenced
 from replicator.journal import Journal, MemoryLog
 from replicator.model.names import FlowName, OperationId
 from replicator.model.objectives import Objectives

@@ -54,6 +54,6 @@ def test_known_keys_and_values_are_found_by_path() -> None:
     assert set(known_keys(("flows", "any", "objectives"))) == {"rpo_seconds", "rpo_records", "rto_seconds"}
     assert known_keys(("flows",)) == ()
     assert known_keys(("snapshots", "schedules", "x", "keep"))[0] == "last"
-    assert known_keys(("failover", "hooks", "fence", 0)) == ("argv", "timeout_seconds")
+    assert known_keys(("failover", "hooks", "fence", 0)) == ("argv", "timeout_seconds", "verify")
     assert known_values(("flows", "any", "naming")) == ("identity", "prefix")
     assert known_values(("clusters", "x", "security", "mechanism")) == ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -21,8 +21,10 @@ from replicator.model.observations import Reachability
 from replicator.model.operations import OperationKind, OperationState
 from replicator.model.supervision.outages import OutagePhase
 from replicator.model.supervision.status import Role
+from replicator.settings.upkeep import FailoverSettings, HookSettings
 from replicator.supervisor.decide.outlook.outage import (
     AUTOMATIC,
+    SCHEDULED,
     AutomatFacts,
     Outage,
     OutageRules,
@@ -33,7 +35,7 @@ from replicator.supervisor.decide.outlook.outage import (
     needs_acknowledgement,
     newest_operation,
 )
-from replicator.supervisor.flows.outages import OutageWatch
+from replicator.supervisor.flows.outages import OutageWatch, can_fence_unanswered
 
 T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULES = OutageRules(outage_seconds=30)
@@ -123,6 +125,7 @@ MAY = AutomatFacts(
     possible_lost_max=10,
     loss_allowed=10,
     last_operation=None,
+    can_verify_fence=True,
 )
 
 
@@ -136,7 +139,8 @@ def test_a_failover_may_begin_when_nothing_holds_it() -> None:
     [
         ({"outage": Outage(phase=OutagePhase.SUSPECTED, since=at(-12))}, "12s of 30s"),
         ({"outage": Outage()}, "not confirmed"),
-        ({"signs": replace(LOST, reachability=Reachability.SILENT)}, "no verified fence"),
+        ({"signs": replace(LOST, reachability=Reachability.SILENT)}, "not every listener refuses"),
+        ({"can_verify_fence": False}, "no verified fence: a source that refuses us may be alive"),
         ({"signs": replace(LOST, moved_at=at(-2))}, "still moves"),
         ({"is_leader": False}, "does not lead"),
         ({"is_standby_answering": False}, "standby does not answer"),
@@ -182,6 +186,36 @@ def test_the_newest_operation_is_the_last_of_the_journals_whatever_the_clock_sai
     assert newest_operation([earlier, later], "shop") is later
     assert newest_operation([earlier, replace(later, flow=FlowName("other"))], "shop") is earlier
     assert newest_operation([], "shop") is None
+
+
+def test_a_scheduled_drill_is_no_humans_word() -> None:
+    """It is passed over: what was begun unasked before it still waits. A human's drill, or his hand on one, counts."""
+    unasked, drill = log_of(f"{AUTOMATIC}main@host").operation, log_of(f"{SCHEDULED}weekly@host").operation
+    assert newest_operation([unasked, drill], "shop") is unasked
+    assert needs_acknowledgement(newest_operation([unasked, drill, drill], "shop"))
+    assert not needs_acknowledgement(newest_operation([unasked, drill, log_of("ann@host").operation], "shop"))
+    assert newest_operation([drill], "shop") is None
+
+
+@pytest.mark.parametrize(
+    ("fence", "verifies", "can_verify"),
+    [
+        ("acl", [["look"]], False),
+        ("attested", [["look"]], False),
+        ("none", [["look"]], False),
+        ("hook", [], False),
+        ("hook", [None], False),
+        ("hook", [["look"], None], False),
+        ("hook", [["look"], ["look"]], True),
+    ],
+)
+def test_only_hooks_that_are_looked_at_fence_what_does_not_answer(
+    fence: str, verifies: list[list[str] | None], can_verify: bool
+) -> None:
+    """A rule needs an answer, a word needs a human, and a connection that is refused proves nothing."""
+    hooks = [HookSettings(argv=("cut",), verify=None if told is None else tuple(told)) for told in verifies]
+    settings = FailoverSettings.model_validate({"fence": fence, "hooks": {"fence": hooks}})
+    assert can_fence_unanswered(settings) is can_verify
 
 
 @pytest.mark.parametrize(

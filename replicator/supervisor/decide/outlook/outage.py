@@ -15,8 +15,14 @@ from replicator.model.observations import Reachability
 from replicator.model.operations import Operation
 from replicator.model.supervision.outages import OutagePhase
 
+UNFENCED = (
+    "no verified fence: a source that refuses us may be alive for others; set failover.fence: hook, and a verify for "
+    "each of failover.hooks.fence"
+)
 AUTOMATIC = "auto:"
 """First part of the actor's name in operations that nobody ordered."""
+SCHEDULED = "schedule:"
+"""First part of the actor's name in operations that a schedule began: no human has looked at anything then."""
 STEP_SECONDS_MIN = 2.0
 """A wall clock that moved by this much more or less than the counter beside it has stepped; less is how one is set."""
 
@@ -113,7 +119,8 @@ def follow_outage(previous: Outage, signs: SourceSigns, *, now: datetime, rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutomatFacts:
-    """What must be known before a failover is begun unasked. `loss_allowed` None: nothing is allowed."""
+    """What must be known before a failover is begun unasked. `loss_allowed` None: nothing is allowed.
+    `can_verify_fence`: the configured fence works on a source that does not answer, and proves that it did."""
 
     outage: Outage
     signs: SourceSigns
@@ -124,6 +131,7 @@ class AutomatFacts:
     possible_lost_max: int | None
     loss_allowed: int | None
     last_operation: Operation | None
+    can_verify_fence: bool
 
 
 def find_holds(facts: AutomatFacts, *, now: datetime, rules: OutageRules) -> tuple[str, ...]:
@@ -136,8 +144,9 @@ def find_holds(facts: AutomatFacts, *, now: datetime, rules: OutageRules) -> tup
         (facts.open_operation is not None, f"{facts.open_operation} is not over"),
         (
             facts.signs.reachability is not Reachability.REFUSED,
-            "no verified fence: not every listener refuses, so it may be alive for others",
+            "not every listener refuses: the source may be alive for others",
         ),
+        (not facts.can_verify_fence, UNFENCED),
         (is_moving(facts.signs, now=now, rules=rules), "what is mirrored still moves"),
         (not _is_allowed(facts), _tell_loss(facts)),
         (needs_acknowledgement(facts.last_operation), _tell_acknowledgement(facts.last_operation)),
@@ -179,6 +188,10 @@ def _tell_acknowledgement(operation: Operation | None) -> str:
 
 
 def newest_operation(operations: Sequence[Operation], flow: str) -> Operation | None:
-    """Return the flow's operation that was begun last, of operations in the order of the journals; None for none."""
-    own = [operation for operation in operations if operation.flow == flow]
+    """Return the flow's operation that was begun last, of operations in the order of the journals; None for none.
+
+    One that a schedule began, and that nobody has touched since, is passed over: it tells of no human.
+    """
+    mine = [operation for operation in operations if operation.flow == flow]
+    own = [operation for operation in mine if not operation.records[-1].actor.startswith(SCHEDULED)]
     return own[-1] if own else None
