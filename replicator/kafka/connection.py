@@ -6,8 +6,8 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, closing
 from typing import Any, TypeVar, cast
 
@@ -52,6 +52,32 @@ def security_properties(security: Security) -> dict[str, Any]:
         "ssl.key.password": security.key_password.value if security.key_password else None,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+LOOK_SECONDS = 0.2
+"""How long a Ctrl-C may go unnoticed."""
+
+
+def interruptible(call: Callable[[], T]) -> T:
+    """Return what a blocking call of librdkafka returns; in the main thread Ctrl-C ends the wait for it at once.
+
+    A call that waits in C lets no signal handler run before it returns: it goes to a thread of its own, which nobody
+    waits for any more once interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - handed to who waits
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="kafka-call", daemon=True).start()
+    while not wait([answer], timeout=LOOK_SECONDS).done:
+        pass  # a signal that comes just before a wait begins is seen only when that wait is over
+    return answer.result()
 
 
 class Connection:
@@ -139,7 +165,7 @@ class Connection:
         if not self._has_answered:
             self._require_listening(deadline)
         try:
-            answer = self.admin.list_topics(timeout=request_seconds(deadline))
+            answer = interruptible(lambda: self.admin.list_topics(timeout=request_seconds(deadline)))
         except Exception:
             self.admin.poll(0)  # refused log-ins are told beside the request, to whoever polls
             with self.translated(doing):

@@ -22,7 +22,7 @@ from replicator.errors import (
     ReplicatorError,
     Unreachable,
 )
-from replicator.kafka.connection import Connection, patient_seconds
+from replicator.kafka.connection import Connection, interruptible, patient_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState, GroupType
@@ -300,7 +300,9 @@ class Groups:
         """
         doing = "read broker configs"
         with self._connection.translated(doing):
-            brokers = self._connection.admin.list_topics(timeout=patient_seconds(deadline)).brokers
+            brokers = interruptible(
+                lambda: self._connection.admin.list_topics(timeout=patient_seconds(deadline))
+            ).brokers
             resources = [ConfigResource(ResourceType.BROKER, str(min(brokers)))] if brokers else []
             futures = self._connection.admin.describe_configs(resources, request_timeout=patient_seconds(deadline))
         try:

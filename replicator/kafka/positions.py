@@ -10,7 +10,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from replicator.clock import Deadline
 from replicator.errors import ReplicatorError, Unreachable
-from replicator.kafka.connection import Connection, patient_seconds, request_seconds
+from replicator.kafka.connection import Connection, interruptible, patient_seconds, request_seconds
 from replicator.kafka.translate import is_between_leaders
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.observations import PartitionEnds
@@ -77,7 +77,7 @@ class Positions:
         it. All topics are asked for: asking for one could make it anew where it was just deleted.
         """
         with self._connection.translated("ask for leaders"):
-            self._connection.admin.list_topics(timeout=request_seconds(deadline))
+            interruptible(lambda: self._connection.admin.list_topics(timeout=request_seconds(deadline)))
 
     def _ask_once(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 
 from replicator.clock import Deadline
 from replicator.errors import DeadlineExceeded, NotFound
-from replicator.kafka.connection import Connection, patient_seconds, request_seconds
+from replicator.kafka.connection import Connection, interruptible, patient_seconds, request_seconds
 from replicator.kafka.translate import kafka_error_of
 from replicator.model.cluster import ConfigValue, PartitionDescription, TopicDescription, TopicSpec
 from replicator.model.names import TopicName
@@ -42,7 +42,7 @@ class Topics:
     def names(self, deadline: Deadline) -> set[TopicName]:
         """Return the names of all topics we may see."""
         with self._connection.translated("list topics"):
-            metadata = self._connection.admin.list_topics(timeout=request_seconds(deadline))
+            metadata = interruptible(lambda: self._connection.admin.list_topics(timeout=request_seconds(deadline)))
         return {TopicName(name) for name in metadata.topics}
 
     def list(self, deadline: Deadline) -> dict[TopicName, TopicDescription]:

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from replicator.clock import Deadline
 from replicator.errors import DeadlineExceeded, Fenced, OutcomeUnknown, ReplicatorError
-from replicator.kafka.connection import Connection
+from replicator.kafka.connection import Connection, interruptible
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import TopicName, TopicPartition
 
@@ -72,7 +72,7 @@ class Writer:
             DeadlineExceeded: some record is neither acknowledged nor refused yet.
             AccessDenied, Unreachable, OperationFailed: the first refusal.
         """
-        left = self._producer.flush(deadline.left)
+        left = interruptible(lambda: self._producer.flush(deadline.left))
         if self._failures:
             first, self._failures = self._failures[0], []
             raise to_error(first, access=self._connection.access, doing="write")
@@ -104,7 +104,7 @@ class TransactionalWriter:
             )
         )
         with connection.translated(f"open transactional id {transactional_id}"):
-            self._producer.init_transactions(max(0.1, deadline.left))
+            interruptible(lambda: self._producer.init_transactions(max(0.1, deadline.left)))
 
     def append(self, records: Sequence[Outgoing], deadline: Deadline) -> list[int]:
         """Return the offsets of the records, all of them committed in one transaction.

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +76,25 @@ class Stage:
 
 def run_cli(*arguments: str, listen: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run one command; `listen` is where its configuration says that the supervisor answers."""
-    command = [sys.executable, "-m", "replicator", *arguments]
     env = {**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": listen or free_address()}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    return subprocess.run(cli(arguments), capture_output=True, text=True, timeout=60, check=False, env=env)
+
+
+@contextmanager
+def start_cli(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a command that runs beside us, where no supervisor answers; it is gone afterwards."""
+    env = {**os.environ, "REPLICATOR_SUPERVISOR__LISTEN": free_address()}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(cli(arguments), stdout=pipe, stderr=pipe, text=True, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def cli(arguments: Sequence[str]) -> list[str]:
+    """The command line of our own program."""
+    return [sys.executable, "-m", "replicator", *arguments]
 
 
 def make_topics(access: ClusterAccess, *names: TopicName) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from replicator.api.app import create_app
 from replicator.api.server import serve
 from replicator.api.wiring import SupervisorSource
+from replicator.cli.exits import EXIT_INTERRUPTED
 from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.connect import ConnectClient
 from replicator.errors import OperationHalted, PreflightBlocked
@@ -34,6 +38,7 @@ from tests.lab.stage import (
     flow_of,
     open_stage,
     run_cli,
+    start_cli,
     wait_until,
 )
 from tests.promql import Scraped, evaluate, parse_scrape, shipped_rules
@@ -264,6 +269,51 @@ def test_a_connector_stopped_by_hand_and_overtaken_by_retention(watched: Watched
     accepted = run_cli(*arguments, "--accept", "loss")
     assert accepted.returncode == 0, accepted.stderr
     assert "40 offsets were deleted on the source before they were mirrored" in " ".join(accepted.stdout.split())
+
+
+INTERRUPTED = (
+    ("plan", SHOP),
+    ("apply", SHOP),
+    ("lag",),
+    ("status",),
+    ("doctor",),
+    ("group", "list", SHOP),
+    ("group", "sync", SHOP, "--yes"),
+    ("flow", "restart", SHOP),
+    ("forecast", SHOP),
+    ("switchover", SHOP, "--confirm", SHOP),
+    ("drill", SHOP, "--yes"),
+)
+
+
+def test_ctrl_c_ends_whatever_waits_for_a_frozen_cluster(watched: Watched) -> None:
+    """Each command is caught while it waits for a cluster that accepts and never answers: one line, no traceback."""
+    stage = watched.stage
+    port = int(stage.lab.east.bootstrap.rpartition(":")[2])
+    stage.lab.freeze("east")
+    try:
+        with contextlib.ExitStack() as stack:
+            started = {words: stack.enter_context(start_cli("-c", str(stage.config), *words)) for words in INTERRUPTED}
+            for words, process in started.items():
+                wait_until(
+                    lambda process=process: is_connected(process.pid, port), seconds=120, what=f"{words} at work"
+                )
+                process.send_signal(signal.SIGINT)
+            for words, process in started.items():
+                _out, told = process.communicate(timeout=120)
+                assert process.returncode == EXIT_INTERRUPTED, (words, told)
+                assert [line for line in told.splitlines() if line.startswith("error: ")] == ["error: interrupted"], (
+                    told
+                )
+                assert "Traceback" not in told, (words, told)
+    finally:
+        stage.lab.thaw("east")
+    watched.wait_well()
+
+
+def is_connected(pid: int, port: int) -> bool:
+    """Whether the process has a connection to this port."""
+    return any(one.raddr and one.raddr.port == port for one in psutil.Process(pid).net_connections("tcp"))
 
 
 OUTAGE_ALERTS = {
