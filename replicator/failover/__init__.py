@@ -35,7 +35,18 @@ from replicator.failover.launch import Order, abort_operation, rehearse_operatio
 from replicator.failover.loss import SourceWatch, account_loss, unknown_window_seconds
 from replicator.failover.report import GroupReport, OperationReport, OrphanReport, report_of, rto_told
 from replicator.failover.runbooks import DRILL, FAILBACK, FAILOVER, RUNBOOKS, SWITCHOVER, runbook_of
-from replicator.failover.world import Capture, Choices, FenceGrade, Fencing, Identity, KeepHead, Override, Worker, World
+from replicator.failover.world import (
+    Capture,
+    Choices,
+    FenceGrade,
+    Fencing,
+    HasSnapshot,
+    Identity,
+    KeepHead,
+    Override,
+    Worker,
+    World,
+)
 
 __all__ = [
     "DRILL",
@@ -54,6 +65,7 @@ __all__ = [
     "Gate",
     "GateFacts",
     "GroupReport",
+    "HasSnapshot",
     "HookCommand",
     "Identity",
     "KeepHead",

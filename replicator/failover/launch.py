@@ -381,32 +381,52 @@ def fencing_as_begun(fencing: Fencing, records: Sequence[JournalRecord]) -> Fenc
     return fencing
 
 
+WITNESSED = frozenset({OperationState.HALTED})
+"""States that are no end, in which an operation may stand for long: its head is kept outside all the same."""
+PEER_SECONDS = 5.0
+"""A cluster that was left behind is asked for so long whether it lives, when a head is to be kept there."""
+
+
 def _leave_witness(world: World, log: Logbook) -> None:
-    """Leave the end of the chain in the store once the operation is over, however it ended. A copy that fails costs a
-    witness, nothing else."""
-    if world.keep_head is None or not log.operation.state.is_terminal:
+    """Leave the end of the chain in the store and on the other cluster once the operation is over or stands still,
+    however it ended. A copy that fails costs a witness, nothing else."""
+    if not log.records or not log.is_lease_held():
         return
+    state = log.operation.state
+    if not (state.is_terminal or state in WITNESSED):
+        return
+    _keep_on_peer(world)
+    if world.keep_head is not None:
+        with suppress(ReplicatorError):
+            world.keep_head(_head_of(world, log))
+
+
+def _keep_on_peer(world: World) -> None:
+    """Leave the head in the other cluster's journal, where that answers soon: of a failover it is mostly lost."""
+    log = world.logbook
+    has_fenced = (
+        not world.is_planned and log.operation.state.is_terminal and log.fact(FENCE_STEP, RULES_ITEM) is not None
+    )
+    with suppress(ReplicatorError), world.within(READ_SECONDS):
+        world.source.describe(world.deadline(PEER_SECONDS))
+        # A failover that fenced its source tells it of the rules here, as a planned move has done before.
+        write_head(world, what_the_other_learns(log) if has_fenced else None)
+
+
+def _head_of(world: World, log: Logbook) -> KeptHead:
     last = log.records[-1]
-    head = KeptHead(
+    return KeptHead(
         cluster=world.flow.target,
         writer=last.writer,
         sequence=last.sequence,
         digest=last.digest,
         kept_at=last.written_at,
+        epoch=log.epoch,
     )
-    with suppress(ReplicatorError):
-        world.keep_head(head)
 
 
 def _finish(world: World, log: Logbook) -> OperationReport:
     report = report_of(log.records, objectives=world.flow.objectives)
     state = OperationState.DONE_WITH_EXCEPTIONS if report.exceptions else OperationState.DONE
     log.end(state, {"exceptions": len(report.exceptions)})
-    has_fenced = log.fact(FENCE_STEP, RULES_ITEM) is not None
-    if world.is_planned or has_fenced:
-        # The chain's end is now the end of the operation. A copy that fails costs a witness, nothing else; a failover
-        # that fenced its source tells it here of the rules, as a planned move has done before.
-        told = [] if world.is_planned else what_the_other_learns(log)
-        with suppress(ReplicatorError), world.within(READ_SECONDS):
-            write_head(world, told)
     return report_of(log.records, objectives=world.flow.objectives)

@@ -21,6 +21,7 @@ from replicator.model.objectives import Objectives, Verdict
 from replicator.model.offsets import Grade, Translation
 from replicator.model.operations import JournalRecord, LossReport, Operation, OperationKind, OperationState, StepPhase
 
+LOST_ORPHANS_ITEM = "lost_orphans"
 EXCEPTIONS_MAX = 1_000
 """So many exceptions are told one by one; their number is told always."""
 
@@ -277,6 +278,7 @@ def _failback_exceptions(records: Sequence[JournalRecord]) -> list[str]:
     return [
         *([f"the forward flow had come back and mirrored {leaked} records after the cut"] if leaked else []),
         *untold,
+        *([str(lost["told"])] if (lost := facts_of(records, "report").get(LOST_ORPHANS_ITEM)) else []),
     ]
 
 

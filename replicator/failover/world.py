@@ -111,8 +111,12 @@ class Fencing:
     probe_target: ClusterAccess | None = None
 
 
-Capture = Callable[[KafkaCluster, tuple[TopicName, ...], str], str]
-"""Captures topics of a cluster as a snapshot under a tag, and returns its id."""
+Capture = Callable[[KafkaCluster, tuple[TopicName, ...], tuple[str, ...], Callable[[], None]], str]
+"""Captures topics of a cluster as a snapshot under tags, and returns its id. Right before it becomes visible the last
+argument is called, which may raise: then none is."""
+
+HasSnapshot = Callable[[str], bool | None]
+"""Says whether the store holds a snapshot; None where it does not tell."""
 
 
 KeepHead = Callable[[KeptHead], None]
@@ -127,8 +131,9 @@ class World:
     name of the configured flow where `flow` is derived from it. `is_planned`: the source lives, and is itself
     asked instead of what was observed of it. `peer_records` are the journal of the source's cluster, as far as
     it could be read. `forward` is the configured flow of a failback, whose own flow runs the other way; `wiring`
-    says how MirrorMaker reaches both clusters; `capture` keeps orphans as a snapshot, and `keep_head` the end of the
-    journal, where there is a store; `plan_digest` is that of the plan which is carried out, where one was given.
+    says how MirrorMaker reaches both clusters. Where there is a store, `capture` keeps orphans as a snapshot,
+    `has_snapshot` tells whether it is there still, and `keep_head` keeps the end of the journal. `plan_digest` is that
+    of the plan which is carried out, where one was given.
     `activates_rules`: a promotion gives applications the rights on the target that they have on the source.
     `takes_over` is the open operation that a failover which begins now goes on in the place of.
     `read_facts` keeps the moves that were read from the journal, each beside the fact it was read from.
@@ -149,6 +154,7 @@ class World:
     forward: World | None = None
     wiring: FlowWiring | None = None
     capture: Capture | None = None
+    has_snapshot: HasSnapshot | None = None
     keep_head: KeepHead | None = None
     plan_digest: str | None = None
     activates_rules: bool = True

@@ -74,7 +74,8 @@ def take_lease(
 ) -> Hold:
     """Return the lease with the journal open, its topic made if it was missing.
 
-    A holder that died is waited for until its session is over.
+    A holder that died is waited for until its session is over. Who loses the lease and wins it again may not act by
+    this hold any more: others may have acted between.
 
     Raises:
         LockHeld: somebody alive holds it; the error carries the operation's id.
@@ -85,9 +86,10 @@ def take_lease(
     lease = cluster.elect(group, topic=journal.topic, session_seconds=session_seconds)
     try:
         _win(lease, cluster, journal, supervisor_id=supervisor_id, session_seconds=session_seconds, deadline=deadline)
+        tenure = lease.tenure
         writer = journal.open_writer(
             supervisor_id,
-            is_allowed=lambda: lease.is_held,
+            is_allowed=lambda: lease.is_held and lease.tenure == tenure,
             epoch_elsewhere=epoch_elsewhere,
             deadline=deadline,
             accepting=accepting,

@@ -41,13 +41,15 @@ class JournalProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptHead:
-    """Where a cluster's chain of one writer ended when somebody else took a copy of its head."""
+    """Where a cluster's chain of one writer ended when somebody else took a copy of its head. `epoch` is that of the
+    holder who took it, 0 where it was not kept."""
 
     cluster: ClusterName
     writer: str
     sequence: int
     digest: str
     kept_at: datetime
+    epoch: int = 0
 
 
 def prove_journals(
@@ -80,6 +82,7 @@ def to_kept(record: JournalRecord) -> KeptHead | None:
         sequence=body["sequence"],
         digest=body["digest"],
         kept_at=record.written_at,
+        epoch=body["epoch"] if type(body.get("epoch")) is int else 0,
     )
 
 

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from replicator.clock import Deadline
-from replicator.errors import Unreachable, WrongCluster
+from replicator.errors import DeadlineExceeded, Unreachable, WrongCluster
 from replicator.kafka.translate import is_denial, translated
 from replicator.model.cluster import Broker, ClusterAccess, ClusterDescription, Security
 from replicator.model.observations import Reachability
@@ -33,7 +33,9 @@ REFUSED_SECONDS = 2.0
 KEEP_ALIVE = (("TCP_KEEPIDLE", 1), ("TCP_KEEPALIVE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3))
 """A machine that is gone, or has come back without us, is noticed within seconds though nothing is sent; the first two
 names are one setting, on Linux and on macOS."""
-RENEW_SECONDS = 30.0
+TRY_SECONDS = 10.0
+"""A broker that lives answers a question within this; later it is asked again, through a client of its own."""
+RENEW_SECONDS = TRY_SECONDS
 """An admin client that left a question unanswered is replaced, no more often than this."""
 LATE_SECONDS = 60.0
 """How long after us librdkafka gives a request up; the time-out of its sockets comes long before."""
@@ -133,6 +135,21 @@ class Connection:
                 raise
             raise AssertionError from exc  # translated() always raises
 
+    def ask_in_tries(self, ask: Callable[[Deadline], T], deadline: Deadline) -> T:
+        """Return the answer; one that does not come is asked for again, and `ask` may be repeated.
+
+        What was sent to a broker that then froze or died is answered by nobody, while the cluster has long had another
+        in its place.
+
+        Raises: what `ask` raises; DeadlineExceeded where no try was answered.
+        """
+        while True:
+            try:
+                return ask(first_try(deadline))
+            except DeadlineExceeded:
+                if deadline.left < TRY_SECONDS / 2:
+                    raise
+
     def _retire(self, *, now: float) -> None:
         """Let the next question go through an admin client of its own.
 
@@ -215,6 +232,12 @@ class Connection:
         with self._lock:
             self._admin = None
             self._retired = []
+
+
+def first_try(deadline: Deadline) -> Deadline:
+    """Return by when a broker that lives has answered what is asked now: a third of what is left, TRY_SECONDS at least,
+    and never more than is left."""
+    return Deadline.after(deadline.capped(max(TRY_SECONDS, deadline.left / 3)), clock=deadline.clock)
 
 
 def patient_seconds(deadline: Deadline) -> float:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.errors import (
     AccessDenied,
+    DeadlineExceeded,
     Fenced,
     NotFound,
     OperationFailed,
@@ -22,7 +23,7 @@ from replicator.errors import (
     ReplicatorError,
     Unreachable,
 )
-from replicator.kafka.connection import Connection, interruptible, patient_seconds
+from replicator.kafka.connection import Connection, first_try, interruptible, patient_seconds
 from replicator.kafka.translate import kafka_error_of, to_error
 from replicator.model.names import GroupName, TopicName, TopicPartition
 from replicator.model.observations import GroupObservation, GroupState, GroupType
@@ -76,7 +77,7 @@ class Groups:
 
     def list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
         """Return every group we may see; a broker that is just loading them is asked again."""
-        return self._once_loaded(lambda: self._list(deadline), deadline)
+        return self._once_loaded(self._list, deadline)
 
     def _list(self, deadline: Deadline) -> dict[GroupName, GroupListing]:
         doing = "list groups"
@@ -88,11 +89,12 @@ class Groups:
             raise to_error(error, access=self._connection.access, doing=doing) from KafkaException(error)
         return {GroupName(entry.group_id): _listing(entry) for entry in answer.valid}
 
-    def _once_loaded(self, ask: Callable[[], T], deadline: Deadline) -> T:
-        """Return the answer; a coordinator that is just loading its groups is asked again until it has."""
+    def _once_loaded(self, ask: Callable[[Deadline], T], deadline: Deadline) -> T:
+        """Return the answer; a coordinator that is just loading its groups is asked again until it has, and the next
+        one where the former has gone silent: `ask` may be repeated."""
         while True:
             try:
-                return ask()
+                return self._connection.ask_in_tries(ask, deadline)
             except ReplicatorError as exc:
                 if not _is_loading(exc) or deadline.left <= LOADING_PAUSE_SECONDS:
                     raise
@@ -107,7 +109,7 @@ class Groups:
         found: dict[GroupName, GroupObservation] = {}
         for start in range(0, len(wanted), GROUPS_IN_FLIGHT):
             batch = wanted[start : start + GROUPS_IN_FLIGHT]
-            found |= self._once_loaded(partial(self._committed_batch, batch, deadline), deadline)
+            found |= self._once_loaded(partial(self._committed_batch, batch), deadline)
         return found
 
     def _committed_batch(self, groups: Sequence[GroupName], deadline: Deadline) -> dict[GroupName, GroupObservation]:
@@ -189,8 +191,8 @@ class Groups:
         """
         if not offsets:
             return
-        self._once_loaded(lambda: self._refuse_active(group, deadline), deadline)
-        self._once_loaded(lambda: self._alter(group, offsets, deadline), deadline)
+        self._once_loaded(partial(self._refuse_active, group), deadline)
+        self._once_loaded(partial(self._alter, group, offsets), deadline)
         self._read_back(group, offsets, deadline)
 
     def commit_all(
@@ -221,7 +223,7 @@ class Groups:
         deadline: Deadline,
         before_each: Callable[[], None],
     ) -> dict[GroupName, ReplicatorError]:
-        described = self._once_loaded(lambda: self._describe(list(batch), deadline), deadline)
+        described = self._once_loaded(partial(self._describe, list(batch)), deadline)
         refused: dict[GroupName, ReplicatorError] = {
             group: self._refusal_of(group, found)
             for group, found in described.items()
@@ -231,26 +233,52 @@ class Groups:
         for group in [name for name in batch if name not in refused]:
             before_each()
             sent[group] = self._ask_alter(group, batch[group], deadline)
+        soon = first_try(deadline)
         for group, future in sent.items():
+
+            def alter_again(deadline: Deadline, group: GroupName = group) -> None:
+                before_each()
+                self._alter(group, batch[group], deadline)
+
             with _refusal_noted(refused, group):
-                self._await_alter(group, batch[group], future, deadline)
-        with self._connection.translated("read committed offsets"):
-            read = {group: self._ask_committed(group, deadline) for group in sent if group not in refused}
-        for group, future in read.items():
-            with _refusal_noted(refused, group):
-                self._compare(group, batch[group], self._positions(group, future, deadline))
+                self._await(partial(self._end_alter, group, future), alter_again, soon=soon, deadline=deadline)
+        self._read_back_all({group: batch[group] for group in sent if group not in refused}, refused, deadline)
         return refused
 
-    def _await_alter(
-        self, group: GroupName, offsets: Mapping[TopicPartition, int], future: Any, deadline: Deadline
+    def _read_back_all(
+        self,
+        wanted: Mapping[GroupName, Mapping[TopicPartition, int]],
+        refused: dict[GroupName, ReplicatorError],
+        deadline: Deadline,
     ) -> None:
-        """Return once the group is set; a coordinator that is just loading it is asked again."""
+        """Leave noted which groups read back something else."""
+        soon = first_try(deadline)
+        with self._connection.translated("read committed offsets"):
+            read = {group: self._ask_committed(group, deadline) for group in wanted}
+        for group, future in read.items():
+            with _refusal_noted(refused, group):
+                first, again = partial(self._positions, group, future), partial(self._read_positions, group)
+                self._compare(group, wanted[group], self._await(first, again, soon=soon, deadline=deadline))
+
+    def _read_positions(self, group: GroupName, deadline: Deadline) -> dict[TopicPartition, int]:
+        with self._connection.translated("read committed offsets"):
+            future = self._ask_committed(group, deadline)
+        return self._positions(group, future, deadline)
+
+    def _await(
+        self, first: Callable[[Deadline], T], again: Callable[[Deadline], T], *, soon: Deadline, deadline: Deadline
+    ) -> T:
+        """Return what comes of a request that is under way; of one that nobody answers `soon`, or whose group is being
+        loaded, what comes of it `again`."""
         try:
-            self._end_alter(group, future, deadline)
+            return first(soon)
+        except DeadlineExceeded:
+            if deadline.left <= soon.left:
+                raise
         except ReplicatorError as error:
             if not _is_loading(error):
                 raise
-            self._once_loaded(lambda: self._alter(group, offsets, deadline), deadline)
+        return self._once_loaded(again, deadline)
 
     def _refuse_active(self, group: GroupName, deadline: Deadline) -> None:
         found = self._describe([group], deadline)[group]
@@ -283,7 +311,7 @@ class Groups:
             raise OperationFailed(f"cluster {self._connection.access.name}: {doing}: {'; '.join(refused)}")
 
     def _read_back(self, group: GroupName, offsets: Mapping[TopicPartition, int], deadline: Deadline) -> None:
-        self._compare(group, offsets, self.committed([group], deadline)[group].committed)
+        self._compare(group, offsets, self._once_loaded(partial(self._read_positions, group), deadline))
 
     def _compare(
         self, group: GroupName, offsets: Mapping[TopicPartition, int], seen: Mapping[TopicPartition, int]

@@ -54,6 +54,10 @@ class Lease:
         self._failure: KafkaException | None = None
         self._session_seconds = session_seconds
         self._polled_at = time.monotonic()
+        self._is_doubtful = threading.Event()
+        self.tenure = 0
+        """How often the lease was won: who lost it and won it again has another one; others may have acted between."""
+        self._topic = topic
         with connection.translated(f"join the election {group}"):
             self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         self._thread = threading.Thread(target=self._keep, name=f"lease-{group}", daemon=True)
@@ -64,6 +68,7 @@ class Lease:
         if partitions:
             consumer.pause(partitions)
         if _has_the_one(partitions):
+            self.tenure += 1
             self._is_held.set()
         self._was_answered.set()
 
@@ -80,6 +85,10 @@ class Lease:
         while not self._is_over.is_set():
             try:
                 self._consumer.poll(POLL_SECONDS)
+                if time.monotonic() - self._polled_at >= self._session_seconds:
+                    self._is_doubtful.set()
+                if self._is_doubtful.is_set():
+                    self._ask_broker()
                 self._polled_at = time.monotonic()
             except KafkaException as exc:
                 self._failure = exc
@@ -87,13 +96,26 @@ class Lease:
                 self._was_answered.set()
                 return
 
+    def _ask_broker(self) -> None:
+        """End the doubt of a process that slept for longer than its session: a commit in the group's name is taken from
+        a member of today alone. Until it is answered nothing is held; who was put out hears so at a later poll."""
+        place = VendorPartition(self._topic, 0, 0)
+        try:
+            self._consumer.commit(offsets=[place], asynchronous=False)
+            self._consumer.poll(0)  # an end of the membership that was noted meanwhile is told here
+        except KafkaException:
+            return
+        self._is_doubtful.clear()
+
     @property
     def is_held(self) -> bool:
         """Whether this process holds the lease, as far as it has been told.
 
-        A process that was frozen longer than its session has not been told yet: it holds nothing.
+        A process that was frozen longer than its session has not been told yet: it holds nothing until the broker
+        says that it still does.
         """
-        return self._is_held.is_set() and time.monotonic() - self._polled_at < self._session_seconds
+        is_awake = time.monotonic() - self._polled_at < self._session_seconds
+        return self._is_held.is_set() and is_awake and not self._is_doubtful.is_set()
 
     @property
     def was_answered(self) -> bool:

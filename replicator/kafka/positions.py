@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from confluent_kafka import IsolationLevel
 from confluent_kafka import TopicPartition as VendorPartition
@@ -59,10 +60,11 @@ class Positions:
     def _ask(
         self, partitions: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel, deadline: Deadline
     ) -> Offsets:
-        """Return what every partition answers; those between two leaders are asked again."""
+        """Return what every partition answers; one between two leaders, or with a silent one, is asked again."""
         found: Offsets = {}
         while missing := [tp for tp in partitions if tp not in found]:
-            answered = self._ask_once(missing, spec, isolation, deadline)
+            ask = partial(self._ask_once, missing, spec, isolation)
+            answered = self._connection.ask_in_tries(ask, deadline)
             if not answered:
                 deadline.check(f"list offsets of {missing[0]}: it has no leader")
                 deadline.clock.sleep(ELECTION_POLL_SECONDS)

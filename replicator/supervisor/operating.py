@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from replicator.clock import SYSTEM_CLOCK, Clock, Deadline
 from replicator.connect import ConnectClient
 from replicator.connect.mirror import TASKS_MAX
-from replicator.errors import DataCorrupt, ReplicatorError
+from replicator.errors import DataCorrupt, NotFound, ReplicatorError
 from replicator.failover import (
     Capture,
     Choices,
     FenceGrade,
     Fencing,
+    HasSnapshot,
     HookCommand,
     Identity,
     KeepHead,
@@ -83,6 +84,7 @@ def open_operation_world(
             secrets_folder=settings.connect_of(back.target).secrets_folder,
         )
         world.capture = _capture(desk) if settings.store else None
+        world.has_snapshot = _has_snapshot(desk) if settings.store else None
         yield world
 
 
@@ -119,19 +121,28 @@ def _open_one(desk: Desk, flow: Flow, choices: Choices, *, is_planned: bool, fen
 def _capture(desk: Desk) -> Capture:
     """Return what keeps topics of a cluster as a snapshot in the configured store."""
 
-    def capture(cluster: KafkaCluster, topics: tuple[TopicName, ...], tag: str) -> str:
+    def capture(
+        cluster: KafkaCluster, topics: tuple[TopicName, ...], tags: tuple[str, ...], may_publish: Callable[[], None]
+    ) -> str:
         from replicator.model.archive.snapshots import ORPHANS_TAG
         from replicator.model.flow import Selection
-        from replicator.snapshot import SnapshotRequest, create_snapshot, verify_snapshot
+        from replicator.snapshot import Progress, SnapshotRequest, Stage, create_snapshot, verify_snapshot
         from replicator.supervisor.schedules.snapshots import open_repository
         from replicator.wire import RawClient
 
         repository = open_repository(desk.settings)
         nobody = Selection(include=())
-        request = SnapshotRequest(topics=Selection(include=topics), groups=nobody, tags=(ORPHANS_TAG, tag))
+        request = SnapshotRequest(topics=Selection(include=topics), groups=nobody, tags=(ORPHANS_TAG, *tags))
+
+        def report(progress: Progress) -> None:
+            if progress.stage is Stage.PUBLISH:
+                may_publish()
+
         with RawClient(cluster.access, clock=desk.clock) as raw:
             deadline = Deadline.after(desk.budget_seconds or _CAPTURE_SECONDS, clock=desk.clock)
-            manifest = create_snapshot(cluster, raw, repository, request, clock=desk.clock, deadline=deadline)
+            manifest = create_snapshot(
+                cluster, raw, repository, request, clock=desk.clock, deadline=deadline, report=report
+            )
         proof = verify_snapshot(repository, manifest.id, clock=desk.clock)
         if not proof.is_ok:
             raise DataCorrupt(
@@ -140,6 +151,23 @@ def _capture(desk: Desk) -> Capture:
         return manifest.id
 
     return capture
+
+
+def _has_snapshot(desk: Desk) -> HasSnapshot:
+    """Return what asks the configured store for a snapshot; one that does not answer tells nothing."""
+
+    def has(snapshot_id: str) -> bool | None:
+        from replicator.supervisor.schedules.snapshots import open_repository
+
+        try:
+            return snapshot_id in open_repository(desk.settings).list_ids()
+        except NotFound:
+            return False
+        except ReplicatorError as error:
+            get_logger().warning("orphans_not_looked_for", cause=safe_text(error.message))
+            return None
+
+    return has
 
 
 def _keep_head(desk: Desk) -> KeepHead:

@@ -28,16 +28,17 @@ class _Head(BaseModel):
     sequence: int
     digest: str
     kept_at: datetime
+    epoch: int = 0
 
 
 def put_head(settings: Settings, head: KeptHead) -> None:
-    """The head is in the store.
+    """The head is in the store, beside what an older or newer holder of the lease has put there.
 
     Raises:
-        NotFound: the store holds no repository. OperationFailed: another head of this number is there: the chain was
-            written anew. The store's errors.
+        NotFound: the store holds no repository. OperationFailed: another head of this number and epoch is there: the
+            chain was written anew. The store's errors.
     """
-    name = f"{head.cluster}/{head.writer}/{head.sequence:012d}"
+    name = f"{head.cluster}/{head.writer}/{head.sequence:012d}-{head.epoch}"
     open_shelf(settings).put(DocumentKind.HEAD, name, json.dumps(to_plain(head), sort_keys=True).encode())
 
 
@@ -67,4 +68,5 @@ def _read(shelf: Shelf, name: str) -> KeptHead:
         sequence=found.sequence,
         digest=found.digest,
         kept_at=found.kept_at,
+        epoch=found.epoch,
     )

@@ -33,7 +33,7 @@ from tests.lab.stage import wait_until
 def play_out(lab: Lab, folder: Path, fault: Fault) -> Figures:
     """Return what a fault came to, the move that met it and the way home having kept their word."""
     began = time.monotonic()
-    with open_play(lab, folder, f"chaos-{fault.name}", **fault.sections) as play:
+    with open_play(lab, folder, f"chaos-{fault.name}", replicas=fault.replicas, **fault.sections) as play:
         figures = Figures(fault=fault.name, proof=fault.strike(play))
         meet(play, fault, figures)
         fault.afterwards(play)

@@ -33,7 +33,8 @@ class Fault:
 
     `words` is the command; `statuses` are how it may end. `loses` is whether something must be lost: else nothing may.
     `leaks` is whether the forward flow comes back by itself, with its worker, and mirrors from the old active.
-    `is_met_unasked` is whether nobody runs a command: the supervisor must begin the failover by itself.
+    `is_met_unasked` is whether nobody runs a command: the supervisor must begin the failover by itself. `replicas` is
+    how many the events have on east; -1 is the broker's own number.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fault:
     loses: bool = True
     leaks: bool = False
     is_met_unasked: bool = False
+    replicas: int = -1
     afterwards: Callable[[Play], None] = nothing_more
     sections: dict[str, Any] = field(default_factory=dict)
 

@@ -238,14 +238,15 @@ def write_config(lab: Lab, folder: Path, name: str, extra: dict[str, Any]) -> Pa
 
 
 @contextmanager
-def open_play(lab: Lab, folder: Path, name: str, **sections: Any) -> Iterator[Play]:
+def open_play(lab: Lab, folder: Path, name: str, *, replicas: int = -1, **sections: Any) -> Iterator[Play]:
     """Yield a flow under traffic: history mirrored, groups observed, a peak rate known, applications at work."""
     folder.mkdir()
     config = write_config(lab, folder, name, sections)
     with KafkaCluster(lab.access("east", "admin")) as east, KafkaCluster(lab.access("west", "admin")) as west:
         topics = [TopicName(f"{name}.{kind}") for kind in ("events", "bookings", "table")]
         shell = Shell(config=config, folder=folder)
-        made = Play(name, lab, folder, shell, east, west, Ledger.of(topics, compacted=frozenset(topics[2:])))
+        ledger = Ledger.of(topics, compacted=frozenset(topics[2:]))
+        made = Play(name, lab, folder, shell, east, west, ledger, replicas)
         try:
             load(made)
             let_groups_read(made)

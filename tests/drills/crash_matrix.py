@@ -46,7 +46,7 @@ WRITES_MAX = 80
 PASSED_OVER = frozenset({"hold_lease", "drain", "translate.after_effect", "clean_up.after_effect"})
 """Goals that hold before anybody acts: no lease is left to take, nothing to drain without writers; and with a single
 group the place inside `translate` and `clean_up` lies behind their whole effect."""
-NOT_HERE = frozenset({"fence_source.before_rules", "export_orphans.before_snapshot"})
+NOT_HERE = frozenset({"fence_source.before_rules", "export_orphans.before_snapshot", "export_orphans.before_publish"})
 """Places that this stage does not pass: it has no authorizer and no store."""
 
 

@@ -417,6 +417,7 @@ class SimLease:
         self._group = group
         self._session_seconds = session_seconds
         self.was_answered = False
+        self.tenure = 0
 
     @property
     def is_held(self) -> bool:
@@ -434,6 +435,7 @@ class SimLease:
                 return False
             self._line.clock.sleep(self._session_seconds)
         holders[self._group] = self
+        self.tenure += 1
         return True
 
     @property

@@ -20,8 +20,8 @@ KINDS = (
     Fault.KILL_AFTER,
     Fault.PAUSE,
 )
-HOMEWARD_SEEDS = range(HOMEWARD_EVERY - 1, 800, HOMEWARD_EVERY)
-FIRST = {"an_abort_leaves_the_way_home": 199, "an_abort_leaves_the_new_active_fenced": 99}
+HOMEWARD_SEEDS = range(HOMEWARD_EVERY - 1, 1900, HOMEWARD_EVERY)
+FIRST = {"an_abort_leaves_the_way_home": 199, "an_abort_leaves_the_new_active_fenced": 1335}
 """Where the search begins for faults that seldom show."""
 SWEPT_FOR = {"orphans_are_kept_again": Fault.LOST_REPLY}
 """Faults of the product that one fault of the world shows, at one call of it."""

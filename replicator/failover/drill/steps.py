@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from replicator.errors import DeadlineExceeded, OperationFailed, ReplicatorError
-from replicator.failover.copies import read_ends, take_cut
+from replicator.failover.copies import describe_copies, read_ends, take_cut
 from replicator.failover.drill.comparing import Likeness, compare_first, find_hollowness
 from replicator.failover.engine.runbook import Step
 from replicator.failover.facts import cut_to_facts
@@ -30,6 +30,7 @@ from replicator.model.operations import Done, Finding, Ready
 
 CLEAN_UP_NAME = "clean_up"
 CLONED = "cloned"
+FINDINGS = (Likeness.SKIPPED, Likeness.UNAVAILABLE, Likeness.MISSING, Likeness.FAILED)
 FINDINGS_MAX = 50
 """So many partitions that do not compare are told one by one."""
 
@@ -129,11 +130,12 @@ def do_verify(world: World) -> None:
     findings: list[str] = []
     cut = read_cut(world.logbook)
     mirrored = cut.mirrored if cut is not None else {}
+    compacted = compacted_copies(world)
     for name, move in drilled_moves(world).items():
         for answer in move.translation.translations:
-            likeness = _compare(world, answer, mirrored=mirrored.get(answer.partition))
+            likeness = _compare(world, answer, mirrored=mirrored.get(answer.partition), compacted=compacted)
             counts[likeness.value] += 1
-            if likeness in (Likeness.SKIPPED, Likeness.UNAVAILABLE, Likeness.FAILED):
+            if likeness in FINDINGS:
                 findings.append(f"group {name}: {answer.partition}: {_tell(likeness, answer)}")
     hollow = find_hollowness(counts)
     if hollow is not None:
@@ -148,10 +150,19 @@ def do_verify(world: World) -> None:
     world.logbook.add_fact(VERIFY_NAME, VERIFIED, body)
 
 
-def _compare(world: World, answer: Translation, *, mirrored: int | None) -> Likeness:
+def compacted_copies(world: World) -> frozenset[TopicName]:
+    """Return the copies from which the cleaner takes records of its own accord."""
+    configs = world.target.topics.configs(sorted(describe_copies(world)), world.deadline(ACT_SECONDS))
+    return frozenset(name for name, found in configs.items() if "compact" in (found["cleanup.policy"].value or ""))
+
+
+def _compare(world: World, answer: Translation, *, mirrored: int | None, compacted: frozenset[TopicName]) -> Likeness:
+    is_compacted = answer.target_partition.topic in compacted
     deadline = world.deadline(READ_SECONDS)
     try:
-        return compare_first(world.source, world.target, answer, mirrored=mirrored, deadline=deadline)
+        return compare_first(
+            world.source, world.target, answer, mirrored=mirrored, is_compacted=is_compacted, deadline=deadline
+        )
     except (OperationFailed, DeadlineExceeded):
         return Likeness.FAILED
 
@@ -159,6 +170,10 @@ def _compare(world: World, answer: Translation, *, mirrored: int | None) -> Like
 def _tell(likeness: Likeness, answer: Translation) -> str:
     if likeness is Likeness.UNAVAILABLE:
         return "the target has no copy of it"
+    if likeness is Likeness.MISSING:
+        return (
+            f"the copy lacks the record at {answer.source_offset}: it is not among what follows {answer.target_offset}"
+        )
     if likeness is Likeness.FAILED:
         return f"whether the record at {answer.source_offset} follows could not be read"
     return f"the record at {answer.source_offset} does not follow {answer.target_offset} of the copy"

@@ -2,8 +2,8 @@
 
 Set REPLICATOR_CRASH_AT to a point's name (`commit.after_intent`; `journal.after_7` is behind the process's seventh
 write to its operation's journal) and the process kills itself there with SIGKILL, as a lost machine would; with
-REPLICATOR_PAUSE_AT it stands still there instead, alive, until a signal ends it or its patience does. Without the
-variables a point costs nothing.
+REPLICATOR_PAUSE_AT it stands still there instead, alive, until a signal ends it or its patience does; with
+REPLICATOR_FREEZE_AT it stops itself with SIGSTOP, and SIGCONT wakes it up. Without the variables a point costs nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 CRASH_VARIABLE = "REPLICATOR_CRASH_AT"
 PAUSE_VARIABLE = "REPLICATOR_PAUSE_AT"
+FREEZE_VARIABLE = "REPLICATOR_FREEZE_AT"
 PAUSE_SECONDS = 60.0
 
 BEFORE_INTENT = "before_intent"
@@ -32,12 +33,15 @@ Crashpoint = Callable[[str], None]
 def crashpoint_from(environ: Mapping[str, str] = os.environ) -> Crashpoint:
     """Return what every kill point calls: it strikes at the one that the environment names."""
     kill_at, pause_at = environ.get(CRASH_VARIABLE), environ.get(PAUSE_VARIABLE)
-    if not kill_at and not pause_at:
+    freeze_at = environ.get(FREEZE_VARIABLE)
+    if not kill_at and not pause_at and not freeze_at:
         return never_crash
 
     def strike(name: str) -> None:
         if name == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if name == freeze_at:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if name == pause_at:
             time.sleep(PAUSE_SECONDS)
 

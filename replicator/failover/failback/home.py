@@ -10,6 +10,7 @@ from replicator.connect import ConnectClient
 from replicator.errors import OperationHalted
 from replicator.failover.access import withdraw_rules
 from replicator.failover.engine.runbook import Step
+from replicator.failover.failback.owning import require_own
 from replicator.failover.failback.reconcile import forward_of
 from replicator.failover.failback.reverse import connect_of
 from replicator.failover.fences import LIFTED_ITEM, rule_to_row, standing_fences
@@ -55,7 +56,7 @@ def do_seed(world: World) -> None:
     """Take the reverse connectors away, and set the configured flow's positions, journaled before they are."""
     connect, forward = connect_of(world), forward_of(world)
     for name in connector_names(world):
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.delete(name, world.deadline(ACT_SECONDS))
     positions = home_positions(world)
     rows = [[tp.topic, tp.partition, at] for tp, at in sorted(positions.items())]

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from replicator.errors import OperationFailed
 from replicator.failover.engine.runbook import Step
 from replicator.failover.failback.seams import Seam, orphan_count, read_seams
+from replicator.failover.steps.report import EXPORT_STEP, KEPT_ITEM, SNAPSHOT_ITEM, lost_snapshot
 from replicator.failover.world import ACT_SECONDS, READ_SECONDS, World
 from replicator.kafka import KafkaCluster, Outgoing, Record, Writer
 from replicator.model.cluster import TopicSpec
 from replicator.model.names import TopicName, TopicPartition
 from replicator.model.operations import Done, Finding, Ready
 
-NAME = "export_orphans"
-KEPT = "kept"
-SNAPSHOT = "snapshot"
+NAME = EXPORT_STEP
+KEPT = KEPT_ITEM
+SNAPSHOT = SNAPSHOT_ITEM
 MENDING = "mending"
 MENDED = "mended"
 READ_AT_ONCE = 5_000
@@ -45,6 +47,8 @@ def check_exported(world: World) -> Finding:
         return Ready("keys of compacted topics are to get the new active's values")
     if world.capture is not None and world.log is not None and world.log.fact(NAME, SNAPSHOT) is None:
         return Ready("they are to be captured as a snapshot")
+    if (lost := lost_snapshot(world)) is not None:
+        return Ready(f"their snapshot {lost} is gone from the store: they are to be captured again")
     snapshot = world.log.fact(NAME, SNAPSHOT) if world.log is not None else None
     return Done({"orphans": total, "topics": kept["topics"], "snapshot": snapshot["id"] if snapshot else None})
 
@@ -55,8 +59,23 @@ def quarantine_of(topic: TopicName, operation_id: str) -> TopicName:
 
 
 def do_export(world: World) -> None:
-    """Keep every orphan; killed anywhere, the next try goes on behind what stands there already."""
+    """Keep every orphan; killed anywhere, the next try goes on behind what stands there already. What was kept and
+    mended is not read again: the topic it came from may be made anew by now."""
     seams = [seam for seam in read_seams(world.logbook) or () if seam.orphans]
+    kept = world.logbook.fact(NAME, KEPT)
+    if kept is None or kept["orphans"] != orphan_count(seams) or world.logbook.fact(NAME, MENDED) is None:
+        _keep_all(world, seams)
+    if world.capture is not None:
+        world.crashpoint(f"{NAME}.before_snapshot")
+        world.logbook.require_lease()
+        tags = (world.logbook.request.operation_id, f"epoch-{world.logbook.epoch}")
+        names = tuple(TopicName(name) for name in (world.logbook.fact(NAME, KEPT) or {"topics": ()})["topics"])
+        captured = world.capture(world.target, names, tags, partial(_require_still_ours, world))
+        world.logbook.add_fact(NAME, SNAPSHOT, {"id": captured})
+
+
+def _keep_all(world: World, seams: list[Seam]) -> None:
+    """Leave every orphan in its quarantine topic, and none the latest value of its key where it came from."""
     topics = _quarantine_topics(world, seams)
     writer = world.target.writer("replicator.orphans", acks="all")
     try:
@@ -69,11 +88,12 @@ def do_export(world: World) -> None:
     world.logbook.add_fact(NAME, KEPT, {"orphans": orphan_count(seams), "topics": names})
     world.crashpoint(f"{NAME}.before_mending")
     _mend_compacted(world, seams, topics)
-    if world.capture is not None:
-        world.crashpoint(f"{NAME}.before_snapshot")
-        world.logbook.require_lease()
-        captured = world.capture(world.target, tuple(names), world.logbook.request.operation_id)
-        world.logbook.add_fact(NAME, SNAPSHOT, {"id": captured})
+
+
+def _require_still_ours(world: World) -> None:
+    """Return only while this holder may still make a snapshot visible: capturing takes its time."""
+    world.crashpoint(f"{NAME}.before_publish")
+    world.logbook.require_lease()
 
 
 def _quarantine_topics(world: World, seams: list[Seam]) -> dict[TopicName, TopicName]:
@@ -196,5 +216,5 @@ EXPORT_ORPHANS = Step(
     do=do_export,
     is_read_only=False,
     proof_seconds=ACT_SECONDS,
-    kill_points=("between_partitions", "before_mending", "before_snapshot"),
+    kill_points=("between_partitions", "before_mending", "before_snapshot", "before_publish"),
 )

@@ -7,10 +7,12 @@ reads on from there. What an earlier try has brought home already it does not br
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from replicator.connect import ConnectClient
 from replicator.errors import PreflightBlocked, ReplicatorError, Unreachable
 from replicator.failover.engine.runbook import Step
+from replicator.failover.failback.owning import require_own
 from replicator.failover.failback.rebuilding import (
     delete_rebuilt,
     is_rebuilt,
@@ -106,7 +108,7 @@ def do_seed(world: World) -> None:
         world.logbook.add_fact(SEED_NAME, SEEDS, {"rows": rows})
     world.crashpoint(f"{SEED_NAME}.before_positions")
     wanted = {tp: at for tp, at in _wanted(world, seams, stored).items() if stored.get(tp, 0) != at}
-    world.logbook.require_lease()
+    require_own(connect, flow.source_connector, world)
     connect.set_positions(
         flow.source_connector, source_alias=flow.source, positions=wanted, deadline=world.deadline(ACT_SECONDS)
     )
@@ -143,7 +145,7 @@ def first_bases(world: World) -> dict[TopicPartition, tuple[int, int]]:
 def _desired(world: World) -> DesiredFlow:
     if world.wiring is None:
         raise PreflightBlocked("a failback knows how MirrorMaker reaches both clusters", hint="replicator failback")
-    return _desired_of(world, world.wiring)
+    return _desired_of(world, replace(world.wiring, epoch=world.logbook.epoch))
 
 
 def _desired_of(world: World, wiring: FlowWiring) -> DesiredFlow:
@@ -173,15 +175,16 @@ def _make_topics(world: World, desired: DesiredFlow) -> None:
 def _make_connector(world: World, connect: ConnectClient, name: str, config: Mapping[str, str]) -> None:
     """Leave the connector STOPPED with this configuration, whatever an earlier failback left of it."""
     found = connect.find(name, world.deadline(ACT_SECONDS))
-    world.logbook.require_lease()
+    require_own(connect, name, world)
     if found is None:
         connect.create(name, config, deadline=world.deadline(ACT_SECONDS))
+        require_own(connect, name, world)
         return
     connect.stop(name, world.deadline(ACT_SECONDS))
     if dict(found.config) != dict(config):
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.configure(name, config, world.deadline(ACT_SECONDS))
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.stop(name, world.deadline(ACT_SECONDS))
 
 
@@ -189,7 +192,7 @@ def undo_seed(world: World) -> None:
     """Leave no reverse connector. Its stored positions stay: what came home is not brought again by another try."""
     connect = connect_of(world)
     for name in connector_names(world):
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.delete(name, world.deadline(ACT_SECONDS))
 
 
@@ -234,7 +237,7 @@ def do_start(world: World) -> None:
         world.logbook.add_fact(START_NAME, BEGUN, {"rows": rows})
     world.crashpoint(f"{START_NAME}.before_resume")
     for name in connector_names(world):
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.resume(name, world.deadline(READ_SECONDS), tasks_min=1 if name == world.flow.source_connector else 0)
 
 
@@ -246,7 +249,7 @@ def undo_start(world: World) -> None:
         running = list(connector_names(world))
     connect = connect_of(world)
     for name in running:
-        world.logbook.require_lease()
+        require_own(connect, name, world)
         connect.stop(name, world.deadline(ACT_SECONDS))
 
 

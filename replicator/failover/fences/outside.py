@@ -14,16 +14,19 @@ from replicator.wire import RawClient, WriteProbe, probe_write
 
 
 def call_hooks(world: World, hooks: tuple[HookCommand, ...], *, step: str) -> None:
-    """Leave the operator's commands run, with the operation, the step and the epoch in their environment."""
-    world.logbook.require_lease()
-    run_hooks(
-        hooks,
-        environ=os.environ,
-        operation_id=world.logbook.request.operation_id,
-        step=step,
-        epoch=world.logbook.epoch,
-        deadline=world.deadline(ACT_SECONDS * max(1, len(hooks)) + worst_seconds(hooks)),
-    )
+    """Leave the operator's commands run, with the operation, the step and the epoch in their environment; the lease is
+    asked for right before each."""
+    deadline = world.deadline(ACT_SECONDS * max(1, len(hooks)) + worst_seconds(hooks))
+    for hook in hooks:
+        world.logbook.require_lease()
+        run_hooks(
+            (hook,),
+            environ=os.environ,
+            operation_id=world.logbook.request.operation_id,
+            step=step,
+            epoch=world.logbook.epoch,
+            deadline=deadline,
+        )
 
 
 def probe_topics(

@@ -50,6 +50,7 @@ def write_head(world: World, told: list[Entry] | None = None) -> dict[str, objec
         "writer": last.writer,
         "sequence": last.sequence,
         "digest": last.digest,
+        "epoch": log.epoch,
     }
     journal = Journal(world.source, world.identity.topic_prefix, clock=world.clock)
     journal.ensure_topic(world.deadline(ACT_SECONDS))

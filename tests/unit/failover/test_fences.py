@@ -13,7 +13,7 @@ from replicator.clock import SYSTEM_CLOCK, Deadline
 from replicator.errors import AccessDenied, DeadlineExceeded, ReplicatorError, Unreachable
 from replicator.failover import FenceGrade
 from replicator.failover.drill import Likeness, judge_first
-from replicator.failover.drill.comparing import find_hollowness
+from replicator.failover.drill.comparing import are_alike, find_hollowness
 from replicator.failover.fences import ProbeOutcome, outside, reached_grade
 from replicator.failover.fences.proof import NOT_PROBED, judge_probes
 from replicator.failover.fences.rules import fence_rules, rule_from_row, rule_to_row, standing_fences
@@ -233,6 +233,21 @@ def test_a_drill_sees_a_skip(ahead: list[bytes], below: list[bytes], expected: L
         row(7, b"x"), [row(n, v) for n, v in enumerate(ahead)], [row(n, v) for n, v in enumerate(below)]
     )
     assert found is expected
+
+
+@pytest.mark.parametrize(("must_be_there", "expected"), [(True, Likeness.MISSING), (False, Likeness.UNREADABLE)])
+def test_a_drill_sees_what_the_copy_lacks(must_be_there: bool, expected: Likeness) -> None:
+    """Where all that may be read again was searched and nothing compacts the copy, only loss explains it."""
+    assert judge_first(row(7, b"x"), [row(0, b"y")], [row(1, b"w")], must_be_there=must_be_there) is expected
+
+
+@pytest.mark.parametrize(
+    ("stamped", "expected"), [((False, False), False), ((True, False), True), ((False, True), True)]
+)
+def test_a_time_that_a_broker_stamped_tells_nothing(stamped: tuple[bool, bool], expected: bool) -> None:
+    """Two records with other times are alike only where one of the times is a broker's."""
+    ours, theirs = (replace(row(1, b"x"), is_log_append_time=one) for one in stamped)
+    assert are_alike(ours, replace(theirs, timestamp_ms=2)) is expected
 
 
 @pytest.mark.parametrize(
