@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from replicator.model.acls import AclBinding, ResourceType
 from replicator.model.cluster import Secret
 from replicator.model.names import FlowName
 from replicator.settings import load_settings
+from replicator.settings.yaml_file import parse_yaml
 from tests.pages import said
 
 from .conftest import RECORDS, VIEWER, Face, make_face, use_own_worker, wait_until
@@ -100,12 +103,26 @@ def test_a_snapshot_goes_over_the_raw_path_with_tls(secured: Face) -> None:
     secured.run("snapshot", "verify", taken["id"])
 
 
+def name_application(secured: Face) -> None:
+    """Say in the configuration as whom applications log in."""
+    parsed = parse_yaml(secured.config.read_text(), name="secured")
+    tree: Any = parsed.plain() if parsed is not None else {}
+    password = secured.lab.folders.secrets / "app" / "password"
+    for name in CLUSTERS:
+        security = tree["clusters"][name]["security"]
+        tree["clusters"][name]["application"] = {**security, "username": "app", "password": f"file:{password}"}
+    secured.config.write_text(json.dumps(tree))
+
+
 @pytest.mark.long
 @pytest.mark.security
 def test_there_and_back_with_least_rights(secured: Face) -> None:
     """A switchover fences applications by rules and moves; a failback starts the worker it needs and brings everything
-    home: no right is lacking."""
-    secured.run("switchover", secured.flow, "--confirm", secured.flow)
+    home: no right is lacking. With an application to probe as, the fence is proven; without one it would be told."""
+    name_application(secured)
+    moved = secured.answer("switchover", secured.flow, "--confirm", secured.flow)["item"]
+    assert moved["fence"]["source"].startswith("acl: ")
+    assert "at most" not in moved["fence"]["source"]
     assert {one["cluster"]: one["state"] for one in secured.answer("worker", "list")["items"]}["east"] == "gone"
     try:
         done = secured.answer("failback", secured.flow, "--confirm", secured.flow)["item"]
