@@ -32,7 +32,7 @@ from tests.simulation.judge import journal_of
 from tests.simulation.play import Theatre, copy_stage, open_stage
 from tests.simulation.ports import SimWriter
 from tests.simulation.stage import FLOW, Stage, is_homeward, make_stage
-from tests.simulation.wires import Process
+from tests.simulation.wires import Fault, Process
 
 PROBE = TopicName("__replicator.probe")
 ACCEPTED = Choices(accepted=frozenset({Override.SPLIT_BRAIN}))
@@ -120,6 +120,28 @@ def test_a_fence_that_cannot_be_set_keeps_no_failover() -> None:
     assert report.is_past_promote
     assert report.fence is not None
     assert "cluster east does not answer" in report.fence.source
+
+
+def test_one_lost_answer_in_the_survey_forgoes_no_fence() -> None:
+    """The source took the connection and did not describe itself: it is asked once more before the cut."""
+    stage = living()
+    calm = Theatre(copy_stage(stage), 0, {})
+    asked: list[int] = []
+    calm.wires.tick = lambda: None
+    original = Process.call
+
+    def noted(self: Process, what: str, *rest: Any, **how: Any) -> Any:
+        if what == "east: describe":
+            asked.append(self._wires.calls + 1)
+        return original(self, what, *rest, **how)
+
+    with mock.patch.object(Process, "call", noted):
+        order(calm, 1)
+    for call in asked:
+        world = copy_stage(stage)
+        order(Theatre(world, 0, {call: Fault.LOST_REPLY}), 1)
+        assert denials(world) == {"User:app"}, f"call {call}"
+    assert len(asked) > 1
 
 
 def _die_after_the_survey(stage: Stage) -> None:

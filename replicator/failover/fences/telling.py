@@ -34,7 +34,8 @@ def fence_of(
     if survey is None:
         return None
     told = tell_unfenced(survey.answer, accepted)
-    why = f": {fenced['told']}" if fenced is not None and survey.is_answering else ""
+    is_tried = fenced is not None and (survey.answer is Reachability.REACHABLE or fenced["grade"] == FenceGrade.HOOK)
+    why = f": {fenced['told']}" if fenced is not None and is_tried else ""
     return Fence(source=f"{told}{why}", mm2=_mm2_fence(records))
 
 

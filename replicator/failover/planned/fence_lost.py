@@ -24,6 +24,7 @@ from replicator.failover.takeover import inherited_facts
 from replicator.failover.world import ACT_SECONDS, ASK_SECONDS, FenceGrade, World
 from replicator.journal import Observed
 from replicator.model.names import TopicPartition
+from replicator.model.observations import Reachability
 from replicator.model.operations import Blocked, Done, Finding, Ready
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ T = TypeVar("T")
 NAME = FENCE_STEP
 TRY_SECONDS = 15.0
 """A source that answers is fenced within this, or it is gone on without: no outage waits for a half-dead cluster."""
+AGAIN_SECONDS = 2.0
 PAUSE_SECONDS = 0.3
 
 
@@ -52,14 +54,22 @@ def _foretell(world: World) -> str:
     grade, source = world.fencing.grade, world.flow.source
     if grade is FenceGrade.HOOK:
         return f"{len(world.fencing.fence_hooks)} hooks will fence {source}, as far as they can"
-    if not _is_answering(world):
-        return f"{source} does not answer: no fence is set"
+    if world.survey is None or not world.survey.is_answering:
+        return f"{source} does not answer: no fence can be set"
     return f"{source} answers: it will be fenced ({grade.value}), as far as it can be"
 
 
 def _is_answering(world: World) -> bool:
-    """Whether the source answered this process when it looked at both sides."""
-    return world.survey is not None and world.survey.is_answering
+    """Whether the source answered this process when it looked at both sides. Where it only took the connection then, it
+    is asked once more: one lost answer is no death."""
+    survey = world.survey
+    if survey is None or survey.is_answering or survey.answer is not Reachability.REACHABLE:
+        return survey is not None and survey.is_answering
+    try:
+        world.source.describe(world.deadline(AGAIN_SECONDS))
+    except ReplicatorError:
+        return False
+    return True
 
 
 def do_try(world: World) -> None:
