@@ -223,7 +223,9 @@ class Judge:
         """Whether a drill says that it could not look: an answer was lost, or what was to be compared is deleted."""
         is_deleted = any(self._stage.target.log(tp).log_start for tp in self._stage.partitions)
         is_lost = any(": lost_re" in line or line.endswith(": late") for line in self._wires.trail)
-        return (is_deleted and "nothing is proven" in told) or (is_lost and told.endswith("could not be read"))
+        if "nothing is proven" in told:
+            return is_deleted or is_lost
+        return is_lost and told.endswith("could not be read")
 
     def _check_restored(self) -> None:
         late = {what.rpartition(" ")[2] for what in self._sent_late}

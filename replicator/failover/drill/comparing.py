@@ -63,7 +63,8 @@ def compare_first(
     start = max(0, place - AHEAD_MAX)
     below = [r for r in next_records(target, answer.target_partition, start, AHEAD_MAX, deadline) if r.offset < place]
     log_start = target.positions.ends([answer.target_partition], deadline)[answer.target_partition].log_start
-    may_be_deleted = is_compacted or log_start >= max(1, place)
+    # With retention at work and nothing left below the place, the place is where the rest of the copy begins.
+    may_be_deleted = is_compacted or (log_start > 0 and not below)
     return judge_first(wanted[0], ahead, below, must_be_there=is_all_searched and not may_be_deleted)
 
 

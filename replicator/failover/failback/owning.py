@@ -17,7 +17,6 @@ def require_own(connect: ConnectClient, name: str, world: World) -> None:
     Raises:
         Fenced: somebody newer acts here.
     """
-    world.logbook.require_lease()
     found = connect.find(name, world.deadline(ACT_SECONDS))
     theirs = epoch_of(found.config.get(LABEL_EPOCH)) if found is not None else 0
     if theirs > world.logbook.epoch:
@@ -25,6 +24,7 @@ def require_own(connect: ConnectClient, name: str, world: World) -> None:
             f"connector {name} is of epoch {theirs}, this process is of epoch {world.logbook.epoch}",
             hint="`replicator op list` shows who goes on; the same command again resumes",
         )
+    world.logbook.require_lease()  # last: nothing is asked between this and what is done
 
 
 def epoch_of(label: str | None) -> int:
