@@ -78,6 +78,7 @@ def write_probe(world: World, topic: TopicName) -> int:
     value = f"{world.logbook.request.operation_id} epoch {world.logbook.epoch}".encode()
     world.logbook.require_lease()  # a holder that has taken over has removed the topic, perhaps
     before = world.target.positions.ends([partition], deadline)[partition].end
+    world.logbook.require_lease()
     writer = world.target.writer("replicator.probe", acks="all")
     try:
         writer.send(Outgoing(topic, None, value, partition=0))
